@@ -1,0 +1,62 @@
+# Needs python3 (3.11 or newer), make and git. `make` alone lists the targets.
+# Pass more to a program with ARGS="...".
+
+PYTHON ?= python3
+SEEDS ?= 100
+UV := uv==0.13.9
+BIN := .venv/bin
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve test check fmt sim bench generate sdl lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
+
+demo: $(READY) ## Two branches and head office, offline and back, in one process
+	$(BIN)/python examples/demo.py $(ARGS)
+
+serve: $(READY) ## Run the server
+	$(BIN)/regulars serve $(ARGS)
+
+test: $(READY) ## Run the tests
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(READY) ## Lint, format, types, import rules; changes nothing
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fmt: $(READY) ## Format, and fix what ruff can fix
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+sim: $(READY) ## Simulate chains: SEED=7 replays one, SEEDS=1000 runs many
+	PYTHONPATH=. $(BIN)/python tests/simulation/run.py $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(ARGS)
+
+bench: $(READY) ## Measure
+	PYTHONPATH=. $(BIN)/python bench/run.py $(ARGS)
+
+generate: $(READY) ## Write the code that follows from the declared entities
+	$(BIN)/python schema/generate.py $(ARGS)
+
+sdl: $(READY) ## Export the GraphQL schema to schema/schema.graphql
+	$(BIN)/python -m regulars_server.graph.export
+
+lock: ## Pin every dependency in requirements.lock; ARGS=--upgrade for newer ones
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install --quiet $(UV)
+	build/lock/bin/uv pip compile pyproject.toml --extra server --group dev --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" \
+		--quiet --output-file requirements.lock $(ARGS)
+
+clean: ## Remove what was built, .venv too
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed; set PYTHON=")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
