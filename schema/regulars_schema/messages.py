@@ -1,0 +1,132 @@
+"""The one catalogue of codes: what happened and what to do, in Chinese and English.
+
+A code is stable for ever and is the same in verdicts, HTTP answers and GraphQL. docs/ERRORS.md is
+written from this table. `{names}` are filled from the error's detail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Kind(StrEnum):
+    VERDICT = "verdict"
+    """Of one change; its neighbours are not touched."""
+    REQUEST = "request"
+    """Of a whole request; nothing was done."""
+    LOCAL = "local"
+    """Of this tablet or this command."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    kind: Kind
+    status: int
+    """The HTTP status where it ends a request."""
+    retryable: bool
+    """Whether the same thing may pass later without being altered."""
+    en: str
+    zh: str
+
+
+V, R, C = Kind.VERDICT, Kind.REQUEST, Kind.LOCAL
+
+MESSAGES: Mapping[str, Message] = {
+    # --- a value does not fit -----------------------------------------------------------------
+    "entity_unknown": Message(V, 400, False, "There is no entity “{entity}”. Use one of the schema's names.", "没有名为“{entity}”的实体，请使用模式中的名称。"),
+    "entity_not_writable": Message(V, 403, False, "“{entity}” is kept by head office; a tablet can't write it.", "“{entity}”由总部维护，平板不能修改。"),
+    "field_unknown": Message(V, 400, False, "“{entity}” has no field “{field}”. Correct the name or update the server.", "“{entity}”没有字段“{field}”，请更正名称或升级服务器。"),
+    "field_required": Message(V, 400, False, "“{field}” must have a value.", "“{field}”必须填写。"),
+    "field_fixed": Message(V, 400, False, "“{field}” is part of what the row is and can't be edited. Make a new row.", "“{field}”不可修改，请新建一条。"),
+    "fields_missing": Message(V, 400, False, "A create of “{entity}” needs: {fields}.", "新建“{entity}”缺少：{fields}。"),
+    "value_type": Message(V, 400, False, "“{field}” should be {expected}.", "“{field}”的类型应为 {expected}。"),
+    "value_range": Message(V, 400, False, "“{field}” should lie between {low} and {high}.", "“{field}”应在 {low} 与 {high} 之间。"),
+    "enum_unknown": Message(V, 400, False, "“{value}” is not a value of “{field}”. Allowed: {allowed}.", "“{field}”没有取值“{value}”，可用：{allowed}。"),
+    "text_too_long": Message(V, 400, False, "“{field}” has {chars} characters; {chars_max} are allowed.", "“{field}”有 {chars} 个字符，最多 {chars_max} 个。"),
+    "text_empty": Message(V, 400, False, "“{field}” must not be empty.", "“{field}”不能为空。"),
+    "text_invalid": Message(V, 400, False, "“{field}” holds a character that is not text ({reason}). Type it again.", "“{field}”含有无效字符（{reason}），请重新输入。"),
+    "list_too_long": Message(V, 400, False, "“{field}” has {items} items; {items_max} are allowed.", "“{field}”有 {items} 项，最多 {items_max} 项。"),
+    "part_unknown": Message(V, 400, False, "“{field}” has no part “{part}”. Allowed: {allowed}.", "“{field}”没有“{part}”，可用：{allowed}。"),
+    "part_required": Message(V, 400, False, "“{field}” needs “{part}”.", "“{field}”需要“{part}”。"),
+    "instant_invalid": Message(V, 400, False, "“{field}” should be a UTC instant such as 2026-11-22T13:05:09.120Z.", "“{field}”应为 UTC 时间，例如 2026-11-22T13:05:09.120Z。"),
+    "date_invalid": Message(V, 400, False, "“{field}” should be a day such as 2026-11-22.", "“{field}”应为日期，例如 2026-11-22。"),
+    "id_invalid": Message(V, 400, False, "“{field}” should be an id (a UUID in lower case).", "“{field}”应为编号（小写 UUID）。"),
+    "phone_invalid": Message(V, 400, False, "“{value}” has no digits, so it is no phone number.", "“{value}”没有数字，不是电话号码。"),
+    "email_invalid": Message(V, 400, False, "“{value}” is no e-mail address.", "“{value}”不是邮箱地址。"),
+    # --- a change can't be taken ----------------------------------------------------------------
+    "change_malformed": Message(V, 400, False, "The change does not have the form of a change: {reason}.", "修改格式有误：{reason}。"),
+    "cid_reused": Message(V, 409, False, "This cid was used for another change. Send it under a new cid.", "该 cid 已用于另一修改，请换新的 cid。"),
+    "fact_exists": Message(V, 409, False, "A fact with this id exists with other content. Record a correction instead.", "相同编号的记录已存在且内容不同，请改用更正。"),
+    "fact_edited": Message(V, 400, False, "Facts are never edited. Record a further fact that supersedes it.", "往来记录不可修改，请新增一条更正记录。"),
+    "row_unknown": Message(V, 404, True, "There is no such row within reach yet; the change waits for it.", "目前没有可用的该条数据，修改等待其到达。"),
+    "scope_left": Message(V, 409, True, "The customer is now with another unit. The edit is kept for head office.", "该顾客已转到其他门店，修改已保留待总部处理。"),
+    "group_held": Message(V, 409, True, "Another change of the same transaction waits, so this one waits with it.", "同一事务中另有修改待处理，此修改一并等待。"),
+    "group_broken": Message(V, 409, False, "The transaction was not sent whole; it waits until it is sent again or dropped.", "事务未完整送达，请重新提交或放弃。"),
+    "group_too_large": Message(V, 413, False, "A transaction may hold {changes_max} changes and {bytes_max} bytes. Split it.", "单个事务最多 {changes_max} 条修改、{bytes_max} 字节，请拆分。"),
+    "schema_newer": Message(V, 409, True, "The change comes from a newer version; it waits until the server is upgraded.", "修改来自更新的版本，等待服务器升级后处理。"),
+    "mend_waits": Message(V, 409, True, "The correction waits: its transaction does not pass yet.", "更正等待中：所属事务尚未通过。"),
+    "mend_invalid": Message(V, 409, False, "There is nothing held under {replaces} that this could replace.", "没有可被更正的暂存修改 {replaces}。"),
+    "mended": Message(V, 200, False, "A correction took its place.", "已由更正取代。"),
+    "dropped": Message(V, 200, False, "It was dropped by a person.", "已由人放弃。"),
+    "stamp_replaced": Message(V, 200, False, "Its time stamp was impossible, so the server's own counts.", "时间戳不可信，已采用服务器时间。"),
+    "device_revoked": Message(V, 403, True, "This device was revoked. Its changes are kept for head office; pair it again to go on.", "该设备已被吊销，其修改已保留待总部处理，请重新配对。"),
+    # --- a request can't be served --------------------------------------------------------------
+    "body_invalid": Message(R, 400, False, "The body is not the JSON expected here: {reason}.", "请求内容不是有效的 JSON：{reason}。"),
+    "body_too_large": Message(R, 413, False, "The body is over {bytes_max} bytes. Send less at once.", "请求超过 {bytes_max} 字节，请分批发送。"),
+    "encoding_unknown": Message(R, 415, False, "The content encoding “{encoding}” is not known here. Use gzip or none.", "不支持的内容编码“{encoding}”，请用 gzip 或不压缩。"),
+    "number_gap": Message(R, 409, True, "The next number expected of this device is {expect}; send from there.", "服务器期待编号 {expect}，请从该处重新发送。"),
+    "number_taken": Message(R, 409, True, "Number {n} was used by another change: this replica was copied or restored. Take a new incarnation.", "编号 {n} 已被占用：本机数据曾被复制或恢复，请启用新的化身。"),
+    "cursor_invalid": Message(R, 400, True, "The cursor is not one of this server's. Start again without one.", "游标无效，请从头同步。"),
+    "epoch_changed": Message(R, 409, True, "The server was restored. Start again without a cursor; your changes are kept.", "服务器已恢复备份，请从头同步，本机修改不会丢失。"),
+    "chain_other": Message(R, 409, False, "This replica belongs to another chain. Open another file for this one.", "本机数据属于另一连锁，请换一个文件。"),
+    "schema_too_old": Message(R, 426, False, "This version ({schema}) is no longer served; update the app to at least {oldest}.", "版本（{schema}）过旧，请升级到 {oldest} 或更高。"),
+    "token_missing": Message(R, 401, False, "Send a token: `Authorization: Bearer ...`.", "请提供令牌：Authorization: Bearer …"),
+    "token_invalid": Message(R, 401, False, "The token is not valid, has expired or was revoked. Sign in or pair again.", "令牌无效、已过期或已吊销，请重新登录或配对。"),
+    "login_failed": Message(R, 401, False, "Name and password do not fit.", "用户名或密码不正确。"),
+    "too_many_tries": Message(R, 429, True, "Too many tries. Wait {seconds} seconds.", "尝试过多，请等待 {seconds} 秒。"),
+    "pairing_code_invalid": Message(R, 403, False, "The pairing code is wrong, used or expired. Ask for a new one: `regulars device invite`.", "配对码错误、已用或已过期，请重新获取：regulars device invite。"),
+    "not_allowed": Message(R, 403, False, "Your role may not do this.", "您的角色无权执行此操作。"),
+    "not_found": Message(R, 404, False, "There is no such {entity} within reach.", "没有可访问的该{entity}。"),
+    "version_conflict": Message(R, 409, True, "It was changed since you read it. Read it again and decide.", "读取后已被他人修改，请重新读取后再提交。"),
+    "idempotency_reused": Message(R, 409, False, "This idempotency key was used with other content. Use a new key.", "该幂等键已用于其他内容，请更换。"),
+    "argument_invalid": Message(R, 400, False, "{reason}", "{reason}"),
+    "query_too_large": Message(R, 400, False, "The query is too large ({what}: {limit} allowed). Ask for less.", "查询过大（{what}，上限 {limit}），请缩小范围。"),
+    "busy": Message(R, 503, True, "The server is busy; try again in {seconds} seconds.", "服务器繁忙，请 {seconds} 秒后重试。"),
+    "storage_full": Message(R, 507, True, "The server's disk is full; nothing was stored. Free some space.", "服务器磁盘已满，未保存任何内容，请清理空间。"),
+    "internal": Message(R, 500, True, "Something failed here; it was logged as {incident}. Nothing was stored.", "服务器内部错误（编号 {incident}），未保存任何内容。"),
+    # --- on the tablet or the command line ---------------------------------------------------------
+    "offline": Message(C, 0, True, "The server can't be reached; everything is kept here and will be sent later.", "无法连接服务器，数据已保存在本机，稍后发送。"),
+    "answer_invalid": Message(C, 0, True, "What answered is not a Regulars server (a login page of the network?). Treated as offline.", "应答方不是熟客服务器（可能是网络登录页），按离线处理。"),
+    "not_paired": Message(C, 0, False, "This replica is not paired yet. Ask head office for a code and call pair().", "尚未配对，请向总部索取配对码后调用 pair()。"),
+    "already_paired": Message(C, 0, False, "This replica is paired already. Open another file.", "已经配对，请使用另一个文件。"),
+    "sign_in_failed": Message(C, 0, False, "The PIN does not fit, or this member of staff does not work in this unit.", "口令不正确，或该员工不属于本门店。"),
+    "disk_full": Message(C, 0, True, "This disk is full; nothing was written. Free some space and try again.", "磁盘已满，未写入任何内容，请清理空间后重试。"),
+    "file_busy": Message(C, 0, True, "Another program holds the file {file}. Close it and try again.", "文件 {file} 正被其他程序占用，请关闭后重试。"),
+    "file_foreign": Message(C, 0, False, "{file} is not a Regulars file of this kind. Nothing was changed; choose another.", "{file} 不是此类熟客文件，未作任何改动，请另选文件。"),
+    "file_newer": Message(C, 0, False, "{file} was written by a newer version ({found}; this one knows {known}). Update this program.", "{file} 由更新的版本写入（{found}，本程序支持 {known}），请升级程序。"),
+    "file_unfinished": Message(C, 0, False, "{file} was left in the middle of an upgrade. Restore the copy made before it: {copy}.", "{file} 升级未完成，请恢复升级前的副本：{copy}。"),
+    "file_damaged": Message(C, 0, False, "{file} is damaged: {reason}. Keep it and restore a copy.", "{file} 已损坏：{reason}。请保留原文件并恢复副本。"),
+    "replica_differs": Message(C, 0, True, "This replica is not equal to the server in {scopes}; it is fetched again.", "本机数据与服务器不一致（{scopes}），正在重新获取。"),
+    "external_id_missing": Message(C, 0, False, "The line has no external_id.", "该行缺少 external_id。"),
+    "external_id_twice": Message(C, 0, False, "The external_id “{external_id}” stands in the file twice; the first line counts.", "external_id“{external_id}”在文件中重复，以第一行为准。"),
+    "cells_wrong": Message(C, 0, False, "The line has {cells} cells; the header has {columns}.", "该行有 {cells} 个单元格，表头有 {columns} 个。"),
+    "cell_invalid": Message(C, 0, False, "“{value}” can't be read as {field}: {reason}.", "“{value}”无法识别为 {field}：{reason}。"),
+    "column_unknown": Message(C, 0, False, "The column “{column}” is not known. Did you mean “{nearest}”?", "未知的列“{column}”，是否为“{nearest}”？"),
+}  # fmt: skip
+
+
+class _Blank(dict[str, Any]):
+    def __missing__(self, key: str) -> str:
+        return "?"
+
+
+def text(code: str, detail: Mapping[str, Any] | None = None, lang: str = "en") -> str:
+    """The message of a code in a language (`zh` or `en`), filled from its detail. Never raises."""
+    message = MESSAGES.get(code)
+    if message is None:
+        return code
+    shown = {k: ", ".join(map(str, v)) if isinstance(v, list | tuple) else v for k, v in (detail or {}).items()}
+    return (message.zh if lang.startswith("zh") else message.en).format_map(_Blank(shown))

@@ -1,0 +1,311 @@
+"""The interface of storage. Its docstrings are laws; tests/contract holds every implementation to them.
+
+A chain is a database, so nothing here names a chain. Whoever reads on behalf of somebody gets a
+reader that is already scoped; only reconcile, identity and rollups use the unscoped one. There is
+one writer at a time; readers never wait for it and see one snapshot for as long as they are open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, Protocol
+
+from regulars_schema.declare import JSON, Level, Registry
+from regulars_sync.digest import Digest
+from regulars_sync.log import Entry
+from regulars_sync.placement import Writes
+from regulars_sync.protocol import Acked
+from regulars_sync.reconcile import Key, Row
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """What a database says of itself."""
+
+    id: str
+    epoch: str
+    """64 random bits in hex; another one after a restore was noticed."""
+    secret: bytes
+    """Signs cursors."""
+
+
+class Head(NamedTuple):
+    """The last commit that a snapshot sees."""
+
+    seq: int
+    mark: str
+    """64 random bits in hex, drawn by that commit."""
+    stamp_max: int
+    """The highest accepted stamp."""
+
+
+# --- what to look for ---------------------------------------------------------------------------
+
+Operator = Literal["eq", "ne", "in", "lt", "le", "gt", "ge", "starts", "has", "exists", "search"]
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """One test of one stored field.
+
+    eq ne lt le gt ge starts   a scalar; a field never written, or null, passes none of them but `ne`
+    in                         a list of scalars
+    has                        a set holds the element with this key (after normal form); `party` of an
+                               interaction `has` a customer id
+    exists                     True or False: a scalar has a value, a set has any element
+    search                     field is "*": the row's search text contains the words, each somewhere
+    """
+
+    field: str
+    op: Operator
+    value: JSON
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    tests: tuple[Where, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Any_:
+    tests: tuple[Where, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """True where the inner test is not: also for rows that never wrote the field."""
+
+    test: Where
+
+
+Where = Test | All | Any_ | Not
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """By a stored scalar field (`name` orders by its sort form), or by `id`; nulls come first, `id` breaks ties."""
+
+    field: str = "id"
+    descending: bool = False
+
+
+class Found(NamedTuple):
+    """A row that was found: its documents of every level within reach, and its place in the order."""
+
+    id: str
+    documents: dict[Level, bytes]
+    key: tuple[JSON, str]
+    """The order's value and the id: where a connection continues."""
+    seq: int
+    """Of its latest commit; with the epoch it is the row's version."""
+
+
+# --- what a reader gives --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class FeedRows:
+    """Documents of one entity in one scope, oldest change first, and ids that left it."""
+
+    scope: str
+    entity: str
+    documents: Sequence[bytes]
+    left: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class FeedPage:
+    rows: Sequence[FeedRows]
+    reached: Mapping[str, int]
+    """Every scope that was asked for -> the seq up to which it was read."""
+    more: bool
+
+
+class EqualKey(NamedTuple):
+    """Customers (two or more, not archived) that share a value of an identity field."""
+
+    field: str
+    key: str
+    ids: tuple[str, ...]
+
+
+class Reader(Protocol):
+    """One snapshot. A scoped reader never shows, counts, orders by or finds what is out of its scopes:
+
+    a row is within reach while it has a place (not left) in one of the scopes, and each document
+    of it while the place is in the scope of that document's level. An id out of reach and an id
+    that does not exist give the same answer.
+    """
+
+    async def head(self) -> Head: ...
+
+    async def find(self, entity: str, ids: Iterable[str]) -> dict[str, Found]:
+        """The rows within reach among these ids, whatever their order; key is (id, id)."""
+        ...
+
+    async def select(
+        self,
+        entity: str,
+        where: Where | None,
+        order: Order,
+        limit: int,
+        after: tuple[JSON, str] | None = None,
+        before: tuple[JSON, str] | None = None,
+        backwards: bool = False,
+    ) -> list[Found]:
+        """At most `limit` rows in order, strictly after/before these keys.
+
+        `backwards` takes the last `limit` of them instead of the first; the result is in `order` all
+        the same. A key that no longer exists still says where to go on. One statement, whatever is found.
+        """
+        ...
+
+    async def count(self, entity: str, where: Where | None) -> int: ...
+
+    async def feed(self, after: Mapping[str, int], rows_max: int, bytes_max: int) -> FeedPage:
+        """The feed of these scopes beyond these seqs: each row's latest state in that scope, once.
+
+        Stops after `rows_max` entries or once `bytes_max` is passed (but never empty while there is
+        more). Applying pages in order until `more` is false gives exactly what the scopes hold in
+        this snapshot. Only scopes of the reader may be asked for (`LookupError`).
+        """
+        ...
+
+    async def digests(self, scopes: Iterable[str]) -> dict[str, Digest]:
+        """Count and hash of what each scope holds in this very snapshot; `EMPTY` for an empty one."""
+        ...
+
+    async def acks(self, device: str, incarnations: Iterable[str]) -> dict[str, Acked]:
+        """How far each of the device's incarnations is acknowledged in this snapshot.
+
+        An incarnation never heard of stands at 0 with its starting trail; another device's too.
+        """
+        ...
+
+    async def knows_mark(self, seq: int, mark: str) -> bool:
+        """Whether the commit with this last seq wrote this mark."""
+        ...
+
+    async def history(self, entity: str, id: str) -> list[Entry]:
+        """Every log entry about a row within reach, oldest first, bodies included; empty otherwise."""
+        ...
+
+    async def open_entries(
+        self, limit: int, after: int = 0, device: str | None = None, cids: Iterable[str] | None = None
+    ) -> list[Entry]:
+        """Held and rejected changes that nobody closed, each once with its body and its present verdict.
+
+        In order of `pos` (of the entry with the body), beyond `after`. A scoped reader sees those whose
+        device has a place within its reach (the row `device`'s unit), or whose row is within reach.
+        """
+        ...
+
+    async def equal_keys(self, limit: int) -> list[EqualKey]:
+        """Groups of two or more customers within reach that share an identity key; `?` phones never count."""
+        ...
+
+
+# --- what a writer adds -----------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Incarnation:
+    id: str
+    device: str
+    n: int
+    trail: str
+
+
+@dataclass(slots=True)
+class Batch:
+    """All that one commit writes. Every part may be empty."""
+
+    writes: Writes = field(default_factory=Writes)
+    entries: list[Entry] = field(default_factory=list)
+    """To append in this order; `pos` and `hash` are given here."""
+    waits: dict[str, str | None] = field(default_factory=dict)
+    """Group -> what it waits for; None: it waits no longer."""
+    incarnation: Incarnation | None = None
+    stamp_max: int = 0
+
+
+class Commit(NamedTuple):
+    seq: int
+    mark: str
+
+
+class Writer(Reader, Protocol):
+    """The one write transaction: unscoped, and it sees what it wrote. Leaving it by an exception undoes all."""
+
+    async def rows(self, keys: Iterable[Key]) -> dict[Key, Row]:
+        """Each of these rows with all documents and places (left ones too); an empty Row where there is none.
+
+        Statements grow with the number of entities, not of keys. An entity nobody declared gives no Row.
+        """
+        ...
+
+    async def entries(self, cids: Iterable[str]) -> dict[str, Entry]:
+        """What the log knows of these cids: the entry with the body, under the latest verdict, code, field,
+        detail, stamp, and closed; `pos` is that of the entry with the body."""
+        ...
+
+    async def dependents(self, customers: Iterable[str]) -> list[Row]:
+        """Every row that names one of these customers (links, interactions), with documents and places."""
+        ...
+
+    async def members(self, groups: Iterable[str]) -> list[Entry]:
+        """Every change of these groups in order of `pos`, as `entries` gives them, and the open ones that replace any."""
+        ...
+
+    async def waiting(self, keys: Iterable[str]) -> list[str]:
+        """The groups that wait for one of these, oldest first."""
+        ...
+
+    async def incarnation(self, id: str) -> Incarnation | None: ...
+
+    async def commit(self, batch: Batch) -> Commit:
+        """Write all of it, durably, and end the transaction.
+
+        Documents are stored byte for byte with their hash; columns and index entries follow them. A
+        block of consecutive seqs, one for each feed entry, is taken at the very end, so commit order is
+        seq order; a (scope, row) has one entry: its latest. The digest of every scope is kept. The log
+        is hashed from its last entry on. A mark is written beside the last seq. When this returns,
+        power may fail. Call it once, last.
+        """
+        ...
+
+
+class Storage(Protocol):
+    registry: Registry
+
+    @property
+    def chain(self) -> Chain: ...
+
+    async def open(self) -> None:
+        """Open, and create or migrate; `LocalError` file_foreign, file_newer, file_unfinished, file_damaged."""
+        ...
+
+    async def close(self) -> None:
+        """Wait for the writer, then close everything. Idempotent."""
+        ...
+
+    def reader(self, scopes: frozenset[str]) -> AbstractAsyncContextManager[Reader]: ...
+
+    def unscoped_reader(self) -> AbstractAsyncContextManager[Reader]: ...
+
+    def writer(self) -> AbstractAsyncContextManager[Writer]:
+        """The write transaction, alone. Left without `commit`, or cancelled anywhere, it leaves no trace."""
+        ...
+
+    async def new_epoch(self) -> str:
+        """Draw and store another epoch: somebody has seen commits that this database does not know."""
+        ...
+
+    async def verify_log(self) -> int:
+        """Check the log's chain of hashes and every body that is still there; the number of entries.
+
+        `LocalError("file_damaged")` names the first entry that does not fit.
+        """
+        ...

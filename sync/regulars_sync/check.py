@@ -1,0 +1,88 @@
+"""Whether one change fits the declarations, and the form in which it is admitted.
+
+Admission makes normal forms (a phone's path becomes its E.164 number) and fills what a new row
+takes from its writer. The same change and the same writer give the same admitted form for ever.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from regulars_schema.declare import Entity, Form, Nature, Registry, Scope, Unfit
+from regulars_schema.normal import element_path
+from regulars_sync.changes import Change, Value
+from regulars_sync.ids import link_id
+
+
+def admit(
+    registry: Registry,
+    change: Change,
+    country: str | None,
+    default_unit: str | None,
+    head_office: bool = False,
+) -> tuple[Entity, Change]:
+    """The entity and the admitted form of a change, `Unfit` when it can only apply mended."""
+    entity = registry.get(change.entity)
+    if entity.nature is Nature.DERIVED or (entity.nature is Nature.REFERENCE and not head_office):
+        raise Unfit("entity_not_writable", entity=entity.name)
+    if entity.is_fact and change.op == "edit" and change.fields:
+        raise Unfit("fact_edited", entity=entity.name)
+    renamed: dict[str, str] = {}
+    for path, written in change.fields.items():
+        try:
+            field, key = entity.at(path)
+            field.check(written.value)
+            if key is not None:
+                normal = element_path(field, key, written.value, country)
+                if normal != path:
+                    renamed[path] = normal
+        except Unfit as unfit:
+            unfit.detail.setdefault("field", path[:120])
+            raise
+    fields = change.fields
+    if renamed:
+        fields = {renamed.get(path, path): value for path, value in fields.items()}
+        seen = {renamed.get(path, path): cids for path, cids in change.seen.items()}
+        change = msgspec.structs.replace(change, fields=fields, seen=seen)
+    if change.op == "create":
+        change = _created(entity, change, default_unit)
+    return entity, change
+
+
+def _created(entity: Entity, change: Change, default_unit: str | None) -> Change:
+    missing = [name for name in entity.required if name not in change.fields]
+    if missing:
+        raise Unfit("fields_missing", entity=entity.name, fields=missing, field=missing[0])
+    if entity.name == "link":
+        ends = [change.fields[name].value for name in ("from_customer", "to_customer", "kind")]
+        if change.id != link_id(*ends):
+            raise Unfit("id_invalid", entity="link", field="id")
+    home = {Scope.HOME: "home_unit", Scope.NAMED: "unit"}.get(entity.scope)
+    if home in entity.by_name and home not in change.fields and default_unit is not None:
+        fields = {**change.fields, home: Value(default_unit)}
+        return msgspec.structs.replace(change, fields=fields)
+    return change
+
+
+def provisional(registry: Registry, change: Change, country: str | None) -> Change:
+    """The change as a tablet shows it before the server has admitted it; never raises.
+
+    What does not fit is shown as it was typed: the server's verdict will say what is wrong.
+    """
+    entity = registry.by_name.get(change.entity)
+    if entity is None or not any(f.form is not Form.PLAIN for f in entity.fields):
+        return change
+    fields: dict[str, Value] = {}
+    seen: dict[str, list[str]] = {}
+    for path, written in change.fields.items():
+        normal = path
+        try:
+            field, key = entity.at(path)
+            if key is not None:
+                normal = element_path(field, key, written.value, country)
+        except Unfit:
+            pass
+        fields[normal] = written
+        if path in change.seen:
+            seen[normal] = change.seen[path]
+    return msgspec.structs.replace(change, fields=fields, seen=seen)

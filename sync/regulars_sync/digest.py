@@ -1,0 +1,36 @@
+"""Digests: count and order-free hash of the documents that a scope holds.
+
+Both ends hash the stored bytes as they were sent, so equal digests mean equal bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import blake2b
+from typing import NamedTuple
+
+HASH_BYTES = 16
+
+
+class Digest(NamedTuple):
+    count: int
+    hash: str
+    """32 hex digits: the exclusive or of the rows' hashes."""
+
+
+EMPTY = Digest(0, bytes(HASH_BYTES).hex())
+
+
+def row_hash(entity: str, document: bytes) -> bytes:
+    """The hash of one stored document; its bytes hold its id."""
+    return blake2b(document, digest_size=HASH_BYTES, person=entity.encode()[:16]).digest()
+
+
+def add(digest: Digest, hashes: Iterable[bytes], sign: int = 1) -> Digest:
+    """The digest with these rows added, or, with `sign` -1, taken out."""
+    total = int(digest.hash, 16)
+    count = digest.count
+    for row in hashes:
+        total ^= int.from_bytes(row)
+        count += sign
+    return Digest(count, f"{total:032x}")

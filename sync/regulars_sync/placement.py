@@ -1,0 +1,93 @@
+"""What a settled world means for storage: documents to write and feed entries to number.
+
+A row is in the scopes that its declaration gives it. Entering and leaving are feed entries like
+any other, so they are sequenced, and a customer who moves takes along every row that names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import orjson
+
+from regulars_schema.declare import Entity, Level
+from regulars_sync import document
+from regulars_sync.reconcile import Row, World, waits_for_row
+from regulars_sync.scope import at_level, scopes_of
+
+class Place(NamedTuple):
+    """A feed entry to be written: the row's latest state in a scope, or that it left it."""
+
+    scope: str
+    entity: str
+    id: str
+    left: bool
+
+
+@dataclass(slots=True)
+class Writes:
+    """Everything a commit stores besides the log."""
+
+    documents: list[tuple[Entity, str, Level, bytes]] = field(default_factory=list)
+    places: list[Place] = field(default_factory=list)
+    ready: set[str] = field(default_factory=set)
+    """What waiting groups may have waited for: rows that are new or are placed otherwise."""
+
+
+def moved(world: World) -> set[str]:
+    """The customers whose home is another than storage holds, so that what names them moves along."""
+    result = set()
+    for (entity, id), row in world.rows.items():
+        if entity == "customer" and row.written and row.documents:
+            before = orjson.loads(row.documents[Level.INTERNAL]).get("home_unit")
+            if row.values.get("home_unit") != before:
+                result.add(id)
+    return result
+
+
+def conclude(world: World, dependents: Iterable[Row] = ()) -> Writes:
+    """The documents and feed entries to write; `dependents` are the rows that name moved customers.
+
+    Every customer that a dependent names must stand in `world`.
+    """
+    writes = Writes()
+    homes = {
+        id: row.values.get("home_unit") for (entity, id), row in world.rows.items() if entity == "customer"
+    }
+    for row in [row for row in world.rows.values() if row.written]:
+        changed: set[Level] = set()
+        is_new = row.registers is None or not row.documents
+        for level in row.written:
+            if row.registers is None:
+                raw: bytes | None = row.documents[level]
+            else:
+                raw = document.encode(row.entity, row.id, row.registers, level)
+                if raw == row.documents.get(level):
+                    continue
+            if raw is not None:
+                changed.add(level)
+                writes.documents.append((row.entity, row.id, level, raw))
+        _place(row, homes, changed, writes)
+        if is_new:
+            writes.ready.add(waits_for_row((row.entity.name, row.id)))
+    for row in dependents:
+        if not row.written:
+            _place(row, homes, set(), writes)
+    return writes
+
+
+def _place(row: Row, homes: Mapping[str, str | None], changed: set[Level], writes: Writes) -> None:
+    bases = scopes_of(row.entity, row.values, homes)
+    levels = changed | set(row.documents)
+    wanted = {at_level(base, level): level for base in bases for level in levels}
+    name = row.entity.name
+    for scope, level in wanted.items():
+        if level in changed or row.places.get(scope, True):
+            writes.places.append(Place(scope, name, row.id, left=False))
+    for scope, left in row.places.items():
+        if not left and scope not in wanted:
+            writes.places.append(Place(scope, name, row.id, left=True))
+    if any(row.places.get(scope, True) for scope in wanted):
+        writes.ready.add(waits_for_row((name, row.id)))

@@ -1,0 +1,132 @@
+"""What travels between tablet and server. JSON over HTTP; docs/PROTOCOL.md explains each part.
+
+    POST /sync/v1/pull   PullRequest -> PullAnswer    a page of rows; the last one carries a `Head`
+    POST /sync/v1/push   PushRequest -> PushAnswer    a verdict for each change
+    POST /sync/v1/pair   PairRequest -> PairAnswer    a single-use code for a device token
+    any refusal                      -> Problem       with what a push still needs, to a known device
+
+PROTOCOL_VERSION history: 1 - the first.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+PROTOCOL_VERSION = 1
+PAGE_ROWS_MAX = 1_000
+PAGE_BYTES_MAX = 4 * 1024 * 1024
+PUSH_CHANGES_MAX = 2_000
+PUSH_BYTES_MAX = 4 * 1024 * 1024
+"""Above the limit of one group by far, so every server accepts one whole group."""
+
+
+class Acked(msgspec.Struct, frozen=True):
+    """The server has every change of an incarnation up to `n`; their trail is `trail`."""
+
+    n: int
+    trail: str
+
+
+class Contact(msgspec.Struct, frozen=True):
+    """What a push needs from a contact, also from one that refused the pull."""
+
+    now: int
+    """The server's clock, ms."""
+    acks: dict[str, Acked] = {}
+
+
+class PullRequest(msgspec.Struct, omit_defaults=True):
+    schema: int
+    cursor: str | None = None
+    acked: dict[str, int] = {}
+    """The device's incarnations and what each believes acknowledged; the answer speaks of these."""
+    rows_max: int = PAGE_ROWS_MAX
+
+
+class Rows(msgspec.Struct, omit_defaults=True):
+    """Documents of one entity in one scope, as stored; and the ids of rows that left that scope."""
+
+    scope: str
+    entity: str
+    rows: list[msgspec.Raw] = []
+    left: list[str] = []
+
+
+class Head(msgspec.Struct):
+    """Proof that comes with the page that reached the head of its own read snapshot."""
+
+    digests: dict[str, tuple[int, str]]
+    """Scope -> count and hash of what it holds."""
+    acks: dict[str, Acked]
+    stamp_max: int
+    """The highest accepted stamp."""
+
+
+class PullAnswer(msgspec.Struct, omit_defaults=True):
+    chain: str
+    epoch: str
+    now: int
+    cursor: str
+    pages: list[Rows] = []
+    dropped: list[str] = []
+    """Scopes no longer granted: everything that only they held goes."""
+    head: Head | None = None
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """Numbers of an older incarnation that the device no longer has."""
+
+    incarnation: str
+    first: int
+    last: int
+
+
+class PushRequest(msgspec.Struct, omit_defaults=True):
+    incarnation: str
+    n: int
+    """The number of the first change; the others follow without gaps."""
+    schema: int
+    changes: list[msgspec.Raw]
+    gap: Gap | None = None
+
+
+class Verdict(msgspec.Struct, omit_defaults=True, frozen=True):
+    cid: str
+    verdict: str
+    """applied, merged, held or rejected."""
+    code: str | None = None
+    field: str | None = None
+    detail: dict[str, Any] | None = None
+    message: str | None = None
+
+
+class PushAnswer(msgspec.Struct):
+    now: int
+    acked: Acked
+    verdicts: list[Verdict]
+
+
+class PairRequest(msgspec.Struct, omit_defaults=True):
+    code: str
+    name: str
+    schema: int
+
+
+class PairAnswer(msgspec.Struct):
+    token: str
+    device: str
+    unit: str
+    chain: str
+    country: str | None
+
+
+class Problem(msgspec.Struct, omit_defaults=True):
+    """A refusal: a stable code, its detail, a message in the caller's language."""
+
+    code: str
+    message: str = ""
+    detail: dict[str, Any] = {}
+    retryable: bool = False
+    contact: Contact | None = None

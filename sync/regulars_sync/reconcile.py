@@ -1,0 +1,272 @@
+"""Groups of changes against rows: verdicts, and what is to be written. Decided whole, in memory.
+
+The caller loads a `World` (the rows that the changes touch or name, and what the log knows of the
+cids they mention), settles group after group in it, and writes what `placement.conclude` lists. A group
+shares one fate: one member that can't apply holds all of them, and nobody else is touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, NamedTuple
+
+import orjson
+
+from regulars_schema.declare import JSON, Entity, Level, Registry, Unfit
+from regulars_sync import document, merge
+from regulars_sync.changes import Change
+from regulars_sync.check import admit
+from regulars_sync.clock import is_impossible, next_stamp
+from regulars_sync.log import Entry
+from regulars_sync.merge import Registers
+from regulars_sync.scope import Reach, reach, unit_scope
+
+Key = tuple[str, str]
+"""(entity, id)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who writes, and what that writer has: a device of a unit, a token, or the server itself."""
+
+    device: str | None = None
+    scopes: frozenset[str] | None = None
+    """None: the whole chain."""
+    unit: str | None = None
+    country: str | None = None
+    head_office: bool = False
+    revoked: bool = False
+
+
+@dataclass(slots=True)
+class Row:
+    """A row as it is stored, its registers when an edit needs them, and the scopes it is in."""
+
+    entity: Entity
+    id: str
+    documents: dict[Level, bytes] = field(default_factory=dict)
+    places: dict[str, bool] = field(default_factory=dict)
+    """Scope -> whether the row has left it."""
+    registers: Registers | None = None
+    written: frozenset[Level] = frozenset()
+    """The levels whose documents are not what storage holds."""
+    values_: dict[str, JSON] | None = None
+
+    @property
+    def exists(self) -> bool:
+        return bool(self.documents) or self.registers is not None
+
+    @property
+    def values(self) -> dict[str, JSON]:
+        """The shown values of the internal level."""
+        if self.values_ is None:
+            if self.registers is not None:
+                self.values_ = document.shown(self.entity, self.registers)
+            else:
+                raw = self.documents.get(Level.INTERNAL)
+                self.values_ = orjson.loads(raw) if raw else {}
+        return self.values_
+
+    def copy(self) -> Row:
+        registers = self.registers
+        if registers is None:
+            registers = document.decode(self.documents.values()) if self.documents else {}
+        copied = {path: register.copy() for path, register in registers.items()}
+        return Row(self.entity, self.id, self.documents, self.places, copied, self.written)
+
+
+@dataclass(slots=True)
+class World:
+    """All that settling may look at. Rows that do not exist stand in it as empty rows."""
+
+    registry: Registry
+    now_ms: int
+    stamp_max: int
+    rows: dict[Key, Row]
+    entries: dict[str, Entry]
+    moved_by_author: set[str] = field(default_factory=set)
+    """Customers that the author's own accepted change moved out of its reach."""
+
+    def is_accepted_on(self, key: Key, cid: str) -> bool:
+        entry = self.entries.get(cid)
+        return entry is not None and entry.is_accepted and (entry.entity, entry.id) == key
+
+
+class Ruling(NamedTuple):
+    """What became of one change."""
+
+    change: Change
+    verdict: str
+    code: str | None = None
+    field: str | None = None
+    detail: dict[str, Any] | None = None
+    waits: str | None = None
+    """What its group waits for: `row:<entity>:<id>`, `device:<id>`, `schema:<version>` or `person`."""
+    stamp: int = 0
+
+
+class _Held(Exception):  # noqa: N818 - a verdict on its way up, not an error
+    def __init__(self, code: str, waits: str) -> None:
+        self.code = code
+        self.waits = waits
+
+
+def waits_for_row(key: Key) -> str:
+    return f"row:{key[0]}:{key[1]}"
+
+
+def needs(registry: Registry, changes: Iterable[Change]) -> tuple[set[Key], set[str]]:
+    """The rows and the cids that settling these changes will ask for."""
+    keys: set[Key] = set()
+    cids: set[str] = set()
+    for change in changes:
+        keys.add((change.entity, change.id))
+        for seen in change.seen.values():
+            cids.update(seen)
+        entity = registry.by_name.get(change.entity)
+        if entity is not None:
+            keys.update(("customer", customer) for customer in _named(entity, change))
+    return keys, cids
+
+
+def _named(entity: Entity, change: Change) -> list[str]:
+    """The customers that a change names; a value of a wrong shape names none."""
+    try:
+        values = {name: change.fields[name].value for name, _ in entity.naming if name in change.fields}
+        return [id for id in entity.named_customers(values) if isinstance(id, str)]
+    except (TypeError, AttributeError, KeyError):
+        return []
+
+
+def settle(world: World, author: Author, group: Sequence[Change]) -> list[Ruling]:
+    """Decide one group: all of it applies, or all of it is held with the culprit's own code.
+
+    Rows of `world` are replaced only when the whole group is accepted.
+    """
+    if author.revoked:
+        waits = f"device:{author.device}"
+        return [Ruling(change, "held", "device_revoked", waits=waits) for change in group]
+    if len(group) != group[0].size or any(c.size != len(group) for c in group):
+        return [Ruling(change, "held", "group_broken", waits="person") for change in group]
+    draft: dict[Key, Row] = {}
+    stamp_max, moved = world.stamp_max, set(world.moved_by_author)
+    rulings: list[Ruling] = []
+    culprit: Ruling | None = None
+    for change in group:
+        if culprit is not None:
+            rulings.append(Ruling(change, "held", "group_held", waits=culprit.waits))
+            continue
+        try:
+            rulings.append(_accept(world, author, change, draft))
+        except Unfit as unfit:
+            if unfit.code in _UNKNOWN and change.schema > world.registry.version:
+                culprit = Ruling(change, "held", "schema_newer", waits=f"schema:{change.schema}")
+            else:
+                where = unfit.detail.pop("field", None)
+                culprit = Ruling(change, "rejected", unfit.code, where, unfit.detail, "person")
+            rulings.append(culprit)
+        except _Held as held:
+            culprit = Ruling(change, "held", held.code, waits=held.waits)
+            rulings.append(culprit)
+    if culprit is None:
+        world.rows.update(draft)
+        return rulings
+    world.stamp_max, world.moved_by_author = stamp_max, moved
+    return [
+        Ruling(r.change, "held", "group_held", waits=culprit.waits) if r is not culprit else culprit
+        for r in rulings
+    ]
+
+
+_UNKNOWN = frozenset({"entity_unknown", "field_unknown", "enum_unknown", "part_unknown"})
+
+
+def _accept(world: World, author: Author, change: Change, draft: dict[Key, Row]) -> Ruling:
+    entity, change = admit(world.registry, change, author.country, author.unit, author.head_office)
+    key = (change.entity, change.id)
+    if not change.fields:
+        return Ruling(change, "applied")
+    row = draft.get(key) or world.rows.get(key) or Row(entity, change.id)
+    look = partial(_customer_reach, world, author, draft)
+    named = _named(entity, change)
+    if entity.is_fact:
+        _require(map(look, named), facts=True)
+        if not named:
+            _require_own_unit(author, change)
+    else:
+        if row.exists:
+            _require([(_reach(world, author, row), key)], facts=False)
+            _keep_fixed(entity, row, change)
+        elif change.op == "edit":
+            raise _Held("row_unknown", waits_for_row(key))
+        _require(map(look, named), facts=False)
+    code, stamp = None, change.stamp
+    if stamp is None or is_impossible(stamp, world.now_ms, world.stamp_max):
+        code = "stamp_replaced" if stamp is not None else None
+        stamp = next_stamp(world.now_ms, world.stamp_max)
+    world.stamp_max = max(world.stamp_max, stamp)
+    if entity.is_fact:
+        return _record(row, change, stamp, code, draft)
+    home = row.values.get("home_unit")
+    if not row.exists and author.unit:
+        row.places = {unit_scope(author.unit): False}
+    draft[key] = row = row.copy()
+    assert row.registers is not None
+    merge.apply(row.registers, entity, change, stamp, partial(world.is_accepted_on, key))
+    row.written |= document.levels_of(entity, change.fields)
+    if author.device and home and row.values.get("home_unit") != home:
+        world.moved_by_author.add(change.id)
+    alone = merge.stands_alone(row.registers, change)
+    return Ruling(change, "applied" if alone else "merged", code, stamp=stamp)
+
+
+def _record(row: Row, change: Change, stamp: int, code: str | None, draft: dict[Key, Row]) -> Ruling:
+    """A fact: it is new, or it is a replay under another cid, or it is refused."""
+    if row.exists:
+        same = {path: written.value for path, written in change.fields.items()}
+        held = {path: value for path, value in row.values.items() if path not in document.META}
+        if same != held:
+            raise Unfit("fact_exists", entity=row.entity.name)
+        return Ruling(change, "applied", stamp=stamp)
+    values = {path: written.value for path, written in change.fields.items()}
+    documents = {Level.INTERNAL: document.encode_fact(change.id, change, stamp)}
+    draft[change.entity, change.id] = Row(
+        row.entity, change.id, documents, row.places, None, frozenset({Level.INTERNAL}), values
+    )
+    return Ruling(change, "applied", code, stamp=stamp)
+
+
+def _reach(world: World, author: Author, row: Row) -> Reach:
+    found = reach(row.places, author.scopes)
+    return Reach.IN if found is Reach.LEFT and row.id in world.moved_by_author else found
+
+
+def _customer_reach(world: World, author: Author, draft: dict[Key, Row], id: str) -> tuple[Reach, Key]:
+    key = ("customer", id)
+    row = draft.get(key) or world.rows.get(key)
+    if row is None or not row.exists:
+        return Reach.NEVER, key
+    return _reach(world, author, row), key
+
+
+def _require(found: Iterable[tuple[Reach, Key]], facts: bool) -> None:
+    for how, key in found:
+        if how is Reach.NEVER:
+            raise _Held("row_unknown", waits_for_row(key))
+        if how is Reach.LEFT and not facts:
+            raise _Held("scope_left", waits_for_row(key))
+
+
+def _require_own_unit(author: Author, change: Change) -> None:
+    unit = change.fields["unit"].value if "unit" in change.fields else None
+    if author.scopes is not None and (unit is None or unit_scope(unit) not in author.scopes):
+        raise _Held("row_unknown", waits_for_row(("unit", str(unit))))
+
+
+def _keep_fixed(entity: Entity, row: Row, change: Change) -> None:
+    for path, written in change.fields.items():
+        found = entity.by_name.get(path)
+        if found is not None and found.fixed and row.values.get(path) != written.value:
+            raise Unfit("field_fixed", field=path)

@@ -1,0 +1,161 @@
+"""One sync round as a generator: it yields what is to be done and is sent what came of it.
+
+The same body serves every driver: asyncio with HTTP, blocking scripts, and the simulator on
+virtual time. A driver answers each step:
+
+    Pull      send a pull            -> PullAnswer, or Problem
+    Stage     keep a page durably    -> None
+    Apply     stage -> replica       -> None   rows, cursor and acks in one transaction; Problem
+                                        when the digests say that the replica is damaged
+    Reset     forget the cursor      -> None   the next pages to be applied replace every row
+    Outgoing  what to push next      -> PushRequest or None; stamps are fixed, a changed
+                                        history takes a new incarnation here
+    Push      send it                -> PushAnswer, or Problem
+    Renew     take a new incarnation -> None   the server expects other numbers than we have
+
+Being offline is not a step's answer: the driver throws `Offline` in, and the round ends. A pull
+that is refused still tells what a push needs, so the round goes on to push.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, field
+
+from regulars_sync.protocol import Acked, Contact, Problem, PullAnswer, PushAnswer, PushRequest, Verdict
+
+RENEWALS_MAX = 3
+RESETS_MAX = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    page: PullAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    page: PullAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    contact: Contact
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    request: PushRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Renew:
+    incarnation: str
+    expect: int
+    """The number that the server expects next of this incarnation."""
+
+
+Step = Pull | Stage | Apply | Reset | Outgoing | Push | Renew
+Reply = PullAnswer | PushAnswer | PushRequest | Problem | None
+
+
+@dataclass(slots=True)
+class SyncReport:
+    """What one round did. `problem` says why it could not do all."""
+
+    pushed: int = 0
+    pulled: int = 0
+    left: int = 0
+    applied: int = 0
+    merged: int = 0
+    held: int = 0
+    rejected: int = 0
+    pages: int = 0
+    renewals: int = 0
+    equal: bool = False
+    """Whether the digests of every scope were compared and equal."""
+    verdicts: list[Verdict] = field(default_factory=list)
+    problem: Problem | None = None
+
+
+Round = Generator[Step, Reply, SyncReport]
+
+
+def sync_round() -> Round:
+    """Pull to the head, push what is pending, and pull again when something was pushed."""
+    report = SyncReport()
+    contact = yield from _pull(report)
+    if contact is None:
+        return report
+    if (yield from _push(report, contact)):
+        yield from _pull(report)
+    return report
+
+
+def _pull(report: SyncReport) -> Generator[Step, Reply, Contact | None]:
+    resets = 0
+    while True:
+        answer = yield Pull()
+        if isinstance(answer, Problem):
+            if answer.code in {"epoch_changed", "cursor_invalid"} and resets < RESETS_MAX:
+                resets += 1
+                yield Reset()
+                continue
+            report.problem = answer
+            return answer.contact
+        assert isinstance(answer, PullAnswer)
+        report.pages += 1
+        report.pulled += sum(len(rows.rows) for rows in answer.pages)
+        report.left += sum(len(rows.left) for rows in answer.pages)
+        yield Stage(answer)
+        if answer.head is not None:
+            damage = yield Apply(answer)
+            report.equal = damage is None
+            if isinstance(damage, Problem) and resets < RESETS_MAX:
+                resets += 1
+                yield Reset()
+                continue
+            report.problem = damage if isinstance(damage, Problem) else None
+            return Contact(answer.now, answer.head.acks)
+
+
+def _push(report: SyncReport, contact: Contact) -> Generator[Step, Reply, bool]:
+    pushed = False
+    acks = dict(contact.acks)
+    while True:
+        request = yield Outgoing(Contact(contact.now, acks))
+        if request is None:
+            return pushed
+        assert isinstance(request, PushRequest)
+        answer = yield Push(request)
+        if isinstance(answer, PushAnswer):
+            pushed = True
+            acks[request.incarnation] = answer.acked
+            report.pushed += len(answer.verdicts)
+            for verdict in answer.verdicts:
+                setattr(report, verdict.verdict, getattr(report, verdict.verdict) + 1)
+                report.verdicts.append(verdict)
+            continue
+        assert isinstance(answer, Problem)
+        if answer.code in {"number_gap", "number_taken"} and report.renewals < RENEWALS_MAX:
+            expect = int(answer.detail["expect"])
+            held = acks.get(request.incarnation)
+            if answer.code == "number_gap" and isinstance(answer.detail.get("trail"), str):
+                acks[request.incarnation] = Acked(expect - 1, answer.detail["trail"])
+                if held is None or held.n != expect - 1:
+                    continue
+            report.renewals += 1
+            yield Renew(request.incarnation, expect)
+            continue
+        report.problem = answer
+        return pushed
