@@ -381,9 +381,9 @@ class Entity:
                 ]
         return tuple(found)
 
-    def named_customers(self, values: Mapping[str, JSON]) -> list[str]:
+    def named_customers(self, values: Mapping[str, JSON]) -> list[JSON]:
         """The ids of the customers that a row with these values names."""
-        named: list[str] = []
+        named: list[JSON] = []
         for name, part in self.naming:
             value = values.get(name)
             if value is None:

@@ -85,7 +85,11 @@ INCOME_BAND = Enum(
 )
 PRIVACY_NOTICE = Enum(
     "PrivacyNotice",
-    {"not_shown": L("未告知", "Not shown"), "shown": L("已告知", "Shown"), "accepted": L("已接受", "Accepted")},
+    {
+        "not_shown": L("未告知", "Not shown"),
+        "shown": L("已告知", "Shown"),
+        "accepted": L("已接受", "Accepted"),
+    },
 )
 CHANNEL = Enum(
     "Channel",
@@ -346,9 +350,17 @@ CUSTOMER = Entity(
             searched=True,
         ),
         Field(
-            "member_no", Text(80), L("会员号", "Member number"), Rule.REVIEW, identity=True, stored=True, searched=True
+            "member_no",
+            Text(80),
+            L("会员号", "Member number"),
+            Rule.REVIEW,
+            identity=True,
+            stored=True,
+            searched=True,
         ),
-        Field("external_ids", Text(120), L("外部编号", "External ids"), Rule.SET_ADD, identity=True, stored=True),
+        Field(
+            "external_ids", Text(120), L("外部编号", "External ids"), Rule.SET_ADD, identity=True, stored=True
+        ),
         Field("wechat", Text(80), L("微信", "WeChat"), Rule.VERIFIED),
         Field("gender", GENDER, L("性别", "Gender"), Rule.VERIFIED, stored=True),
         Field("birth", BIRTH, L("生日", "Birth"), Rule.VERIFIED),

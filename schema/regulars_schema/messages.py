@@ -128,5 +128,7 @@ def text(code: str, detail: Mapping[str, Any] | None = None, lang: str = "en") -
     message = MESSAGES.get(code)
     if message is None:
         return code
-    shown = {k: ", ".join(map(str, v)) if isinstance(v, list | tuple) else v for k, v in (detail or {}).items()}
+    shown = {
+        k: ", ".join(map(str, v)) if isinstance(v, list | tuple) else v for k, v in (detail or {}).items()
+    }
     return (message.zh if lang.startswith("zh") else message.en).format_map(_Blank(shown))

@@ -13,7 +13,7 @@ HASH_BYTES = 16
 
 
 class Digest(NamedTuple):
-    count: int
+    rows: int
     hash: str
     """32 hex digits: the exclusive or of the rows' hashes."""
 
@@ -29,8 +29,8 @@ def row_hash(entity: str, document: bytes) -> bytes:
 def add(digest: Digest, hashes: Iterable[bytes], sign: int = 1) -> Digest:
     """The digest with these rows added, or, with `sign` -1, taken out."""
     total = int(digest.hash, 16)
-    count = digest.count
+    rows = digest.rows
     for row in hashes:
         total ^= int.from_bytes(row)
-        count += sign
-    return Digest(count, f"{total:032x}")
+        rows += sign
+    return Digest(rows, f"{total:032x}")

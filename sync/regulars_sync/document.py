@@ -111,7 +111,9 @@ def decode(documents: Iterable[bytes | Document]) -> Registers:
 
 def _candidate(entry: list[JSON], value: JSON) -> Candidate:
     cid, stamp, *rest = entry
-    return Candidate(cid, stamp, value, (rest[0] or None) if rest else None, rest[1] if len(rest) > 1 else None)
+    return Candidate(
+        cid, stamp, value, (rest[0] or None) if rest else None, rest[1] if len(rest) > 1 else None
+    )
 
 
 def shown(entity: Entity, registers: Registers) -> Document:

@@ -117,8 +117,7 @@ def apply(
 def stands_alone(registers: Mapping[str, Register], change: Change) -> bool:
     """Whether every field that the change wrote holds only its value."""
     return all(
-        register.values.keys() == {change.cid}
-        for register in (registers[path] for path in change.fields)
+        register.values.keys() == {change.cid} for register in (registers[path] for path in change.fields)
     )
 
 

@@ -17,6 +17,7 @@ from regulars_sync import document
 from regulars_sync.reconcile import Row, World, waits_for_row
 from regulars_sync.scope import at_level, scopes_of
 
+
 class Place(NamedTuple):
     """A feed entry to be written: the row's latest state in a scope, or that it left it."""
 

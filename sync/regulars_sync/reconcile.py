@@ -107,7 +107,7 @@ class Ruling(NamedTuple):
     stamp: int = 0
 
 
-class _Held(Exception):  # noqa: N818 - a verdict on its way up, not an error
+class _Held(Exception):
     def __init__(self, code: str, waits: str) -> None:
         self.code = code
         self.waits = waits
