@@ -110,6 +110,7 @@ MESSAGES: Mapping[str, Message] = {
     "file_unfinished": Message(C, 0, False, "{file} was left in the middle of an upgrade. Restore the copy made before it: {copy}.", "{file} 升级未完成，请恢复升级前的副本：{copy}。"),
     "file_damaged": Message(C, 0, False, "{file} is damaged: {reason}. Keep it and restore a copy.", "{file} 已损坏：{reason}。请保留原文件并恢复副本。"),
     "replica_differs": Message(C, 0, True, "This replica is not equal to the server in {scopes}; it is fetched again.", "本机数据与服务器不一致（{scopes}），正在重新获取。"),
+    "setting_invalid": Message(C, 0, False, "The setting {name} can't be read from “{value}”. See docs/SETTINGS.md.", "无法从“{value}”读取设置 {name}，请参阅 docs/SETTINGS.md。"),
     "external_id_missing": Message(C, 0, False, "The line has no external_id.", "该行缺少 external_id。"),
     "external_id_twice": Message(C, 0, False, "The external_id “{external_id}” stands in the file twice; the first line counts.", "external_id“{external_id}”在文件中重复，以第一行为准。"),
     "cells_wrong": Message(C, 0, False, "The line has {cells} cells; the header has {columns}.", "该行有 {cells} 个单元格，表头有 {columns} 个。"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from regulars_schema.declare import Entity, Form, Nature, Registry, Scope, Unfit
+from regulars_schema.declare import Entity, Form, Nature, Registry, Scope, Unfit, is_id
 from regulars_schema.normal import element_path
 from regulars_sync.changes import Change, Value
 from regulars_sync.ids import link_id
@@ -25,6 +25,8 @@ def admit(
     entity = registry.get(change.entity)
     if entity.nature is Nature.DERIVED or (entity.nature is Nature.REFERENCE and not head_office):
         raise Unfit("entity_not_writable", entity=entity.name)
+    if not is_id(change.id):
+        raise Unfit("id_invalid", entity=entity.name, field="id")
     if entity.is_fact and change.op == "edit" and change.fields:
         raise Unfit("fact_edited", entity=entity.name)
     renamed: dict[str, str] = {}

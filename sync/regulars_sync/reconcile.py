@@ -174,6 +174,8 @@ def settle(world: World, author: Author, group: Sequence[Change]) -> list[Ruling
         world.rows.update(draft)
         return rulings
     world.stamp_max, world.moved_by_author = stamp_max, moved
+    for change in group:
+        world.entries.pop(change.cid, None)
     return [
         Ruling(r.change, "held", "group_held", waits=culprit.waits) if r is not culprit else culprit
         for r in rulings
@@ -207,6 +209,9 @@ def _accept(world: World, author: Author, change: Change, draft: dict[Key, Row])
         code = "stamp_replaced" if stamp is not None else None
         stamp = next_stamp(world.now_ms, world.stamp_max)
     world.stamp_max = max(world.stamp_max, stamp)
+    world.entries[change.cid] = Entry(
+        cid=change.cid, group=change.group, entity=key[0], id=key[1], verdict="applied"
+    )
     if entity.is_fact:
         return _record(row, change, stamp, code, draft)
     home = row.values.get("home_unit")

@@ -1,0 +1,92 @@
+"""The composition root: the only place where the parts of the server are put together."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+
+import orjson
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from regulars_schema.entities import REGISTRY
+from regulars_server import auth_endpoints, sync_endpoints
+from regulars_server.access import Access
+from regulars_server.admission import Admission
+from regulars_server.graph import routes as graph_routes
+from regulars_server.service import Service
+from regulars_server.settings import Settings
+from regulars_server.storage.interface import Storage
+from regulars_server.storage.sqlite import SqliteStorage
+
+DATABASE = "chain.db"
+
+log = logging.getLogger("regulars")
+
+
+def wall_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def create_service(
+    settings: Settings,
+    now_ms: Callable[[], int] = wall_ms,
+    entropy: Callable[[int], bytes] = os.urandom,
+    storage: Storage | None = None,
+) -> Service:
+    """The parts, wired and not yet open. Without `storage` it is SQLite in the folder of the settings."""
+    path = settings.data / DATABASE
+    if storage is None:
+        storage = SqliteStorage(path, REGISTRY, entropy)
+    access = Access(path, now_ms, entropy)
+    return Service(settings, storage, Admission(storage, now_ms, entropy), access, now_ms, entropy)
+
+
+@contextlib.asynccontextmanager
+async def opened(service: Service) -> AsyncIterator[Service]:
+    """The service with its files open; what was accepted is finished before they close."""
+    await service.storage.open()
+    try:
+        await service.access.open()
+        try:
+            yield service
+        finally:
+            await service.access.close()
+    finally:
+        await service.storage.close()
+
+
+def create_app(settings: Settings, service: Service | None = None) -> Starlette:
+    """The application. A `service` given is already open and stays so; otherwise the app opens its own."""
+    own = service is None
+    parts = service or create_service(settings)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with opened(parts) if own else contextlib.nullcontext():
+            log.info("ready")
+            yield
+        log.info("stopped")
+
+    async def healthz(request: Request) -> Response:
+        return Response(b'{"ok":true}', media_type="application/json")
+
+    async def readyz(request: Request) -> Response:
+        async with parts.storage.unscoped_reader() as reader:
+            head = await reader.head()
+        said = {"ok": True, "chain": parts.storage.chain.id, "seq": head.seq}
+        return Response(orjson.dumps(said), media_type="application/json")
+
+    routes: list[BaseRoute] = [
+        Route("/healthz", healthz),
+        Route("/readyz", readyz),
+        *auth_endpoints.routes(parts),
+        *sync_endpoints.routes(parts),
+        *graph_routes(parts),
+    ]
+    return Starlette(routes=routes, lifespan=lifespan)

@@ -1,0 +1,94 @@
+"""Who writes and what that writer has: units of the chain's tree turned into the scopes of sync/."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import orjson
+
+from regulars_schema.declare import Level
+from regulars_server.storage.interface import Order, Reader
+from regulars_sync.reconcile import Author
+from regulars_sync.scope import granted
+
+UNITS_MAX = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    id: str
+    name: str
+    parent: str | None
+    country: str | None
+
+
+class UnitTree:
+    """The units of the chain as a tree. A unit without a country has that of the nearest unit above."""
+
+    def __init__(self, units: Iterable[Unit]) -> None:
+        self._units = {unit.id: unit for unit in units}
+        self._children: dict[str | None, list[str]] = {}
+        for unit in self._units.values():
+            self._children.setdefault(unit.parent, []).append(unit.id)
+
+    @classmethod
+    async def read(cls, reader: Reader) -> UnitTree:
+        found = await reader.select("unit", None, Order(), UNITS_MAX)
+        documents = [orjson.loads(row.documents[Level.INTERNAL]) for row in found]
+        return cls(Unit(d["id"], d["name"], d.get("parent"), d.get("country")) for d in documents)
+
+    def __contains__(self, unit: str) -> bool:
+        return unit in self._units
+
+    def below(self, units: Iterable[str]) -> set[str]:
+        """These units and all below them; a grant on a region is one on its branches."""
+        found: set[str] = set()
+        todo = list(units)
+        while todo:
+            unit = todo.pop()
+            if unit not in found:
+                found.add(unit)
+                todo += self._children.get(unit, [])
+        return found
+
+    def country(self, unit: str | None) -> str | None:
+        """The ISO country in whose manner phone numbers are dialled there."""
+        seen: set[str] = set()
+        while unit in self._units and unit not in seen:
+            seen.add(unit)
+            if country := self._units[unit].country:
+                return country
+            unit = self._units[unit].parent
+        return None
+
+
+def levels(sensitive: bool) -> tuple[Level, ...]:
+    return tuple(Level) if sensitive else (Level.INTERNAL,)
+
+
+def device_author(tree: UnitTree, device: str, unit: str, sensitive: bool, revoked: bool = False) -> Author:
+    """A tablet of a unit: it has its unit, all below it, the chain, and a scope of its own."""
+    scopes = granted(tree.below([unit]), device, levels(sensitive))
+    return Author(device, scopes, unit, tree.country(unit), head_office=False, revoked=revoked)
+
+
+def person_author(
+    tree: UnitTree, units: tuple[str, ...] | None, sensitive: bool, head_office: bool
+) -> Author:
+    """A person or program at the API; `units` None is the whole chain."""
+    if units is None:
+        return Author(scopes=None, country=tree.country(tree_root(tree)), head_office=head_office)
+    scopes = granted(tree.below(units), None, levels(sensitive))
+    first = units[0] if units else None
+    return Author(scopes=scopes, unit=first, country=tree.country(first), head_office=head_office)
+
+
+def tree_root(tree: UnitTree) -> str | None:
+    """The unit on top, whose country is the chain's."""
+    roots = tree._children.get(None, [])
+    return roots[0] if roots else None
+
+
+SERVER = Author(head_office=True)
+"""The server itself, the command line and the import."""

@@ -1,0 +1,69 @@
+"""What a tablet reads: pages of its scopes' feed, and at the head the proof that it holds the same.
+
+A page is read from one snapshot. The last one, which reached the head of its own snapshot, carries
+digests, acks and the highest stamp of that very snapshot.
+"""
+
+from __future__ import annotations
+
+import orjson
+
+from regulars_server.storage.interface import FeedRows, Head, Reader, Storage
+from regulars_sync import cursor
+from regulars_sync.cursor import Cursor
+from regulars_sync.errors import Refused
+from regulars_sync.protocol import PAGE_BYTES_MAX, PullRequest
+from regulars_sync.reconcile import Author
+
+
+async def pull(storage: Storage, author: Author, request: PullRequest, now: int, rows_max: int) -> bytes:
+    """The encoded PullAnswer. `Refused`: cursor_invalid, chain_other, epoch_changed."""
+    assert author.device is not None and author.scopes is not None
+    chain = storage.chain
+    read: dict[str, int] = {}
+    async with storage.reader(author.scopes) as reader:
+        head = await reader.head()
+        if request.cursor is not None:
+            said = cursor.decode(request.cursor, chain.secret)
+            await _check(storage, reader, head, said)
+            read = said.scopes
+        after = {scope: read.get(scope, 0) for scope in author.scopes}
+        page = await reader.feed(after, max(1, min(request.rows_max, rows_max)), PAGE_BYTES_MAX)
+        proof = None
+        if not page.more:
+            proof = {
+                "digests": await reader.digests(author.scopes),
+                "acks": {
+                    incarnation: {"n": ack.n, "trail": ack.trail}
+                    for incarnation, ack in (await reader.acks(author.device, request.acked)).items()
+                },
+                "stamp_max": head.stamp_max,
+            }
+    reached = Cursor(chain.id, chain.epoch, head.seq, head.mark, dict(page.reached))
+    return orjson.dumps(
+        {
+            "chain": chain.id,
+            "epoch": chain.epoch,
+            "now": now,
+            "cursor": cursor.encode(reached, chain.secret),
+            "dropped": sorted(read.keys() - author.scopes),
+            "head": proof,
+            "pages": [_rows(rows) for rows in page.rows],
+        }
+    )
+
+
+def _rows(rows: FeedRows) -> dict[str, object]:
+    stored = orjson.Fragment(b"[" + b",".join(rows.documents) + b"]")
+    return {"scope": rows.scope, "entity": rows.entity, "rows": stored, "left": list(rows.left)}
+
+
+async def _check(storage: Storage, reader: Reader, head: Head, said: Cursor) -> None:
+    """Whether this reader's past is ours. A mark that we signed and do not know means we were restored."""
+    if said.chain != storage.chain.id:
+        raise Refused("chain_other")
+    if said.epoch != storage.chain.epoch:
+        raise Refused("epoch_changed")
+    if said.seq and not await reader.knows_mark(said.seq, said.mark):
+        await storage.new_epoch()
+        raise Refused("epoch_changed")

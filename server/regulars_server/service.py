@@ -1,0 +1,73 @@
+"""What every part of the running server is given: storage, admission, access, settings, time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from regulars_schema.declare import JSON
+
+from regulars_server.access import Access, Principal
+from regulars_server.admission import Admission
+from regulars_server.authors import device_author, person_author
+from regulars_server.settings import Settings
+from regulars_server.storage.interface import Storage
+from regulars_sync.changes import Change, Source, Stated, Value
+from regulars_sync.errors import Refused
+from regulars_sync.reconcile import Author
+
+HEAD_OFFICE_ROLES = frozenset({"admin"})
+
+
+@dataclass(frozen=True)
+class Service:
+    settings: Settings
+    storage: Storage
+    admission: Admission
+    access: Access
+    now_ms: Callable[[], int]
+    entropy: Callable[[int], bytes]
+
+    async def author(self, principal: Principal) -> Author:
+        """The writer behind a token, with the scopes it has at this moment."""
+        tree = await self.admission.tree()
+        if principal.device is not None:
+            (unit,) = principal.units or ("",)
+            return device_author(tree, principal.device, unit, principal.sensitive, principal.revoked)
+        head_office = principal.role in HEAD_OFFICE_ROLES and principal.units is None
+        return person_author(tree, principal.units, principal.sensitive, head_office)
+
+    async def device(self, bearer: str | None) -> tuple[Principal, Author]:
+        """The device behind a bearer token; `Refused` token_missing, token_invalid, not_allowed."""
+        principal = await self.access.principal(bearer)
+        if principal.device is None:
+            raise Refused("not_allowed")
+        return principal, await self.author(principal)
+
+    def change(
+        self,
+        op: Literal["create", "edit"],
+        entity: str,
+        id: str,
+        fields: Mapping[str, JSON],
+        *,
+        seen: Mapping[str, list[str]] | None = None,
+        cid: str | None = None,
+        actor: str | None = None,
+        source: Source | None = None,
+    ) -> Change:
+        """A change made at the server itself, a group of its own; admission fixes its stamp."""
+        cid = cid or self.entropy(16).hex()
+        return Change(
+            cid=cid,
+            group=cid,
+            op=op,
+            entity=entity,
+            id=id,
+            fields={path: Value(value, source) for path, value in fields.items()},
+            seen=dict(seen or {}),
+            stated=Stated(self.now_ms()),
+            schema=self.storage.registry.version,
+            actor=actor,
+        )

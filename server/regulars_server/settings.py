@@ -1,0 +1,56 @@
+"""Every setting, read once from the environment into one frozen object. Each is in docs/SETTINGS.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from regulars_sync.errors import LocalError
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The defaults work: `regulars serve --data DIR` needs nothing else."""
+
+    data: Path = Path("regulars-data")
+    """The folder of the chain's database. REGULARS_DATA"""
+    host: str = "127.0.0.1"
+    """The address to listen at; 0.0.0.0 for all. REGULARS_HOST"""
+    port: int = 8470
+    """The port to listen at. REGULARS_PORT"""
+    body_bytes_max: int = 8 * 1024 * 1024
+    """The largest request body, before and after decompression. REGULARS_BODY_BYTES_MAX"""
+    page_rows_max: int = 2_000
+    """The most rows in one page of a pull. REGULARS_PAGE_ROWS_MAX"""
+    query_bytes_max: int = 64 * 1024
+    """The largest GraphQL document. REGULARS_QUERY_BYTES_MAX"""
+    query_tokens_max: int = 4_000
+    """The most tokens in a GraphQL document. REGULARS_QUERY_TOKENS_MAX"""
+    query_depth_max: int = 12
+    """How deep a GraphQL selection may go. REGULARS_QUERY_DEPTH_MAX"""
+    ide: bool = True
+    """Whether the GraphQL page is served. REGULARS_IDE"""
+    log_level: str = "info"
+    """debug, info, warning or error. REGULARS_LOG_LEVEL"""
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str]) -> Settings:
+        """The settings of this environment; `LocalError("setting_invalid")` names what can't be read."""
+        given: dict[str, object] = {}
+        for field in fields(cls):
+            name = f"REGULARS_{field.name.upper()}"
+            text = environment.get(name)
+            if text is None:
+                continue
+            default = field.default
+            try:
+                if isinstance(default, bool):
+                    given[field.name] = {"1": True, "true": True, "0": False, "false": False}[text.lower()]
+                elif isinstance(default, int):
+                    given[field.name] = int(text)
+                else:
+                    given[field.name] = Path(text) if isinstance(default, Path) else text
+            except (ValueError, KeyError):
+                raise LocalError("setting_invalid", name=name, value=text[:80]) from None
+        return cls(**given)  # type: ignore[arg-type]

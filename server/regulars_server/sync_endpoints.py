@@ -1,0 +1,93 @@
+"""`/sync/v1`: pair, pull and push of sync/regulars_sync/protocol.py over HTTP."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from regulars_schema.declare import Registry
+from regulars_schema.messages import text
+from regulars_server import web
+from regulars_server.devices import enrol
+from regulars_server.pull import pull
+from regulars_server.service import Service
+from regulars_sync.errors import Refused
+from regulars_sync.protocol import (
+    PUSH_CHANGES_MAX,
+    Contact,
+    PairRequest,
+    PullRequest,
+    PushRequest,
+    Verdict,
+)
+from regulars_sync.reconcile import Author
+
+
+def routes(service: Service) -> list[Route]:
+    """The endpoints that a tablet speaks with."""
+    settings = service.settings
+
+    async def do_pair(request: Request) -> Response:
+        body = await web.read_body(request, settings.body_bytes_max)
+        asked = web.decode(body, PairRequest)
+        _require_schema(service.storage.registry, asked.schema)
+        return web.answer(request, msgspec.json.encode(await enrol(service, asked)))
+
+    async def do_pull(request: Request) -> Response:
+        principal, author = await service.device(web.bearer(request))
+        asked = web.decode(await web.read_body(request, settings.body_bytes_max), PullRequest)
+        request.state.said = {"device": principal.device}
+        try:
+            if principal.revoked:
+                raise Refused("device_revoked")
+            _require_schema(service.storage.registry, asked.schema)
+            now = service.now_ms()
+            return web.answer(
+                request, await pull(service.storage, author, asked, now, settings.page_rows_max)
+            )
+        except Refused as refused:
+            return web.problem(request, refused, await _contact(service, author, asked))
+
+    async def do_push(request: Request) -> Response:
+        principal, author = await service.device(web.bearer(request))
+        asked = web.decode(await web.read_body(request, settings.body_bytes_max), PushRequest)
+        if len(asked.changes) > PUSH_CHANGES_MAX or not asked.changes:
+            reason = f"a push holds 1 to {PUSH_CHANGES_MAX} changes"
+            raise Refused("body_invalid", reason=reason)
+        if asked.n < 1 or not 8 <= len(asked.incarnation) <= 64 or not asked.incarnation.isalnum():
+            raise Refused("body_invalid", reason="n counts from 1; an incarnation is 8 to 64 letters and digits")
+        done = await service.admission.push(author, asked)
+        counts = Counter(verdict.verdict for verdict in done.verdicts)
+        request.state.said = {"device": principal.device, "changes": len(asked.changes), "verdicts": counts}
+        lang = web.language(request)
+        done.verdicts = [_worded(verdict, lang) for verdict in done.verdicts]
+        return web.answer(request, msgspec.json.encode(done))
+
+    given = (("/pair", do_pair), ("/pull", do_pull), ("/push", do_push))
+    return [
+        Route(f"/sync/v1{path}", web.guarded(handler, service.now_ms, service.entropy), methods=["POST"])
+        for path, handler in given
+    ]
+
+
+def _require_schema(registry: Registry, schema: int) -> None:
+    if schema < registry.oldest_served:
+        raise Refused("schema_too_old", schema=schema, oldest=registry.oldest_served)
+
+
+async def _contact(service: Service, author: Author, asked: PullRequest) -> Contact:
+    """What a push still needs when the pull is refused."""
+    async with service.storage.reader(author.scopes or frozenset()) as reader:
+        acks = await reader.acks(author.device or "", asked.acked)
+    return Contact(service.now_ms(), acks)
+
+
+def _worded(verdict: Verdict, lang: str) -> Verdict:
+    if verdict.code is None:
+        return verdict
+    said = {"field": verdict.field, **(verdict.detail or {})}
+    return msgspec.structs.replace(verdict, message=text(verdict.code, said, lang))

@@ -1,0 +1,135 @@
+"""HTTP for every room of the server: bounded bodies, gzip, problems in the caller's language, log lines."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import zlib
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import msgspec
+import orjson
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from regulars_schema.messages import text
+from regulars_sync.errors import RegularsError, Refused
+from regulars_sync.protocol import Contact, Problem
+
+GZIP_LEVEL = 1
+GZIP_BYTES_MIN = 1_000
+
+log = logging.getLogger("regulars")
+
+Handler = Callable[[Request], Awaitable[Response]]
+T = TypeVar("T")
+
+
+def language(request: Request) -> str:
+    """`zh` or `en`, whichever the caller names first."""
+    accepted = request.headers.get("accept-language", "").lower()
+    zh, en = accepted.find("zh"), accepted.find("en")
+    return "zh" if zh >= 0 and (en < 0 or zh < en) else "en"
+
+
+def bearer(request: Request) -> str | None:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" and token.strip() else None
+
+
+async def read_body(request: Request, bytes_max: int) -> bytes:
+    """The whole body, inflated; never more than `bytes_max` is held. `Refused` body_too_large and others."""
+    encoding = request.headers.get("content-encoding", "identity").lower()
+    if encoding not in {"identity", "gzip"}:
+        raise Refused("encoding_unknown", encoding=encoding[:40])
+    body = bytearray()
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > bytes_max:
+                raise Refused("body_too_large", bytes_max=bytes_max)
+    except ClientDisconnect:
+        raise Refused("body_invalid", reason="it stopped halfway") from None
+    return inflate(bytes(body), bytes_max) if encoding == "gzip" else bytes(body)
+
+
+def inflate(body: bytes, bytes_max: int) -> bytes:
+    """Undo gzip without ever holding more than `bytes_max`."""
+    stream = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    try:
+        plain = stream.decompress(body, bytes_max + 1)
+    except zlib.error as error:
+        raise Refused("body_invalid", reason=f"gzip: {error}") from None
+    if len(plain) > bytes_max:
+        raise Refused("body_too_large", bytes_max=bytes_max)
+    if not stream.eof:
+        raise Refused("body_invalid", reason="the gzip stream stops halfway")
+    return plain
+
+
+def decode(body: bytes, into: type[T]) -> T:
+    try:
+        return msgspec.json.decode(body, type=into)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Refused("body_invalid", reason=str(error)[:200]) from None
+
+
+def answer(request: Request, body: bytes, status: int = 200, media: str = "application/json") -> Response:
+    """A response, compressed where the caller takes gzip and it is worth it."""
+    headers = {"vary": "accept-encoding, accept-language"}
+    if len(body) >= GZIP_BYTES_MIN and "gzip" in request.headers.get("accept-encoding", ""):
+        body = gzip.compress(body, GZIP_LEVEL, mtime=0)
+        headers["content-encoding"] = "gzip"
+    return Response(body, status, headers, media_type=media)
+
+
+def problem(request: Request, error: RegularsError, contact: Contact | None = None) -> Response:
+    said = Problem(error.code, error.text(language(request)), error.detail, error.retryable, contact)
+    headers = {"retry-after": str(error.detail.get("seconds", 5))} if error.status in {429, 503} else {}
+    return Response(msgspec.json.encode(said), error.status, headers, media_type="application/json")
+
+
+def guarded(handler: Handler, now_ms: Callable[[], int], entropy: Callable[[int], bytes]) -> Handler:
+    """The handler with every error turned into a `Problem`, and one log line a request: no personal data."""
+
+    async def run(request: Request) -> Response:
+        begun = now_ms()
+        try:
+            response = await handler(request)
+        except RegularsError as error:
+            response = problem(request, error)
+        except Exception as error:
+            incident = entropy(4).hex()
+            log.exception("incident %s", incident, extra={"incident": incident, "error": type(error).__name__})
+            response = problem(request, Refused("internal", incident=incident))
+        log.info(
+            "%s %s %d",
+            request.method,
+            request.scope["path"],
+            response.status_code,
+            extra={
+                "method": request.method,
+                "path": request.scope["path"],
+                "status": response.status_code,
+                "ms": now_ms() - begun,
+                "bytes": len(response.body) if isinstance(response.body, bytes) else None,
+                **getattr(request.state, "said", {}),
+            },
+        )
+        return response
+
+    return run
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line: time, level, event, and the fields that the call named."""
+
+    FIELDS = ("method", "path", "status", "ms", "bytes", "device", "changes", "verdicts", "incident", "error")
+
+    def format(self, record: logging.LogRecord) -> str:
+        said = {"at": int(record.created * 1000), "level": record.levelname.lower(), "event": record.getMessage()}
+        said |= {name: value for name in self.FIELDS if (value := getattr(record, name, None)) is not None}
+        if record.exc_info:
+            said["trace"] = self.formatException(record.exc_info)
+        return orjson.dumps(said).decode()
