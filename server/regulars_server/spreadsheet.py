@@ -1,0 +1,384 @@
+"""A spreadsheet as changes: every record of a CSV file becomes the fields of one row, or one refused line.
+
+Nothing is stored or looked up here, so a file can be tried before it counts. What a column means follows
+from the entity's declaration; only cells that hold a structure have a grammar:
+
+    birth   1988-03-12 | 03-12 | lunar:1970-08-15
+    party   C-00001 | C-00042:companion | ?Mrs Zhao:companion
+            a customer or, after `?`, a name; without a role it is the principal
+    lines   P-0042*2=39800/24000CNY | "name:oak shelf"*1=88000CNY
+            product*quantity=amount[/cost]currency, of the whole line, in minor units
+
+Several in one cell, as in every set, are parted by `;`. An empty cell is a field not written: a file adds
+and alters, and what it leaves out stays.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from codecs import BOM_UTF8
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, tzinfo
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TextIO
+
+from regulars_schema.declare import (
+    JSON,
+    Bool,
+    Entity,
+    Field,
+    Form,
+    Instant,
+    Int,
+    List,
+    Ref,
+    Registry,
+    Struct,
+    Type,
+    Unfit,
+    check_text,
+)
+from regulars_schema.entities import REGISTRY
+from regulars_schema.normal import element_path
+from regulars_sync.ids import row_id
+
+CELL_CHARS_MAX = 131_072
+"""What the csv module holds in one cell."""
+_BLOCK_CHARS = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One record as a change: `fields` holds JSON values by path."""
+
+    line: int
+    entity: str
+    external_id: str
+    id: str
+    fields: dict[str, JSON]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """One record that can't be taken; `detail` fills the message of `code`, its `field` is the column."""
+
+    line: int
+    external_id: str | None
+    code: str
+    detail: dict[str, JSON]
+
+
+def read_rows(
+    path: Path, entity_name: str, source: str, *, zone: tzinfo = UTC, registry: Registry = REGISTRY
+) -> Iterator[Row | Refused]:
+    """Read a CSV file of one entity, in its order, a record at a time.
+
+    `source` names the system that gave the external ids. `zone` is that of instants written without one.
+    The file may be UTF-8, with or without BOM, or GB18030. `line` counts the file's lines from 1 and is the
+    first of a record that has several. A record's faults never touch another record.
+
+    Raises `Unfit` before the first row when the file as a whole can't be read: `column_unknown`,
+    `fields_missing` (no column `external_id`), `cell_invalid` (a column twice), `file_foreign`,
+    `entity_unknown`.
+    """
+    entity = registry.get(entity_name)
+    if "external_ids" not in entity.by_name:
+        raise Unfit("entity_unknown", entity=entity_name)
+    known = columns(entity)
+    cells = _Cells(source, zone)
+    with _open(path) as file:
+        records = _records(file)
+        header = _header(records, path, entity, known)
+        fields = [(name, known.get(name)) for name in header]
+        seen: set[str] = set()
+        for line, record in records:
+            external_id = None
+            try:
+                if isinstance(record, Unfit):
+                    raise record
+                if len(record) != len(header):
+                    raise Unfit("cells_wrong", cells=len(record), columns=len(header))
+                external_id = _external_id(record[header.index("external_id")])
+                if external_id in seen:
+                    raise Unfit("external_id_twice", external_id=external_id)
+                seen.add(external_id)
+                values = _provenance(entity, source, external_id)
+                for (name, field), cell in zip(fields, record, strict=True):
+                    if field is not None and (text := cell.strip()):
+                        try:
+                            values.update(cells.write(field, text))
+                        except Unfit as unfit:
+                            raise Unfit(unfit.code, **{**unfit.detail, "field": name}) from None
+            except Unfit as unfit:
+                yield Refused(line, external_id, unfit.code, unfit.detail)
+            else:
+                yield Row(line, entity.name, external_id, row_id(source, entity.name, external_id), values)
+
+
+def columns(entity: Entity) -> dict[str, Field]:
+    """The fields that a column can write, by its name; beside them stands `external_id`."""
+    return {f.name: f for f in entity.fields if f.name != "external_ids" and _has_cell(f.type)}
+
+
+def _has_cell(type: Type) -> bool:
+    inner = type.of if isinstance(type, List) else type
+    return inner.name in _GRAMMARS if isinstance(inner, Struct) else inner is type
+
+
+# --- the file -----------------------------------------------------------------------------------
+
+
+def _open(path: Path) -> TextIO:
+    """Open as UTF-8, or as GB18030 when it is that and not UTF-8.
+
+    In what is neither, the broken characters become lone surrogates, which no text may hold: a name cut
+    in the middle of a character costs its own line and not the file.
+    """
+    with path.open("rb") as file:
+        marked = file.read(len(BOM_UTF8)) == BOM_UTF8
+    gb18030 = not marked and not _decodes(path, "utf-8") and _decodes(path, "gb18030")
+    encoding = "gb18030" if gb18030 else "utf-8-sig"
+    return path.open(encoding=encoding, errors="surrogateescape", newline="")
+
+
+def _decodes(path: Path, encoding: str) -> bool:
+    with path.open(encoding=encoding, newline="") as file:
+        try:
+            while file.read(_BLOCK_CHARS):
+                pass
+        except UnicodeDecodeError:
+            return False
+    return True
+
+
+def _records(file: TextIO) -> Iterator[tuple[int, list[str] | Unfit]]:
+    """The records with the number of their first line; blank ones are passed over.
+
+    A quote that is opened and never closed would swallow all that follows. Its first line alone is
+    refused, and reading goes on at the second.
+    """
+    ahead: deque[str] = deque()
+    taken: list[str] = []
+
+    def pull() -> str:
+        text = ahead.popleft() if ahead else file.readline()
+        if text:
+            taken.append(text)
+        return text
+
+    line = 1
+    while True:
+        taken.clear()
+        try:
+            record = next(csv.reader(iter(pull, ""), strict=True), None)
+        except csv.Error as error:
+            ahead.extendleft(reversed(taken[1:]))
+            yield line, _unreadable(taken[0].rstrip("\r\n"), str(error), "csv")
+            line += 1
+            continue
+        if record is None:
+            return
+        if any(cell.strip() for cell in record):
+            yield line, record
+        line += len(taken)
+
+
+def _header(
+    records: Iterator[tuple[int, list[str] | Unfit]],
+    path: Path,
+    entity: Entity,
+    known: Mapping[str, Field],
+) -> list[str]:
+    _, record = next(records, (0, None))
+    if not isinstance(record, list) or any(not _is_text(cell) for cell in record):
+        raise Unfit("file_foreign", file=path.name)
+    header = [cell.strip() for cell in record]
+    names = ["external_id", *known]
+    for position, name in enumerate(header):
+        if name not in names:
+            nearest = get_close_matches(name, names, n=1, cutoff=0)[0]
+            raise Unfit("column_unknown", column=name[:80], nearest=nearest)
+        if name in header[:position]:
+            raise Unfit("cell_invalid", field="header", value=name, reason="the column stands twice")
+    if "external_id" not in header:
+        raise Unfit("fields_missing", entity=entity.name, fields=["external_id"])
+    return header
+
+
+def _is_text(cell: str) -> bool:
+    try:
+        check_text(cell, CELL_CHARS_MAX)
+    except Unfit:
+        return False
+    return True
+
+
+def _external_id(cell: str) -> str:
+    external_id = cell.strip()
+    if not external_id:
+        raise Unfit("external_id_missing")
+    if not _is_text(external_id):
+        raise Unfit("text_invalid", field="external_id", reason="NUL or lone surrogate")
+    return external_id
+
+
+def _provenance(entity: Entity, source: str, external_id: str) -> dict[str, JSON]:
+    """Where the row comes from: an element of the set, or on a fact, the list's one item."""
+    field = entity.by_name["external_ids"]
+    key = f"{source}:{external_id}"
+    try:
+        if field.is_set:
+            field.type.check(key)
+            return {f"external_ids/{key}": True}
+        field.check([key])
+    except Unfit as unfit:
+        raise Unfit(unfit.code, **{**unfit.detail, "field": "external_id"}) from None
+    return {"external_ids": [key]}
+
+
+# --- a cell -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    source: str
+    zone: tzinfo
+
+    def write(self, field: Field, cell: str) -> dict[str, JSON]:
+        """The values by path that a cell writes; `Unfit` when it does not fit the field."""
+        check_text(cell, CELL_CHARS_MAX)
+        if not field.is_set:
+            value = self.value(field.type, cell)
+            field.check(value)
+            return {field.name: value}
+        written: dict[str, JSON] = {}
+        for item in _parts(cell):
+            key = self.value(field.type, item)
+            field.type.check(key)
+            # The server makes the normal form, knowing the country; here it only has to be possible.
+            element_path(field, key, key, None)
+            written[f"{field.name}/{key}"] = True if field.form is Form.PLAIN else key
+        return written
+
+    def value(self, type: Type, cell: str) -> JSON:
+        match type:
+            case Int():
+                return _whole(cell)
+            case Bool():
+                return _truth(cell)
+            case Instant():
+                return self.instant(cell)
+            case Ref():
+                return row_id(self.source, type.entity, cell)
+            case Struct():
+                return _GRAMMARS[type.name](self, type, cell)
+            case List():
+                return [self.value(type.of, item) for item in _parts(cell)]
+            case _:
+                return cell
+
+    def instant(self, cell: str) -> str:
+        found = _INSTANT.fullmatch(cell)
+        if found is None:
+            raise Unfit("instant_invalid")
+        try:
+            moment = datetime.fromisoformat(f"{found['day']}T{found['time']}{found['offset'] or ''}")
+            if moment.tzinfo is None:
+                moment = moment.replace(tzinfo=self.zone)
+            moment = moment.astimezone(UTC)
+        except (ValueError, OverflowError):
+            raise Unfit("instant_invalid") from None
+        return f"{moment.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
+
+    def birth(self, _: Struct, cell: str) -> JSON:
+        found = _BIRTH.fullmatch(cell)
+        if found is None:
+            raise _unreadable(cell, "write 1988-03-12, 03-12 or lunar:1970-08-15", "birth")
+        born: dict[str, JSON] = {
+            name: int(found[name]) for name in ("year", "month", "day") if found[name] is not None
+        }
+        if found["lunar"]:
+            if born["day"] > 30:
+                raise Unfit("date_invalid")
+            return {**born, "calendar": "lunar"}
+        try:
+            date(born.get("year", 2000), born["month"], born["day"])
+        except ValueError:
+            raise Unfit("date_invalid") from None
+        return born
+
+    def member(self, struct: Struct, cell: str) -> JSON:
+        who, colon, role = cell.rpartition(":")
+        who, role = (who.strip(), role.strip()) if colon else (cell, "principal")
+        name = who.removeprefix("?").strip()
+        if not name:
+            raise _unreadable(cell, "there is nobody before the role", "party")
+        if who.startswith("?"):
+            return {"name": name, "role": role}
+        return {"customer": self.value(struct.parts["customer"].type, name), "role": role}
+
+    def line(self, struct: Struct, cell: str) -> JSON:
+        found = _LINE.fullmatch(cell)
+        if found is None or not (found["name"] or found["product"]).strip():
+            raise _unreadable(cell, "write product*quantity=amount/costCURRENCY in minor units", "lines")
+        line: dict[str, JSON] = {}
+        if found["name"]:
+            line["name"] = found["name"].strip()
+        else:
+            line["product"] = self.value(struct.parts["product"].type, found["product"].strip())
+        for name in ("quantity", "amount", "cost"):
+            if found[name] is not None:
+                line[name] = _whole(found[name])
+        return {**line, "currency": found["currency"]}
+
+
+_GRAMMARS: Mapping[str, Callable[[_Cells, Struct, str], JSON]] = {
+    "Birth": _Cells.birth,
+    "PartyMember": _Cells.member,
+    "Line": _Cells.line,
+}
+"""How a cell says a structure, by its name."""
+
+_INSTANT = re.compile(
+    r"(?P<day>\d{4}-\d\d-\d\d)[T ](?P<time>\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?) ?(?P<offset>Z|[+-]\d\d:?\d\d)?",
+    re.ASCII,
+)
+_BIRTH = re.compile(
+    r"(?P<lunar>lunar:)?(?:(?P<year>\d{4})-)?(?P<month>\d\d)-(?P<day>\d\d)",
+    re.ASCII,
+)
+_LINE = re.compile(
+    r'(?:"name:(?P<name>[^"]+)"|(?P<product>[^"*]+))'
+    r"\*(?P<quantity>-?\d+)=(?P<amount>-?\d+)(?:/(?P<cost>-?\d+))?(?P<currency>[A-Z]{3})",
+    re.ASCII,
+)
+_PART = re.compile(r'(?:"[^"]*"|[^;"]|")+')
+_WHOLE = re.compile(r"-?\d{1,30}", re.ASCII)
+_TRUTH = dict.fromkeys(("true", "yes", "1", "是"), True) | dict.fromkeys(("false", "no", "0", "否"), False)
+
+
+def _parts(cell: str) -> list[str]:
+    """What `;` parts, but not one inside a quoted name."""
+    return [part for found in _PART.findall(cell) if (part := found.strip())]
+
+
+def _whole(cell: str) -> int:
+    if not _WHOLE.fullmatch(cell):
+        raise Unfit("value_type", expected="a whole number")
+    return int(cell)
+
+
+def _truth(cell: str) -> bool:
+    try:
+        return _TRUTH[cell.lower()]
+    except KeyError:
+        raise Unfit("value_type", expected="true or false") from None
+
+
+def _unreadable(cell: str, reason: str, field: str) -> Unfit:
+    shown = cell[:80].encode(errors="replace").decode().replace("\0", "?")
+    return Unfit("cell_invalid", value=shown, field=field, reason=reason)
