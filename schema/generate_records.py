@@ -99,7 +99,7 @@ class Read:
 def records(registry: Registry) -> str:
     """`client_sdk/regulars/records.py`."""
     entities = [e for e in registry.entities if e.name not in UNREAD]
-    types = [t for e in entities for f in e.fields for t in _within(f.type)]
+    types = [t for e in entities for f in e.fields for t in within(f.type)]
     enums = {t.name: t for t in types if isinstance(t, Enum)}
     structs = {t.name: t for t in types if isinstance(t, Struct)}
     pieces = [HEADER]
@@ -118,12 +118,12 @@ def class_name(entity: Entity) -> str:
     return "".join(word.capitalize() for word in entity.name.split("_"))
 
 
-def _within(type_: Type) -> list[Type]:
+def within(type_: Type) -> list[Type]:
     """The type and those that it is made of, innermost first."""
     if isinstance(type_, List):
-        return [*_within(type_.of), type_]
+        return [*within(type_.of), type_]
     if isinstance(type_, Struct):
-        return [*(t for part in type_.parts.values() for t in _within(part.type)), type_]
+        return [*(t for part in type_.parts.values() for t in within(part.type)), type_]
     return [type_]
 
 

@@ -84,7 +84,8 @@ def to_json(value: object) -> JSON:
     """The value as it is written in a change: the inverse of what a record's field holds.
 
     Instants are written in UTC with milliseconds; one without a time zone is a `ValueError`, since
-    nobody could say when it was. A struct leaves out its parts that are None.
+    nobody could say when it was. A struct leaves out its parts that are None. Sets are not its business:
+    they are written element by element.
     """
     if isinstance(value, datetime):
         if value.tzinfo is None:

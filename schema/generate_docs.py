@@ -1,0 +1,251 @@
+"""The reference pages that follow from the source: docs/MODEL.md, docs/ERRORS.md and docs/SETTINGS.md."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from itertools import pairwise
+from pathlib import Path
+
+from generate_records import within
+from regulars_schema.declare import (
+    Bool,
+    Date,
+    Entity,
+    Enum,
+    Field,
+    Form,
+    Instant,
+    Int,
+    List,
+    Nature,
+    Ref,
+    Registry,
+    Rule,
+    Scope,
+    Struct,
+    Text,
+    Type,
+)
+from regulars_schema.messages import MESSAGES, Kind, Message
+from regulars_server.settings import Settings
+
+SETTINGS_SOURCE = Path(__file__).resolve().parents[1] / "server/regulars_server/settings.py"
+BY_HAND = "<!-- Written by schema/generate.py: `make generate`, not by hand. -->"
+
+RULES: Mapping[Rule, str] = {
+    Rule.LAST_WRITER: "the value with the highest stamp",
+    Rule.VERIFIED: "a verified value before an unverified one, then the highest stamp",
+    Rule.MIN: "the lowest value; a cleared one yields",
+    Rule.MAX: "the highest value; a cleared one yields",
+    Rule.SET_ADD: "a set, each element for itself: it is present when anyone put it in",
+    Rule.SET_REMOVE: "a set, each element for itself: it is absent when anyone took it out",
+    Rule.ANY_TRUE: "true when anyone said true",
+    Rule.LATTICE: "the furthest step of the list, in the order below; it is kept alone and never goes back",
+    Rule.REVIEW: "the earliest value, until a person decides",
+}
+NATURES: Mapping[Nature, str] = {
+    Nature.FACT: "a fact: append-only, corrected by a further fact",
+    Nature.OPINION: "an opinion: anyone in scope may edit it, each field merges by its rule",
+    Nature.REFERENCE: "reference data: only head office writes it",
+    Nature.DERIVED: "derived: the server itself writes it",
+}
+SCOPES: Mapping[Scope, str] = {
+    Scope.CHAIN: "the whole chain",
+    Scope.HOME: "the unit in `home_unit`",
+    Scope.NAMED: "the scopes of every customer that it names; those of its own `unit` when it names none",
+    Scope.UNITS: "every unit in its `units`",
+    Scope.DEVICE: "the device in its `device`",
+}
+KINDS: Mapping[Kind, str] = {
+    Kind.VERDICT: "Of one change. Its neighbours are not touched, and nothing refused is lost.",
+    Kind.REQUEST: "Of a whole request. Nothing was done.",
+    Kind.LOCAL: "Of this tablet or this command. Nothing is half done.",
+}
+
+
+def model(registry: Registry) -> str:
+    """`docs/MODEL.md`: every entity, field, shape and closed list."""
+    types = [t for e in registry.entities for f in e.fields for t in within(f.type)]
+    structs = {t.name: t for t in types if isinstance(t, Struct)}
+    enums = {t.name: t for t in types if isinstance(t, Enum)}
+    lines = [
+        "# Model",
+        BY_HAND,
+        "",
+        f"Everything that schema version {registry.version} knows, as `schema/regulars_schema/entities.py` "
+        "declares it.",
+        "",
+        "**Merge** is the rule that chooses the value shown among those that have not seen each other; the "
+        "others stay beside it until someone who saw them writes again:",
+        "",
+        *(f"- **{rule}**: {RULES[rule]}" for rule in Rule),
+        "",
+        "**Level** is the sensitivity: each level of a row is a document of its own, in the scope of its "
+        "level. **Identity**: equal values on two customers suggest one person. **Stored**: it has a column "
+        "or index entries, so it can be filtered, sorted or joined; *search*: free text finds it. "
+        "A field in **bold** must be written by the create; *fixed* is written by the create only.",
+        "",
+        "Instants are UTC with milliseconds, `2026-11-22T13:05:09.120Z`. Money is an integer in minor units; "
+        "its ISO 4217 currency stands beside it.",
+    ]
+    for entity in registry.entities:
+        lines += _entity(entity)
+    if structs:
+        lines += ["", "## Shapes"]
+    for struct in structs.values():
+        rows = [
+            [_name(name, part.required), _type(part.type), part.label.zh, part.label.en]
+            for name, part in struct.parts.items()
+        ]
+        lines += ["", f"### {struct.name}", "", *_table(["Part", "Type", "中文", "English"], rows)]
+    lines += ["", "## Closed lists"]
+    for enum in enums.values():
+        labels = [[f"`{value}`", label.zh, label.en] for value, label in enum.values.items()]
+        lines += ["", f"### {enum.name}", "", *_table(["Value", "中文", "English"], labels)]
+    return "\n".join([*lines, ""])
+
+
+def _entity(entity: Entity) -> list[str]:
+    header = ["Field", "Type", "中文", "English", "Merge", "Level", "Identity", "Stored"]
+    return [
+        "",
+        f"## {entity.name} · {entity.label.zh} · {entity.label.en}",
+        "",
+        entity.about,
+        f"It is {NATURES[entity.nature]}. Held by {SCOPES[entity.scope]}.",
+        "",
+        *_table(header, [_field(entity, f) for f in entity.fields]),
+    ]
+
+
+def _field(entity: Entity, f: Field) -> list[str]:
+    name = _name(f.name, f.required) + (" *fixed*" if f.fixed else "")
+    type_ = f"set of {_type(f.type)}" if f.is_set else _type(f.type)
+    if f.form is not Form.PLAIN:
+        type_ += f", {f.form} normal form"
+    merge = "" if entity.is_fact else str(f.rule)
+    found = ["yes"] if f.stored else []
+    if f.searched:
+        found.append("*search*")
+    return [
+        name,
+        type_,
+        f.label.zh,
+        f.label.en,
+        merge,
+        f.level,
+        "yes" if f.identity else "",
+        ", ".join(found),
+    ]
+
+
+def _name(name: str, required: bool) -> str:
+    return f"**`{name}`**" if required else f"`{name}`"
+
+
+def _type(type_: Type) -> str:
+    match type_:
+        case Text():
+            return f"text ≤ {type_.chars_max}"
+        case Bool():
+            return "yes/no"
+        case Int():
+            bounded = (type_.low, type_.high) != (Int().low, Int().high)
+            return f"integer {type_.low}…{type_.high}" if bounded else "integer"
+        case Instant():
+            return "instant"
+        case Date():
+            return "day"
+        case Ref():
+            return f"id of {type_.entity}"
+        case Enum() | Struct():
+            return f"[{type_.name}](#{type_.name.lower()})"
+        case List():
+            return f"list of {_type(type_.of)}, ≤ {type_.items_max}"
+    raise TypeError(f"{type_} has no words yet: say here what it is")
+
+
+def errors(_: Registry) -> str:
+    """`docs/ERRORS.md`: the catalogue of codes."""
+    return errors_page(MESSAGES)
+
+
+def errors_page(messages: Mapping[str, Message]) -> str:
+    lines = [
+        "# Errors",
+        BY_HAND,
+        "",
+        "A code is stable for ever and is the same in verdicts, HTTP answers, GraphQL and the SDK. "
+        "*Retry*: the same thing may pass later without being altered. `{names}` are filled from the "
+        "error's detail. The catalogue is `schema/regulars_schema/messages.py`.",
+    ]
+    for kind in Kind:
+        rows = [
+            [f"`{code}`", str(m.status or "–"), "yes" if m.retryable else "", m.en, m.zh]
+            for code, m in messages.items()
+            if m.kind is kind
+        ]
+        if rows:
+            header = ["Code", "HTTP", "Retry", "English", "中文"]
+            lines += ["", f"## {kind.value.capitalize()}", "", KINDS[kind], "", *_table(header, rows)]
+    return "\n".join([*lines, ""])
+
+
+def settings(_: Registry) -> str:
+    """`docs/SETTINGS.md`: every variable of the environment."""
+    return settings_page(SETTINGS_SOURCE.read_text("utf-8"), {f.name: f.default for f in fields(Settings)})
+
+
+def settings_page(source: str, defaults: Mapping[str, object]) -> str:
+    """The page of the settings in a class's source; `ValueError` names the one that nobody described."""
+    described = _described(source)
+    rows = []
+    for name, default in defaults.items():
+        variable = f"REGULARS_{name.upper()}"
+        meaning, space, last = described.get(name, "").rpartition(" ")
+        if last != variable or not space:
+            raise ValueError(f"the setting {name} needs a docstring that ends with {variable}")
+        rows.append([f"`{variable}`", f"`{_typed(default)}`", meaning])
+    return "\n".join(
+        [
+            "# Settings",
+            BY_HAND,
+            "",
+            "Read once from the environment when the server starts. The defaults work. "
+            "A yes or no is `true`, `1`, `false` or `0`.",
+            "",
+            *_table(["Variable", "Default", "Meaning"], rows),
+            "",
+        ]
+    )
+
+
+def _described(source: str) -> dict[str, str]:
+    """Attribute docstrings of the class `Settings`, each on one line."""
+    found: dict[str, str] = {}
+    for body in (
+        n.body for n in ast.parse(source).body if isinstance(n, ast.ClassDef) and n.name == "Settings"
+    ):
+        for node, following in pairwise(body):
+            match node, following:
+                case (
+                    ast.AnnAssign(target=ast.Name(id=name)),
+                    ast.Expr(value=ast.Constant(value=str() as words)),
+                ):
+                    found[name] = " ".join(words.split())
+    return found
+
+
+def _typed(default: object) -> str:
+    return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def _table(header: list[str], rows: Iterable[Iterable[str]]) -> list[str]:
+    lines = [header, ["---"] * len(header), *rows]
+    return [f"| {' | '.join(_cell(cell) for cell in cells)} |" for cells in lines]
+
+
+def _cell(words: str) -> str:
+    return words.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
