@@ -1,1 +1,1 @@
-"""Where a chain is kept: one interface whose docstrings are laws, and one contract suite for all who keep it."""
+"""Where a chain is kept: one interface whose docstrings are laws, one contract suite for all who keep it."""

@@ -56,6 +56,8 @@ class Test:
                                interaction `has` a customer id
     exists                     True or False: a scalar has a value, a set has any element
     search                     field is "*": the row's search text contains the words, each somewhere
+
+    A test of a field that is not stored, or with a value of another type, is `Refused("argument_invalid")`.
     """
 
     field: str
@@ -69,7 +71,7 @@ class All:
 
 
 @dataclass(frozen=True, slots=True)
-class Any_:
+class Any_:  # noqa: N801 - `Any` is taken
     tests: tuple[Where, ...]
 
 
@@ -85,7 +87,10 @@ Where = Test | All | Any_ | Not
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """By a stored scalar field (`name` orders by its sort form), or by `id`; nulls come first, `id` breaks ties."""
+    """By a stored scalar field (`name` by its sort form), or by `id`; nulls come first, `id` breaks ties.
+
+    Descending is the same order backwards, nulls and ties too.
+    """
 
     field: str = "id"
     descending: bool = False
@@ -237,7 +242,7 @@ class Commit(NamedTuple):
 
 
 class Writer(Reader, Protocol):
-    """The one write transaction: unscoped, and it sees what it wrote. Leaving it by an exception undoes all."""
+    """The one write transaction: unscoped. Leaving it by an exception undoes all."""
 
     async def rows(self, keys: Iterable[Key]) -> dict[Key, Row]:
         """Each of these rows with all documents and places (left ones too); an empty Row where there is none.
@@ -256,7 +261,10 @@ class Writer(Reader, Protocol):
         ...
 
     async def members(self, groups: Iterable[str]) -> list[Entry]:
-        """Every change of these groups in order of `pos`, as `entries` gives them, and the open ones that replace any."""
+        """Every change of these groups, and the open ones that replace any of them.
+
+        In order of `pos`, as `entries` gives them.
+        """
         ...
 
     async def waiting(self, keys: Iterable[str]) -> list[str]:
@@ -270,7 +278,8 @@ class Writer(Reader, Protocol):
 
         Documents are stored byte for byte with their hash; columns and index entries follow them. A
         block of consecutive seqs, one for each feed entry, is taken at the very end, so commit order is
-        seq order; a (scope, row) has one entry: its latest. The digest of every scope is kept. The log
+        seq order; a (scope, row) has one entry: its latest. A commit without any takes one seq all the
+        same, so every commit has a last seq of its own. The digest of every scope is kept. The log
         is hashed from its last entry on. A mark is written beside the last seq. When this returns,
         power may fail. Call it once, last.
         """
@@ -284,14 +293,19 @@ class Storage(Protocol):
     def chain(self) -> Chain: ...
 
     async def open(self) -> None:
-        """Open, and create or migrate; `LocalError` file_foreign, file_newer, file_unfinished, file_damaged."""
+        """Open, and create or migrate.
+
+        `LocalError` file_foreign, file_newer, file_unfinished, file_damaged.
+        """
         ...
 
     async def close(self) -> None:
         """Wait for the writer, then close everything. Idempotent."""
         ...
 
-    def reader(self, scopes: frozenset[str]) -> AbstractAsyncContextManager[Reader]: ...
+    def reader(self, scopes: frozenset[str]) -> AbstractAsyncContextManager[Reader]:
+        """A scoped reader. `ValueError` for a level's scope without the internal one beneath it."""
+        ...
 
     def unscoped_reader(self) -> AbstractAsyncContextManager[Reader]: ...
 

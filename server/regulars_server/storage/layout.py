@@ -1,0 +1,189 @@
+"""How a row is laid out beside its document: columns and index entries, made from its internal document.
+
+Only what is filtered, sorted or joined is laid out, and only from the internal level, so that what a
+reader may not read can neither be found nor guessed by order. `tables` holds the layout of every entity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from regulars_schema.declare import JSON, SAFE_INT_MAX, Entity, Level, Unfit, check_text
+from regulars_schema.normal import search_text, sort_name
+from regulars_server.storage.interface import All, Any_, Not, Order, Test, Where
+from regulars_sync.document import nested
+from regulars_sync.errors import Refused
+
+ColumnType = Literal["text", "int", "bool"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A stored scalar field; the column is named as the field."""
+
+    name: str
+    type: ColumnType
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """A set, or a list, whose present elements are index entries."""
+
+    field: str
+    is_set: bool
+    part: str | None = None
+    """The part of a list's items that is the key; None: the item itself."""
+    identity: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    name: str
+    columns: tuple[Column, ...]
+    keys: tuple[Keys, ...]
+    sort_name: bool
+    """Has the column `name_sort`, by which names are ordered."""
+    search: bool
+    """Has the column `search`, through which free-text search looks."""
+    sensitive: bool
+    """Has documents of the sensitive level."""
+
+    def column(self, name: str) -> Column | None:
+        return next((column for column in self.columns if column.name == name), None)
+
+    def keys_of(self, field: str) -> Keys | None:
+        return next((keys for keys in self.keys if keys.field == field), None)
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Every column made from a document, in the order of `column_values`."""
+        names = tuple(column.name for column in self.columns)
+        return names + ("name_sort",) * self.sort_name + ("search",) * self.search
+
+
+def column_values(table: Table, entity: Entity, document: Mapping[str, JSON]) -> list[JSON]:
+    """What the columns hold of a row with this internal document."""
+    values = [document.get(column.name) for column in table.columns]
+    if table.sort_name:
+        name = document.get("name")
+        values.append(None if name is None else sort_name(name))
+    if table.search:
+        values.append(search_text(entity, nested(entity, document)))
+    return values
+
+
+def element_keys(table: Table, document: Mapping[str, JSON]) -> set[tuple[str, str]]:
+    """(field, key) of every index entry of a row with this internal document."""
+    found: set[tuple[str, str]] = set()
+    sets: set[str] = set()
+    for keys in table.keys:
+        if keys.is_set:
+            sets.add(keys.field)
+            continue
+        items = document.get(keys.field)
+        if items:
+            part = keys.part
+            for item in items:
+                key = item if part is None else item.get(part)
+                if key is not None:
+                    found.add((keys.field, key))
+    if sets:
+        for path, value in document.items():
+            if value:
+                field, slash, key = path.partition("/")
+                if slash and field in sets:
+                    found.add((field, key))
+    return found
+
+
+def search_words(text: str) -> list[tuple[str, ...]]:
+    """The words of a query, each as the spellings of which one must occur.
+
+    A word that is mostly digits may be a number typed with separators, so it is tried without them too.
+    """
+    words: list[tuple[str, ...]] = []
+    for word in text.lower().split():
+        digits = "".join(ch for ch in word if ch.isdecimal())
+        words.append((word, digits) if digits != word and 2 * len(digits) > len(word) else (word,))
+    return words
+
+
+def level_of(scope: str) -> Level:
+    """The level of the documents that a scope holds."""
+    _, slash, level = scope.rpartition("/")
+    return Level(level) if slash else Level.INTERNAL
+
+
+# --- what may be asked for ------------------------------------------------------------------------
+
+
+def check_scopes(scopes: frozenset[str]) -> frozenset[str]:
+    """These scopes; `ValueError` for a level's scope that was granted without the internal one beneath it."""
+    for scope in scopes:
+        base, slash, _ = scope.rpartition("/")
+        if slash and base not in scopes:
+            raise ValueError(f"{scope} is granted without {base}")
+    return scopes
+
+
+_SCALAR = frozenset({"eq", "ne", "lt", "le", "gt", "ge", "starts", "in"})
+_NEST_MAX = 50
+
+
+def check_where(table: Table, where: Where | None, depth: int = 0) -> None:
+    """`Refused("argument_invalid")` unless every test names a stored field and fits it."""
+    if depth > _NEST_MAX:
+        raise Refused("argument_invalid", reason=f"tests are nested deeper than {_NEST_MAX}")
+    match where:
+        case None:
+            return
+        case All(tests) | Any_(tests):
+            for test in tests:
+                check_where(table, test, depth + 1)
+        case Not(test):
+            check_where(table, test, depth + 1)
+        case Test():
+            _check_test(table, where)
+
+
+def check_order(table: Table, order: Order) -> None:
+    """`Refused("argument_invalid")` unless the order is by `id` or a stored scalar field."""
+    if order.field != "id" and table.column(order.field) is None:
+        raise Refused("argument_invalid", reason=f"{table.name} can't be ordered by {order.field[:80]}")
+
+
+def _check_test(table: Table, test: Test) -> None:
+    column = Column("id", "text") if test.field == "id" else table.column(test.field)
+    keys = table.keys_of(test.field)
+    match test.op:
+        case "search":
+            fits = test.field == "*" and table.search and _is(test.value, "text")
+        case "has":
+            fits = keys is not None and _is(test.value, "text")
+        case "exists":
+            fits = (column is not None or keys is not None) and type(test.value) is bool
+        case "in":
+            fits = column is not None and type(test.value) in (list, tuple)
+            fits = fits and all(v is None or (column and _is(v, column.type)) for v in test.value)
+        case "starts":
+            fits = column is not None and column.type == "text" and _is(test.value, "text")
+        case _:
+            fits = column is not None and test.op in _SCALAR
+            fits = fits and (test.value is None or (column is not None and _is(test.value, column.type)))
+    if not fits:
+        what = f"{table.name}.{test.field[:80]} {test.op}"
+        raise Refused("argument_invalid", reason=f"{what} can't be tested with that value")
+
+
+def _is(value: JSON, type_: ColumnType) -> bool:
+    if type_ == "text":
+        try:
+            check_text(value, 4_000)
+        except Unfit:
+            return False
+        return True
+    if type_ == "bool":
+        return type(value) is bool
+    return type(value) is int and abs(value) <= SAFE_INT_MAX

@@ -1,0 +1,449 @@
+"""Storage in plain dictionaries: the fake that tests and demos use, and the oracle for every other one.
+
+It answers by looking at everything, in the simplest words there are. A commit makes new dictionaries
+and then takes their place, so a reader goes on with the ones it was opened on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from operator import eq, ge, gt, le, lt
+from typing import assert_never
+
+import orjson
+
+from regulars_schema.declare import JSON, Level, Registry
+from regulars_schema.normal import search_text, sort_name
+from regulars_server.storage.interface import (
+    All,
+    Any_,
+    Batch,
+    Chain,
+    Commit,
+    EqualKey,
+    FeedPage,
+    FeedRows,
+    Found,
+    Head,
+    Incarnation,
+    Not,
+    Order,
+    Reader,
+    Test,
+    Where,
+    Writer,
+)
+from regulars_server.storage.layout import (
+    Table,
+    check_order,
+    check_scopes,
+    check_where,
+    element_keys,
+    level_of,
+    search_words,
+)
+from regulars_server.storage.tables import TABLES
+from regulars_server.storage.verify import check_log
+from regulars_sync import digest, trail
+from regulars_sync.digest import Digest, row_hash
+from regulars_sync.document import nested
+from regulars_sync.log import START, Entry, entry_hash
+from regulars_sync.protocol import Acked
+from regulars_sync.reconcile import Key, Row
+from regulars_sync.scope import unit_scope
+
+_NULL = (0, "")
+
+
+@dataclass(slots=True)
+class _Stored:
+    """A row: its documents with the seq of the commit that wrote each, and its feed entries."""
+
+    documents: dict[Level, tuple[bytes, int]] = field(default_factory=dict)
+    places: dict[str, tuple[int, bool]] = field(default_factory=dict)
+    """Scope -> (seq, whether the row has left it)."""
+
+    def copy(self) -> _Stored:
+        return _Stored(dict(self.documents), dict(self.places))
+
+
+@dataclass(slots=True)
+class _State:
+    rows: dict[Key, _Stored] = field(default_factory=dict)
+    log: list[Entry] = field(default_factory=list)
+    queue: dict[str, str] = field(default_factory=dict)
+    incarnations: dict[str, Incarnation] = field(default_factory=dict)
+    marks: dict[int, str] = field(default_factory=dict)
+    stamp_max: int = 0
+
+    def copy(self) -> _State:
+        rows, log, queue, incarnations, marks = self.rows, self.log, self.queue, self.incarnations, self.marks
+        return _State(dict(rows), list(log), dict(queue), dict(incarnations), dict(marks), self.stamp_max)
+
+
+class MemoryStorage:
+    def __init__(self, registry: Registry, entropy: Callable[[int], bytes] = os.urandom) -> None:
+        self.registry = registry
+        self._entropy = entropy
+        self._chain: Chain | None = None
+        self._state = _State()
+        self._alone = asyncio.Lock()
+
+    @property
+    def chain(self) -> Chain:
+        assert self._chain is not None, "open() it first"
+        return self._chain
+
+    async def open(self) -> None:
+        if self._chain is None:
+            self._chain = Chain(self._entropy(16).hex(), self._entropy(8).hex(), self._entropy(32))
+            self._state.marks[0] = self._entropy(8).hex()
+
+    async def close(self) -> None:
+        async with self._alone:
+            pass
+
+    def reader(self, scopes: frozenset[str]) -> AbstractAsyncContextManager[Reader]:
+        return self._reading(check_scopes(scopes))
+
+    def unscoped_reader(self) -> AbstractAsyncContextManager[Reader]:
+        return self._reading(None)
+
+    @asynccontextmanager
+    async def _reading(self, scopes: frozenset[str] | None) -> AsyncIterator[Reader]:
+        yield MemoryReader(self.registry, self._state, scopes)
+
+    @asynccontextmanager
+    async def writer(self) -> AsyncIterator[Writer]:
+        async with self._alone:
+            yield MemoryWriter(self, self._state)
+
+    async def new_epoch(self) -> str:
+        self._chain = replace(self.chain, epoch=self._entropy(8).hex())
+        return self.chain.epoch
+
+    async def verify_log(self) -> int:
+        return check_log(self._state.log, "memory")
+
+
+class MemoryReader:
+    def __init__(self, registry: Registry, state: _State, scopes: frozenset[str] | None) -> None:
+        self._registry = registry
+        self._state = state
+        self._scopes = scopes
+
+    async def head(self) -> Head:
+        seq, mark = max(self._state.marks.items())
+        return Head(seq, mark, self._state.stamp_max)
+
+    # --- rows ----------------------------------------------------------------------------------------
+
+    def _found(self, entity: str, id: str) -> Found | None:
+        stored = self._state.rows.get((entity, id))
+        if stored is None:
+            return None
+        levels = set(stored.documents)
+        if self._scopes is not None:
+            placed = {level_of(s) for s, (_, left) in stored.places.items() if not left and s in self._scopes}
+            levels &= placed
+        if not levels:
+            return None
+        documents = {level: stored.documents[level][0] for level in sorted(levels)}
+        return Found(id, documents, (id, id), max(stored.documents[level][1] for level in levels))
+
+    def _all(self, entity: str) -> Iterator[Found]:
+        for name, id in self._state.rows:
+            if name == entity and (found := self._found(name, id)):
+                yield found
+
+    async def find(self, entity: str, ids: Iterable[str]) -> dict[str, Found]:
+        return {id: found for id in ids if (found := self._found(entity, id))}
+
+    def _matching(self, entity: str, where: Where | None) -> Iterator[tuple[Found, dict[str, JSON]]]:
+        table = TABLES[entity]
+        check_where(table, where)
+        for found in self._all(entity):
+            values = _values(found)
+            if where is None or self._passes(table, values, where):
+                yield found, values
+
+    def _passes(self, table: Table, values: dict[str, JSON], where: Where) -> bool:
+        match where:
+            case All(tests):
+                return all(self._passes(table, values, test) for test in tests)
+            case Any_(tests):
+                return any(self._passes(table, values, test) for test in tests)
+            case Not(test):
+                return not self._passes(table, values, test)
+            case Test():
+                return self._passes_test(table, values, where)
+        assert_never(where)
+
+    def _passes_test(self, table: Table, values: dict[str, JSON], test: Test) -> bool:
+        name, op, wanted = test.field, test.op, test.value
+        value = values.get(name)
+        if table.keys_of(name):
+            keys = {key for field_, key in element_keys(table, values) if field_ == name}
+            return wanted in keys if op == "has" else bool(keys) is wanted
+        if op == "search":
+            entity = self._registry.by_name[table.name]
+            text = search_text(entity, nested(entity, values))
+            return all(any(word in text for word in spellings) for spellings in search_words(wanted))
+        if op == "exists":
+            return (value is not None) is wanted
+        if op == "ne":
+            return bool(value != wanted)
+        if value is None or wanted is None:
+            return False
+        if op == "in":
+            return value in wanted
+        if op == "starts":
+            return bool(value.startswith(wanted))
+        compare = {"eq": eq, "lt": lt, "le": le, "gt": gt, "ge": ge}[op]
+        return bool(compare(value, wanted))
+
+    async def select(
+        self,
+        entity: str,
+        where: Where | None,
+        order: Order,
+        limit: int,
+        after: tuple[JSON, str] | None = None,
+        before: tuple[JSON, str] | None = None,
+        backwards: bool = False,
+    ) -> list[Found]:
+        table = TABLES[entity]
+        check_order(table, order)
+
+        def place(key: tuple[JSON, str]) -> tuple[tuple[int, JSON], str]:
+            return (_NULL if key[0] is None else (1, key[0])), key[1]
+
+        result: list[Found] = []
+        for found, values in self._matching(entity, where):
+            value = found.id if order.field == "id" else values.get(order.field)
+            if order.field == "name" and table.sort_name and value is not None:
+                value = sort_name(value)
+            result.append(found._replace(key=(value, found.id)))
+        result.sort(key=lambda found: place(found.key), reverse=order.descending)
+        low, high = (before, after) if order.descending else (after, before)
+        if low is not None:
+            result = [found for found in result if place(found.key) > place(low)]
+        if high is not None:
+            result = [found for found in result if place(found.key) < place(high)]
+        return result[max(len(result) - limit, 0) :] if backwards else result[:limit]
+
+    async def count(self, entity: str, where: Where | None) -> int:
+        return sum(1 for _ in self._matching(entity, where))
+
+    # --- feed ----------------------------------------------------------------------------------------
+
+    async def feed(self, after: Mapping[str, int], rows_max: int, bytes_max: int) -> FeedPage:
+        self._only_own(after)
+        head = (await self.head()).seq
+        reached = dict(after)
+        page: list[FeedRows] = []
+        count = size = 0
+        for scope in sorted(after):
+            entries = sorted(
+                (stored.places[scope], key)
+                for key, stored in self._state.rows.items()
+                if scope in stored.places and stored.places[scope][0] > after[scope]
+            )
+            documents: dict[str, list[bytes]] = defaultdict(list)
+            left: dict[str, list[str]] = defaultdict(list)
+            is_full = False
+            for (seq, gone), (entity, id) in entries:
+                is_full = count >= max(rows_max, 1) or (count > 0 and size >= bytes_max)
+                if is_full:
+                    break
+                if gone:
+                    left[entity].append(id)
+                else:
+                    document = self._state.rows[entity, id].documents[level_of(scope)][0]
+                    documents[entity].append(document)
+                    size += len(document)
+                count += 1
+                reached[scope] = seq
+            page += [
+                FeedRows(scope, entity, documents[entity], sorted(left[entity]))
+                for entity in sorted({*documents, *left})
+            ]
+            if is_full:
+                return FeedPage(page, reached, True)
+            reached[scope] = max(after[scope], head)
+        return FeedPage(page, reached, False)
+
+    def _only_own(self, scopes: Iterable[str]) -> None:
+        if self._scopes is not None and (foreign := set(scopes) - self._scopes):
+            raise LookupError(f"not this reader's: {sorted(foreign)}")
+
+    async def digests(self, scopes: Iterable[str]) -> dict[str, Digest]:
+        wanted = list(scopes)
+        self._only_own(wanted)
+        return {scope: digest.add(digest.EMPTY, self._hashes(scope)) for scope in wanted}
+
+    def _hashes(self, scope: str) -> Iterator[bytes]:
+        for (entity, _), stored in self._state.rows.items():
+            if not stored.places.get(scope, (0, True))[1]:
+                yield row_hash(entity, stored.documents[level_of(scope)][0])
+
+    # --- devices, marks, log ---------------------------------------------------------------------------
+
+    async def acks(self, device: str, incarnations: Iterable[str]) -> dict[str, Acked]:
+        result: dict[str, Acked] = {}
+        for id in incarnations:
+            known = self._state.incarnations.get(id)
+            mine = known is not None and known.device == device
+            result[id] = Acked(known.n, known.trail) if known and mine else Acked(0, trail.start(id))
+        return result
+
+    async def knows_mark(self, seq: int, mark: str) -> bool:
+        return self._state.marks.get(seq) == mark
+
+    async def history(self, entity: str, id: str) -> list[Entry]:
+        if not self._found(entity, id):
+            return []
+        return [replace(entry) for entry in self._state.log if (entry.entity, entry.id) == (entity, id)]
+
+    def _known(self) -> dict[str, Entry]:
+        """What the log knows of every cid: its first entry under what its latest says."""
+        known: dict[str, Entry] = {}
+        for later in self._state.log:
+            entry = known.setdefault(later.cid, replace(later))
+            entry.verdict, entry.code, entry.field = later.verdict, later.code, later.field
+            entry.detail, entry.stamp, entry.closed = later.detail, later.stamp, later.closed
+        return known
+
+    async def open_entries(
+        self, limit: int, after: int = 0, device: str | None = None, cids: Iterable[str] | None = None
+    ) -> list[Entry]:
+        among = None if cids is None else set(cids)
+        return [
+            entry
+            for entry in self._known().values()
+            if entry.is_open
+            and entry.pos > after
+            and (device is None or entry.device == device)
+            and (among is None or entry.cid in among)
+            and (self._scopes is None or self._is_mine(entry))
+        ][:limit]
+
+    def _is_mine(self, entry: Entry) -> bool:
+        assert self._scopes is not None
+        stored = self._state.rows.get(("device", entry.device or ""))
+        if stored is not None and Level.INTERNAL in stored.documents:
+            unit = orjson.loads(stored.documents[Level.INTERNAL][0]).get("unit")
+            if unit is not None and unit_scope(unit) in self._scopes:
+                return True
+        return self._found(entry.entity, entry.id) is not None
+
+    async def equal_keys(self, limit: int) -> list[EqualKey]:
+        table = TABLES["customer"]
+        ids: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for found in self._all("customer"):
+            values = _values(found)
+            if values.get("archived"):
+                continue
+            keys = element_keys(table, values)
+            for declared in self._registry.by_name["customer"].fields:
+                if not declared.identity:
+                    continue
+                if table.keys_of(declared.name):
+                    mine = {key for name, key in keys if name == declared.name and not key.startswith("?")}
+                else:
+                    mine = {values[declared.name]} if values.get(declared.name) else set()
+                for key in mine:
+                    ids[declared.name, key].append(found.id)
+        groups = [
+            EqualKey(name, key, tuple(sorted(i))) for (name, key), i in sorted(ids.items()) if len(i) > 1
+        ]
+        return groups[:limit]
+
+
+class MemoryWriter(MemoryReader):
+    def __init__(self, storage: MemoryStorage, state: _State) -> None:
+        super().__init__(storage.registry, state, None)
+        self._storage = storage
+        self._is_over = False
+
+    def _row(self, key: Key) -> Row:
+        stored = self._state.rows.get(key) or _Stored()
+        return Row(
+            self._registry.by_name[key[0]],
+            key[1],
+            {level: raw for level, (raw, _) in stored.documents.items()},
+            {scope: left for scope, (_, left) in stored.places.items()},
+        )
+
+    async def rows(self, keys: Iterable[Key]) -> dict[Key, Row]:
+        return {key: self._row(key) for key in keys if key[0] in TABLES}
+
+    async def entries(self, cids: Iterable[str]) -> dict[str, Entry]:
+        known = self._known()
+        return {cid: known[cid] for cid in cids if cid in known}
+
+    async def dependents(self, customers: Iterable[str]) -> list[Row]:
+        wanted = set(customers)
+        rows = map(self._row, self._state.rows)
+        return [row for row in rows if wanted.intersection(row.entity.named_customers(row.values))]
+
+    async def members(self, groups: Iterable[str]) -> list[Entry]:
+        wanted = set(groups)
+        known = self._known().values()
+        cids = {entry.cid for entry in known if entry.group in wanted}
+        return [e for e in known if e.cid in cids or (e.is_open and e.replaces in cids)]
+
+    async def waiting(self, keys: Iterable[str]) -> list[str]:
+        wanted = set(keys)
+        return [group for group, waits in self._state.queue.items() if waits in wanted]
+
+    async def incarnation(self, id: str) -> Incarnation | None:
+        known = self._state.incarnations.get(id)
+        return None if known is None else replace(known)
+
+    async def commit(self, batch: Batch) -> Commit:
+        assert not self._is_over, "commit once, last"
+        self._is_over = True
+        head = await self.head()
+        last = head.seq + max(len(batch.writes.places), 1)
+        state = self._state.copy()
+        own: set[Key] = set()
+
+        def stored(key: Key) -> _Stored:
+            if key not in own:
+                own.add(key)
+                state.rows[key] = state.rows[key].copy() if key in state.rows else _Stored()
+            return state.rows[key]
+
+        for entity, id, level, raw in batch.writes.documents:
+            stored((entity.name, id)).documents[level] = (raw, last)
+        for seq, (scope, name, id, left) in enumerate(batch.writes.places, head.seq + 1):
+            stored((name, id)).places[scope] = (seq, left)
+        hash = state.log[-1].hash if state.log else START
+        for pos, entry in enumerate(batch.entries, len(state.log) + 1):
+            entry.pos, entry.hash = pos, entry_hash(hash, entry)
+            hash = entry.hash
+            state.log.append(replace(entry))
+        for group, waits in batch.waits.items():
+            if waits is None:
+                state.queue.pop(group, None)
+            else:
+                state.queue[group] = waits
+        if batch.incarnation is not None:
+            state.incarnations[batch.incarnation.id] = replace(batch.incarnation)
+        state.stamp_max = max(state.stamp_max, batch.stamp_max)
+        state.marks[last] = self._storage._entropy(8).hex()
+        self._storage._state = state
+        return Commit(last, state.marks[last])
+
+
+def _values(found: Found) -> dict[str, JSON]:
+    """The shown internal values of a row, as far as they are within reach."""
+    raw = found.documents.get(Level.INTERNAL)
+    values: dict[str, JSON] = orjson.loads(raw) if raw else {}
+    return {**values, "id": found.id}

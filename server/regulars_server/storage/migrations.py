@@ -1,0 +1,191 @@
+"""The steps that bring a chain's file to this version, numbered, each one transaction.
+
+A step is never altered once it was released: a file that took it stays as it is. `tables` may grow;
+then a further step adds what is new, and a test holds the outcome of all steps to `tables`. Before a
+filled file is upgraded a copy of it is made beside it, `<file>.before-<version>`. While several steps
+are under way the file says so; one that was left there is never opened as if it were whole.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+
+from regulars_sync.errors import LocalError
+
+APPLICATION_ID = 0x52474C52
+"""`RGLR`: what a file of this product says of itself."""
+
+Step = Callable[[sqlite3.Connection], None]
+
+_CREATE = """
+CREATE TABLE chain(
+  one INTEGER PRIMARY KEY CHECK (one = 1), format TEXT NOT NULL, id TEXT NOT NULL, epoch TEXT NOT NULL,
+  secret BLOB NOT NULL, stamp_max INTEGER NOT NULL);
+CREATE TABLE term(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE scope(
+  id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, count INTEGER NOT NULL, hash BLOB NOT NULL);
+CREATE TABLE feed(
+  scope INTEGER NOT NULL, entity INTEGER NOT NULL, row INTEGER NOT NULL, seq INTEGER NOT NULL,
+  gone INTEGER NOT NULL, PRIMARY KEY(entity, row, scope)) WITHOUT ROWID;
+CREATE INDEX feed_by_seq ON feed(scope, seq, entity, row, gone);
+CREATE TABLE element(
+  field INTEGER NOT NULL, key TEXT NOT NULL, row INTEGER NOT NULL,
+  PRIMARY KEY(field, key, row)) WITHOUT ROWID;
+CREATE TABLE log(
+  pos INTEGER PRIMARY KEY, cid BLOB NOT NULL, grp BLOB, entity TEXT NOT NULL, id TEXT NOT NULL,
+  verdict TEXT NOT NULL, code TEXT, field TEXT, detail TEXT, device TEXT, incarnation TEXT, n INTEGER,
+  actor TEXT, replaces BLOB, closed INTEGER NOT NULL, stamp INTEGER NOT NULL, at_ms INTEGER NOT NULL,
+  body BLOB, key BLOB, digest BLOB NOT NULL, hash BLOB NOT NULL);
+CREATE INDEX log_by_cid ON log(cid);
+CREATE INDEX log_by_id ON log(id);
+CREATE INDEX log_by_group ON log(grp) WHERE grp IS NOT NULL;
+CREATE INDEX log_by_replaced ON log(replaces) WHERE replaces IS NOT NULL;
+CREATE INDEX log_open ON log(pos) WHERE verdict IN ('held', 'rejected');
+CREATE TABLE queue(n INTEGER PRIMARY KEY, grp BLOB NOT NULL UNIQUE, waits TEXT NOT NULL);
+CREATE INDEX queue_by_waits ON queue(waits);
+CREATE TABLE incarnation(id TEXT PRIMARY KEY, device TEXT NOT NULL, n INTEGER NOT NULL, trail TEXT NOT NULL)
+  WITHOUT ROWID;
+CREATE TABLE commit_mark(seq INTEGER PRIMARY KEY, mark TEXT NOT NULL);
+CREATE TABLE login(
+  name TEXT PRIMARY KEY, staff TEXT, role TEXT, password TEXT, units TEXT, sensitive INT, active INT);
+CREATE TABLE access_token(
+  id TEXT PRIMARY KEY, kind TEXT, digest BLOB UNIQUE, owner TEXT, label TEXT, role TEXT, units TEXT,
+  sensitive INT, created_ms INT, expires_ms INT, last_used_ms INT, revoked_ms INT);
+CREATE TABLE pairing_code(
+  digest BLOB PRIMARY KEY, unit TEXT, name TEXT, sensitive INT, expires_ms INT, tries INT, used_ms INT);
+"""
+
+_ROWS = {
+    "unit": "name TEXT, kind TEXT, parent TEXT, archived INTEGER, name_sort TEXT",
+    "staff": "name TEXT, role TEXT, manager TEXT, active INTEGER, name_sort TEXT",
+    "staff_pin": "",
+    "device": "name TEXT, unit TEXT, revoked INTEGER, name_sort TEXT",
+    "product": "name TEXT, category TEXT, archived INTEGER, name_sort TEXT, search TEXT",
+    "segment": "name TEXT, owner TEXT, archived INTEGER, name_sort TEXT, search TEXT",
+    "customer": "name TEXT, kind TEXT, home_unit TEXT, owner TEXT, member_no TEXT, gender TEXT,"
+    " acquisition_channel TEXT, trading_since TEXT, archived INTEGER, name_sort TEXT, search TEXT",
+    "link": "from_customer TEXT, to_customer TEXT, kind TEXT, active INTEGER",
+    "interaction": "kind TEXT, at TEXT, unit TEXT, staff TEXT, channel TEXT, stage_reached INTEGER,"
+    " outcome TEXT, report_class TEXT, supersedes TEXT, void INTEGER",
+    "change_verdict": "",
+}
+_ROW_INDEXES = """
+CREATE INDEX customer_by_name ON customer(name_sort);
+CREATE INDEX customer_by_member_no ON customer(member_no) WHERE member_no IS NOT NULL;
+CREATE INDEX link_by_from ON link(from_customer);
+CREATE INDEX link_by_to ON link(to_customer);
+CREATE INDEX interaction_by_at ON interaction(at);
+"""
+
+
+def create(connection: sqlite3.Connection) -> None:
+    """Step 1: everything."""
+    _execute_all(connection, _CREATE)
+    for name, columns in _ROWS.items():
+        more = ", ".join(f'"{c.split()[0]}" {c.split()[1]}' for c in columns.split(",") if c)
+        connection.execute(
+            f"CREATE TABLE {name}(row INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, seq INTEGER NOT NULL,"
+            f" document BLOB, hash BLOB{', ' if more else ''}{more})"
+        )
+    connection.execute(
+        "CREATE TABLE customer_sensitive(row INTEGER PRIMARY KEY, seq INTEGER NOT NULL,"
+        " document BLOB NOT NULL, hash BLOB NOT NULL)"
+    )
+    _execute_all(connection, _ROW_INDEXES)
+
+
+STEPS: tuple[Step, ...] = (create,)
+"""Step `i` brings version `i` to `i + 1`."""
+
+
+def migrate(connection: sqlite3.Connection, path: str, steps: Sequence[Step] = STEPS) -> None:
+    """Bring the file to the version of `steps`; does nothing to one that is there already.
+
+    `LocalError` file_foreign, file_newer (both before anything is touched), file_unfinished.
+    """
+    version = _version(connection, path, len(steps))
+    if version == len(steps):
+        return
+    if version == 0:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            if _version(connection, path, len(steps)) == 0:  # another process may have been quicker
+                connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+                for step in steps:
+                    step(connection)
+                connection.execute(f"PRAGMA user_version={len(steps)}")
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        return
+    copy = f"{path}.before-{version}"
+    part = f"{copy}.part"
+    if os.path.exists(part):
+        os.remove(part)
+    connection.execute("VACUUM INTO ?", (part,))
+    os.replace(part, copy)
+    with _transaction(connection):
+        connection.execute("CREATE TABLE IF NOT EXISTS upgrade(began INTEGER NOT NULL, copy TEXT NOT NULL)")
+        connection.execute("DELETE FROM upgrade")
+        connection.execute("INSERT INTO upgrade VALUES(?, ?)", (version, copy))
+    for at in range(version, len(steps)):
+        with _transaction(connection):
+            steps[at](connection)
+            connection.execute(f"PRAGMA user_version={at + 1}")
+            if at + 1 == len(steps):
+                connection.execute("DROP TABLE upgrade")
+
+
+def _version(connection: sqlite3.Connection, path: str, known: int) -> int:
+    """The file's version, 0 for an empty file; what can't be opened is refused here."""
+    try:
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        tables = {
+            name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        }
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError):
+            raise
+        raise LocalError("file_foreign", file=path) from error
+    if application != APPLICATION_ID:
+        if application or version or tables:
+            raise LocalError("file_foreign", file=path)
+        return 0
+    if version > known:
+        raise LocalError("file_newer", file=path, found=version, known=known)
+    if "upgrade" in tables:
+        began, copy = connection.execute("SELECT began, copy FROM upgrade").fetchone()
+        if began != version:
+            raise LocalError("file_unfinished", file=path, copy=copy)
+    return int(version)
+
+
+class _transaction:  # noqa: N801 - used as a statement
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+
+    def __enter__(self) -> None:
+        self.connection.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.connection.execute("COMMIT")
+        elif self.connection.in_transaction:
+            self.connection.execute("ROLLBACK")
+
+
+def _execute_all(connection: sqlite3.Connection, script: str) -> None:
+    """Every statement of a script, inside the present transaction (`executescript` would end it)."""
+    for statement in _statements(script):
+        connection.execute(statement)
+
+
+def _statements(script: str) -> Iterator[str]:
+    for statement in script.split(";\n"):
+        if statement.strip():
+            yield statement

@@ -1,0 +1,134 @@
+"""The interface's reader and writer over one open transaction: each call is one call on its connection."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping
+from typing import Generic, Protocol, TypeVar
+
+from regulars_schema.declare import JSON
+from regulars_server.storage.interface import (
+    Batch,
+    Commit,
+    EqualKey,
+    FeedPage,
+    Found,
+    Head,
+    Incarnation,
+    Order,
+    Where,
+)
+from regulars_server.storage.sqlite.commit import Transaction
+from regulars_server.storage.sqlite.snapshot import Snapshot
+from regulars_sync.digest import Digest
+from regulars_sync.log import Entry
+from regulars_sync.protocol import Acked
+from regulars_sync.reconcile import Key, Row
+
+T = TypeVar("T")
+S = TypeVar("S", bound=Snapshot)
+
+
+class Run(Protocol):
+    async def __call__(self, work: Callable[[sqlite3.Connection], T]) -> T: ...
+
+
+class SqliteReader(Generic[S]):
+    def __init__(self, run: Run, snapshot: S) -> None:
+        self._run = run
+        self._snapshot = snapshot
+
+    async def head(self) -> Head:
+        return await self._run(lambda _: self._snapshot.head())
+
+    async def find(self, entity: str, ids: Iterable[str]) -> dict[str, Found]:
+        wanted = list(ids)
+        return await self._run(lambda _: self._snapshot.find(entity, wanted))
+
+    async def select(
+        self,
+        entity: str,
+        where: Where | None,
+        order: Order,
+        limit: int,
+        after: tuple[JSON, str] | None = None,
+        before: tuple[JSON, str] | None = None,
+        backwards: bool = False,
+    ) -> list[Found]:
+        return await self._run(
+            lambda _: self._snapshot.select(entity, where, order, limit, after, before, backwards)
+        )
+
+    async def count(self, entity: str, where: Where | None) -> int:
+        return await self._run(lambda _: self._snapshot.count(entity, where))
+
+    async def feed(self, after: Mapping[str, int], rows_max: int, bytes_max: int) -> FeedPage:
+        return await self._run(lambda _: self._snapshot.feed(after, rows_max, bytes_max))
+
+    async def digests(self, scopes: Iterable[str]) -> dict[str, Digest]:
+        wanted = list(scopes)
+        return await self._run(lambda _: self._snapshot.digests(wanted))
+
+    async def acks(self, device: str, incarnations: Iterable[str]) -> dict[str, Acked]:
+        wanted = list(incarnations)
+        return await self._run(lambda _: self._snapshot.acks(device, wanted))
+
+    async def knows_mark(self, seq: int, mark: str) -> bool:
+        return await self._run(lambda _: self._snapshot.knows_mark(seq, mark))
+
+    async def history(self, entity: str, id: str) -> list[Entry]:
+        return await self._run(lambda _: self._snapshot.history(entity, id))
+
+    async def open_entries(
+        self, limit: int, after: int = 0, device: str | None = None, cids: Iterable[str] | None = None
+    ) -> list[Entry]:
+        among = None if cids is None else list(cids)
+        return await self._run(lambda _: self._snapshot.open_entries(limit, after, device, among))
+
+    async def equal_keys(self, limit: int) -> list[EqualKey]:
+        return await self._run(lambda _: self._snapshot.equal_keys(limit))
+
+    async def verify_log(self, path: str) -> int:
+        return await self._run(lambda _: self._snapshot.verify_log(path))
+
+
+class SqliteWriter(SqliteReader[Transaction]):
+    def __init__(self, run: Run, transaction: Transaction, mark: Callable[[], str]) -> None:
+        super().__init__(run, transaction)
+        self._mark = mark
+        self._is_over = False
+
+    async def rows(self, keys: Iterable[Key]) -> dict[Key, Row]:
+        wanted = list(keys)
+        return await self._run(lambda _: self._snapshot.rows_of(wanted))
+
+    async def entries(self, cids: Iterable[str]) -> dict[str, Entry]:
+        wanted = list(cids)
+        return await self._run(lambda _: self._snapshot.entries(wanted))
+
+    async def dependents(self, customers: Iterable[str]) -> list[Row]:
+        wanted = list(customers)
+        return await self._run(lambda _: self._snapshot.dependents(wanted))
+
+    async def members(self, groups: Iterable[str]) -> list[Entry]:
+        wanted = list(groups)
+        return await self._run(lambda _: self._snapshot.members(wanted))
+
+    async def waiting(self, keys: Iterable[str]) -> list[str]:
+        wanted = list(keys)
+        return await self._run(lambda _: self._snapshot.waiting(wanted))
+
+    async def incarnation(self, id: str) -> Incarnation | None:
+        return await self._run(lambda _: self._snapshot.incarnation(id))
+
+    async def commit(self, batch: Batch) -> Commit:
+        assert not self._is_over, "commit once, last"
+        self._is_over = True
+        mark = self._mark()
+        cancelled = False
+        try:
+            return await self._run(lambda _: self._snapshot.commit(batch, mark, lambda: cancelled))
+        except asyncio.CancelledError:
+            cancelled = True
+            raise

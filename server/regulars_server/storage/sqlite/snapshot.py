@@ -1,0 +1,448 @@
+"""What can be read in one open transaction: plain functions over SQL, run on the connection's thread.
+
+Rows are joined by small integers. `feed` says which scopes hold a row, so a scoped snapshot adds one
+look into it for each row that it considers; an unscoped one adds nothing.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from operator import attrgetter
+from typing import Any
+
+import orjson
+
+from regulars_schema.declare import JSON, Level, Registry
+from regulars_server.storage.interface import EqualKey, FeedPage, FeedRows, Found, Head, Order, Where
+from regulars_server.storage.layout import Table, check_order, check_where, level_of
+from regulars_server.storage.sqlite.where import beyond_sql, order_column, order_sql, where_sql
+from regulars_server.storage.tables import TABLES
+from regulars_server.storage.verify import check_log
+from regulars_sync import trail
+from regulars_sync.digest import EMPTY, Digest
+from regulars_sync.log import Entry
+from regulars_sync.protocol import Acked
+from regulars_sync.scope import unit_scope
+
+Terms = Mapping[str, int]
+"""`<entity>` and `<entity>.<field>` by their numbers in this file."""
+
+PARAMETERS_MAX = 16_384
+
+
+def json_list(values: Iterable[JSON]) -> str:
+    """The values as one parameter for `json_each`; what is no text anybody stored is left out."""
+    values = list(values)
+    try:
+        return orjson.dumps(values).decode()
+    except TypeError:
+        return orjson.dumps([v for v in values if not isinstance(v, str) or v.isprintable()]).decode()
+
+
+def blobs(hexes: Iterable[str]) -> Iterator[tuple[str, list[bytes]]]:
+    """Placeholders and parameters for hex ids: few texts, so that their statements are prepared once."""
+    found = iter([bytes.fromhex(text) for text in dict.fromkeys(hexes)])
+    while part := list(islice(found, PARAMETERS_MAX)):
+        size = 1
+        while size < len(part):
+            size *= 4
+        part += [part[-1]] * (size - len(part))
+        yield ",".join("?" * size), part
+
+
+class Snapshot:
+    """One snapshot of a file, for one reader; `scopes` None is the unscoped one."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        registry: Registry,
+        terms: Terms,
+        scopes: frozenset[str] | None,
+    ) -> None:
+        self.connection = connection
+        self.registry = registry
+        self.terms = terms
+        self.scopes = scopes
+        self.names = {number: name for name, number in terms.items()}
+        self.scope_ids: dict[str, int] = {}
+        if scopes:
+            sql = "SELECT name, id FROM scope WHERE name IN (SELECT value FROM json_each(?))"
+            self.scope_ids = dict(connection.execute(sql, (json_list(scopes),)))
+        self._ids_at = {
+            level: ",".join(str(id) for name, id in sorted(self.scope_ids.items()) if level_of(name) is level)
+            for level in Level
+        }
+
+    def rows(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        return self.connection.execute(sql, parameters).fetchall()
+
+    def head(self) -> Head:
+        sql = (
+            "SELECT m.seq, m.mark, c.stamp_max FROM chain c, commit_mark m"
+            " WHERE m.seq = (SELECT max(seq) FROM commit_mark)"
+        )
+        return Head(*self.rows(sql)[0])
+
+    # --- rows --------------------------------------------------------------------------------------
+
+    def reaching(self, entity: str, level: Level = Level.INTERNAL) -> str:
+        """The condition that a document of `t` is within reach."""
+        if self.scopes is None:
+            return "1"
+        return (
+            f"EXISTS (SELECT 1 FROM feed f WHERE f.entity={self.terms[entity]} AND f.row=t.row"
+            f" AND f.scope IN ({self._ids_at[level]}) AND f.gone=0)"
+        )
+
+    def find(self, entity: str, ids: Collection[str]) -> dict[str, Found]:
+        if entity not in TABLES:
+            return {}
+        wanted = "t.id IN (SELECT value FROM json_each(?))"
+        found = self._found(TABLES[entity], "id", wanted, [json_list(ids)], "")
+        return {row.id: row for row in found}
+
+    def select(
+        self,
+        entity: str,
+        where: Where | None,
+        order: Order,
+        limit: int,
+        after: tuple[JSON, str] | None,
+        before: tuple[JSON, str] | None,
+        backwards: bool,
+    ) -> list[Found]:
+        table = TABLES[entity]
+        check_order(table, order)
+        column = order_column(table, order)
+        condition, parameters = self._condition(table, where)
+        for key, descending in ((after, order.descending), (before, not order.descending)):
+            if key is not None:
+                beyond = beyond_sql(column, key, descending)
+                condition += f" AND {beyond.text}"
+                parameters += beyond.parameters
+        way = order_sql(column, order.descending is not backwards)
+        found = self._found(table, column, condition, [*parameters, limit], f"ORDER BY {way} LIMIT ?")
+        return found[::-1] if backwards else found
+
+    def count(self, entity: str, where: Where | None) -> int:
+        table = TABLES[entity]
+        condition, parameters = self._condition(table, where)
+        sql = f"SELECT count(*) FROM {entity} t WHERE {self.reaching(entity)} AND {condition}"
+        return int(self.rows(sql, *parameters)[0][0])
+
+    def _condition(self, table: Table, where: Where | None) -> tuple[str, list[JSON]]:
+        check_where(table, where)
+        if where is None:
+            return "1", []
+        made = where_sql(where, lambda field: self.terms[f"{table.name}.{field}"])
+        return made.text, made.parameters
+
+    def _found(
+        self, table: Table, column: str, condition: str, parameters: list[JSON], tail: str
+    ) -> list[Found]:
+        """The rows within reach under a condition, as `Found`. One statement."""
+        join, more = "", ""
+        if table.sensitive and (self.scopes is None or self._ids_at[Level.SENSITIVE]):
+            reaching = self.reaching(table.name, Level.SENSITIVE)
+            join = f" LEFT JOIN {table.name}_sensitive s ON s.row=t.row AND {reaching}"
+            more = ", s.document, s.seq"
+        sql = (
+            f'SELECT t.id, t.document, t.seq, t."{column}"{more} FROM {table.name} t{join}'
+            f" WHERE {self.reaching(table.name)} AND {condition} {tail}"
+        )
+        declared = table.column(column)
+        is_bool = declared is not None and declared.type == "bool"
+        result: list[Found] = []
+        for id, document, seq, value, *sensitive in self.connection.execute(sql, parameters):
+            documents = {} if document is None else {Level.INTERNAL: document}
+            if sensitive and sensitive[0] is not None:
+                documents[Level.SENSITIVE] = sensitive[0]
+                seq = max(seq, sensitive[1])
+            if is_bool and value is not None:
+                value = bool(value)
+            result.append(Found(id, documents, (value, id), seq))
+        return result
+
+    # --- feed --------------------------------------------------------------------------------------
+
+    def feed(self, after: Mapping[str, int], rows_max: int, bytes_max: int) -> FeedPage:
+        if self.scopes is not None and not after.keys() <= self.scopes:
+            raise LookupError(f"not this reader's: {sorted(after.keys() - self.scopes)}")
+        ids = self.scope_ids
+        if self.scopes is None and after:
+            sql = "SELECT name, id FROM scope WHERE name IN (SELECT value FROM json_each(?))"
+            ids = dict(self.rows(sql, json_list(after)))
+        head = self.head().seq
+        reached = dict(after)
+        page: list[FeedRows] = []
+        rows_left, bytes_left = max(rows_max, 1), bytes_max
+        sql = (
+            "SELECT seq, entity, row, gone FROM feed INDEXED BY feed_by_seq"
+            " WHERE scope=? AND seq>? ORDER BY seq LIMIT ?"
+        )
+        for scope in sorted(after):
+            if scope not in ids:
+                reached[scope] = max(after[scope], head)
+                continue
+            if rows_left <= 0 or (bytes_left <= 0 and page):
+                if self.rows("SELECT 1 FROM feed WHERE scope=? AND seq>? LIMIT 1", ids[scope], after[scope]):
+                    return FeedPage(page, reached, True)
+                reached[scope] = max(after[scope], head)
+                continue
+            entries = self.rows(sql, ids[scope], after[scope], rows_left + 1)
+            more = len(entries) > rows_left
+            if more:
+                entries.pop()
+            last = entries[-1][0] if entries else 0
+            entities = sorted({entry[1] for entry in entries})
+            parts = {e: self._documents(scope, ids[scope], e, after[scope], last) for e in entities}
+            size = sum(len(document) for part in parts.values() for _, document in part)
+            if size > bytes_left and (cut := _cut(parts.values(), bytes_left)) < last:
+                more = True
+                entries = [entry for entry in entries if entry[0] <= cut]
+                parts = {e: [item for item in part if item[0] <= cut] for e, part in parts.items()}
+            for e in entities:
+                left = self._left(e, [row for _, entity, row, gone in entries if gone and entity == e])
+                if parts[e] or left:
+                    page.append(FeedRows(scope, self.names[e], [d for _, d in parts[e]], left))
+            rows_left -= len(entries)
+            bytes_left -= size
+            if more:
+                reached[scope] = entries[-1][0]
+                return FeedPage(page, reached, True)
+            reached[scope] = max(after[scope], head)
+        return FeedPage(page, reached, False)
+
+    def _documents(
+        self, scope: str, scope_id: int, entity: int, after: int, last: int
+    ) -> list[tuple[int, bytes]]:
+        """(seq, document) of what of an entity stands in a stretch of a scope's feed."""
+        name = self.names[entity]
+        suffix = "" if level_of(scope) is Level.INTERNAL else f"_{level_of(scope)}"
+        sql = (
+            f"SELECT f.seq, t.document FROM feed f INDEXED BY feed_by_seq CROSS JOIN {name}{suffix} t"
+            " WHERE t.row=f.row AND f.scope=? AND f.seq>? AND f.seq<=? AND f.entity=? AND f.gone=0"
+            " ORDER BY f.seq"
+        )
+        return self.rows(sql, scope_id, after, last, entity)
+
+    def _left(self, entity: int, rows: list[int]) -> list[str]:
+        if not rows:
+            return []
+        sql = f"SELECT id FROM {self.names[entity]} WHERE row IN (SELECT value FROM json_each(?)) ORDER BY id"
+        return [id for (id,) in self.rows(sql, json_list(rows))]
+
+    def digests(self, scopes: Collection[str]) -> dict[str, Digest]:
+        if self.scopes is not None and not self.scopes.issuperset(scopes):
+            raise LookupError(f"not this reader's: {sorted(set(scopes) - self.scopes)}")
+        sql = "SELECT name, count, hash FROM scope WHERE name IN (SELECT value FROM json_each(?))"
+        found = {name: Digest(count, hash.hex()) for name, count, hash in self.rows(sql, json_list(scopes))}
+        return {scope: found.get(scope, EMPTY) for scope in scopes}
+
+    # --- devices, marks, log -------------------------------------------------------------------------
+
+    def acks(self, device: str, incarnations: Collection[str]) -> dict[str, Acked]:
+        sql = "SELECT id, n, trail FROM incarnation WHERE device=? AND id IN (SELECT value FROM json_each(?))"
+        found = {id: Acked(n, at) for id, n, at in self.rows(sql, device, json_list(incarnations))}
+        return {id: found.get(id) or Acked(0, trail.start(id)) for id in incarnations}
+
+    def knows_mark(self, seq: int, mark: str) -> bool:
+        return bool(self.rows("SELECT 1 FROM commit_mark WHERE seq=? AND mark=?", seq, mark))
+
+    def history(self, entity: str, id: str) -> list[Entry]:
+        if entity not in TABLES or not self.find(entity, [id]):
+            return []
+        sql = f"SELECT {COLUMNS} FROM log WHERE id=? AND entity=? ORDER BY pos"
+        return [entry_of(row) for row in self.rows(sql, id, entity)]
+
+    def open_entries(
+        self, limit: int, after: int, device: str | None, cids: Collection[str] | None
+    ) -> list[Entry]:
+        condition = "1"
+        parameters: list[Any] = [after]
+        if device is not None:
+            condition += " AND b.device=?"
+            parameters.append(device)
+        if self.scopes is not None:
+            condition += f" AND {self._entry_in_reach()}"
+        if cids is None:
+            found = self._open_cids(condition, parameters, limit)
+        else:
+            found = []
+            for marks, part in blobs(cids):
+                found += self._open_cids(f"{condition} AND b.cid IN ({marks})", [*parameters, *part], limit)
+        entries = sorted(self.entries(found).values(), key=_by_pos)
+        return entries[:limit]
+
+    def _open_cids(self, condition: str, parameters: list[Any], limit: int) -> list[str]:
+        """The cids whose latest entry is open, in order of their first entries, which `b` is."""
+        sql = (
+            "SELECT b.cid FROM log b WHERE b.verdict IN ('held', 'rejected') AND b.pos > ?"
+            " AND NOT EXISTS (SELECT 1 FROM log e WHERE e.cid=b.cid AND e.pos < b.pos)"
+            " AND (SELECT e.closed=0 AND e.verdict IN ('held', 'rejected') FROM log e"
+            f" WHERE e.cid=b.cid ORDER BY e.pos DESC LIMIT 1) AND {condition} ORDER BY b.pos LIMIT ?"
+        )
+        return [cid.hex() for (cid,) in self.rows(sql, *parameters, limit)]
+
+    def _entry_in_reach(self) -> str:
+        assert self.scopes is not None
+        units = [scope[5:] for scope in sorted(self.scopes) if unit_scope(scope[5:]) == scope]
+        quoted = ",".join("'" + unit.replace("'", "''") + "'" for unit in units)
+        rows = " ".join(
+            f"WHEN '{name}' THEN EXISTS (SELECT 1 FROM {name} t WHERE t.id=b.id AND {self.reaching(name)})"
+            for name in TABLES
+        )
+        return (
+            f"(EXISTS (SELECT 1 FROM device d WHERE d.id=b.device AND d.unit IN ({quoted}))"
+            f" OR CASE b.entity {rows} END)"
+        )
+
+    def entries(self, cids: Iterable[str]) -> dict[str, Entry]:
+        """What the log knows of these cids: the first entry of each under what the latest says."""
+        found: dict[str, Entry] = {}
+        for marks, part in blobs(cids):
+            for row in self.rows(f"SELECT {COLUMNS} FROM log WHERE cid IN ({marks}) ORDER BY pos", *part):
+                later = entry_of(row)
+                entry = found.setdefault(later.cid, later)
+                if later is not entry:
+                    follow(entry, later)
+        return found
+
+    def members(self, groups: Collection[str]) -> list[Entry]:
+        cids: list[bytes] = []
+        for marks, part in blobs(groups):
+            sql = (
+                f"SELECT cid FROM log WHERE cid IN ({marks}) AND grp IS NULL"
+                f" UNION SELECT cid FROM log WHERE grp IN ({marks})"
+            )
+            cids += [cid for (cid,) in self.rows(sql, *part, *part)]
+        entries = self.entries(cid.hex() for cid in cids)
+        mends: list[bytes] = []
+        for marks, part in blobs(entries):
+            sql = f"SELECT DISTINCT cid FROM log WHERE replaces IN ({marks})"
+            mends += [cid for (cid,) in self.rows(sql, *part)]
+        for cid, entry in self.entries(cid.hex() for cid in mends).items():
+            if entry.is_open:
+                entries.setdefault(cid, entry)
+        return sorted(entries.values(), key=_by_pos)
+
+    def waiting(self, keys: Collection[str]) -> list[str]:
+        sql = "SELECT grp FROM queue WHERE waits IN (SELECT value FROM json_each(?)) ORDER BY n"
+        return [group.hex() for (group,) in self.rows(sql, json_list(keys))]
+
+    def verify_log(self, path: str) -> int:
+        entries = map(entry_of, self.connection.execute(f"SELECT {COLUMNS} FROM log ORDER BY pos"))
+        return check_log(entries, path)
+
+    # --- identity -------------------------------------------------------------------------------------
+
+    def equal_keys(self, limit: int) -> list[EqualKey]:
+        table = TABLES["customer"]
+        within = f"t.archived IS NOT 1 AND {self.reaching('customer')}"
+        parts: list[str] = []
+        for field in self.registry.by_name["customer"].fields:
+            if not field.identity:
+                continue
+            if table.keys_of(field.name):
+                number = self.terms[f"customer.{field.name}"]
+                parts.append(
+                    f"SELECT '{field.name}' AS field, e.key AS key, t.id AS id FROM element e"
+                    f" CROSS JOIN customer t ON t.row=e.row WHERE e.field={number} AND e.key IN"
+                    f" (SELECT key FROM element WHERE field={number} GROUP BY key HAVING count(*) > 1)"
+                    f" AND substr(e.key, 1, 1) <> '?' AND {within}"
+                )
+            else:
+                column = f't."{field.name}"'
+                parts.append(
+                    f"SELECT '{field.name}', {column}, t.id FROM customer t WHERE {column} IN"
+                    f' (SELECT "{field.name}" FROM customer WHERE "{field.name}" IS NOT NULL'
+                    f" AND \"{field.name}\" <> '' GROUP BY 1 HAVING count(*) > 1) AND {within}"
+                )
+        sql = (
+            "SELECT field, key, json_group_array(id) FROM"
+            f" (SELECT * FROM ({' UNION ALL '.join(parts)}) ORDER BY field, key, id)"
+            " GROUP BY field, key HAVING count(*) > 1 ORDER BY field, key LIMIT ?"
+        )
+        return [EqualKey(f, key, tuple(sorted(orjson.loads(ids)))) for f, key, ids in self.rows(sql, limit)]
+
+
+COLUMNS = (
+    "pos, cid, grp, entity, id, verdict, code, field, detail, device, incarnation, n, actor, replaces,"
+    " closed, stamp, at_ms, body, key, digest, hash"
+)
+
+
+def entry_of(row: Sequence[Any]) -> Entry:
+    pos, cid, group, entity, id, verdict, code, field, detail, device, incarnation, n, *rest = row
+    actor, replaces, closed, stamp, at_ms, body, key, digest, hash = rest
+    return Entry(
+        cid=cid.hex(),
+        group=(cid if group is None else group).hex(),
+        entity=entity,
+        id=id,
+        verdict=verdict,
+        code=code,
+        field=field,
+        detail=None if detail is None else orjson.loads(detail),
+        device=device,
+        incarnation=incarnation,
+        n=n,
+        actor=actor,
+        replaces=None if replaces is None else replaces.hex(),
+        closed=bool(closed),
+        stamp=stamp,
+        at_ms=at_ms,
+        body=body,
+        key=key,
+        digest=digest,
+        hash=hash,
+        pos=pos,
+    )
+
+
+def entry_row(entry: Entry) -> tuple[Any, ...]:
+    """The entry in the order of `COLUMNS`; the group of a change that is its own group is not repeated."""
+    return (
+        entry.pos,
+        bytes.fromhex(entry.cid),
+        None if entry.group == entry.cid else bytes.fromhex(entry.group),
+        entry.entity,
+        entry.id,
+        entry.verdict,
+        entry.code,
+        entry.field,
+        None if entry.detail is None else orjson.dumps(entry.detail).decode(),
+        entry.device,
+        entry.incarnation,
+        entry.n,
+        entry.actor,
+        None if entry.replaces is None else bytes.fromhex(entry.replaces),
+        entry.closed,
+        entry.stamp,
+        entry.at_ms,
+        entry.body,
+        entry.key,
+        entry.digest,
+        entry.hash,
+    )
+
+
+def follow(entry: Entry, later: Entry) -> None:
+    """Let the first entry of a cid say what a later one says of it."""
+    entry.verdict, entry.code, entry.field = later.verdict, later.code, later.field
+    entry.detail, entry.stamp, entry.closed = later.detail, later.stamp, later.closed
+
+
+_by_pos = attrgetter("pos")
+
+
+def _cut(parts: Iterable[list[tuple[int, bytes]]], bytes_max: int) -> int:
+    """The seq at which the documents, oldest first, pass so many bytes."""
+    for seq, document in sorted(item for part in parts for item in part):
+        bytes_max -= len(document)
+        if bytes_max <= 0:
+            return seq
+    raise AssertionError("asked for only when they pass")

@@ -1,0 +1,134 @@
+"""Realistic rows for the storage contract: changes settled by the real core, committed to a storage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from regulars_schema.entities import REGISTRY
+from regulars_server.storage.interface import Batch, Commit, Incarnation, Storage
+from regulars_sync import trail
+from regulars_sync.changes import Change, Stated, Value, encode, groups
+from regulars_sync.log import Entry, body_digest
+from regulars_sync.placement import conclude, moved
+from regulars_sync.reconcile import Author, Ruling, World, needs, settle
+
+START_MS = 1_795_000_000_000
+HEAD_OFFICE = Author(head_office=True, country="CN")
+Fields = Mapping[str, Any]
+
+
+def uid(number: int) -> str:
+    """A row's id; the order of numbers is the order of ids."""
+    return f"01990000-0000-7000-8000-{number:012x}"
+
+
+def cid(number: int) -> str:
+    return f"{number:032x}"
+
+
+UNITS = [uid(1000 + i) for i in range(4)]
+NAMES = ["林芳", "王伟", "Ann Lee", "ann lee", "张三丰", "Zoë", "陈", "%_\\", "李 四"]
+
+
+class Scribe:
+    """Makes changes, has them settled, and commits what follows."""
+
+    def __init__(self) -> None:
+        self.last = 0
+        self.now_ms = START_MS
+
+    def change(
+        self,
+        entity: str,
+        id: str,
+        fields: Fields,
+        op: str = "create",
+        seen: Mapping[str, list[str]] | None = None,
+        **more: Any,
+    ) -> Change:
+        self.last += 1
+        made = cid(self.last)
+        values = {path: v if isinstance(v, Value) else Value(v) for path, v in fields.items()}
+        more.setdefault("group", made)
+        return Change(
+            cid=made,
+            op=op,  # type: ignore[arg-type]
+            entity=entity,
+            id=id,
+            fields=values,
+            seen=dict(seen or {}),
+            stamp=self.now_ms * 1000 + self.last,
+            stated=Stated(self.now_ms),
+            schema=1,
+            **more,
+        )
+
+    async def push(
+        self,
+        storage: Storage,
+        changes: Iterable[Change],
+        author: Author = HEAD_OFFICE,
+        incarnation: Incarnation | None = None,
+    ) -> tuple[list[Ruling], Commit]:
+        """Settle and commit, as the server does it: one transaction for all."""
+        changes = list(changes)
+        async with storage.writer() as writer:
+            keys, cids = needs(REGISTRY, changes)
+            rows = await writer.rows(keys)
+            entries = await writer.entries([*cids, *(change.cid for change in changes)])
+            head = await writer.head()
+            world = World(REGISTRY, self.now_ms, head.stamp_max, rows, entries)
+            rulings: list[Ruling] = []
+            for group in groups(changes):
+                rulings += settle(world, author, group)
+            customers = moved(world)
+            dependents = await writer.dependents(customers) if customers else []
+            named = {("customer", id) for row in dependents for id in row.entity.named_customers(row.values)}
+            for key, row in (await writer.rows(named - world.rows.keys())).items():
+                world.rows[key] = row
+            batch = Batch(
+                conclude(world, [row for row in dependents if (row.entity.name, row.id) not in rows])
+            )
+            for ruling in rulings:
+                batch.entries.append(self.entry(ruling, author))
+                if ruling.waits is not None:
+                    batch.waits[ruling.change.group] = ruling.waits
+            if incarnation is not None:
+                for change in changes:
+                    incarnation.n += 1
+                    incarnation.trail = trail.extend(incarnation.trail, change.cid)
+                batch.incarnation = incarnation
+            batch.stamp_max = world.stamp_max
+            commit = await writer.commit(batch)
+        return rulings, commit
+
+    def entry(self, ruling: Ruling, author: Author = HEAD_OFFICE) -> Entry:
+        change = ruling.change
+        body, key = encode(change), bytes.fromhex(change.cid)
+        return Entry(
+            cid=change.cid,
+            group=change.group,
+            entity=change.entity,
+            id=change.id,
+            verdict=ruling.verdict,
+            code=ruling.code,
+            field=ruling.field,
+            detail=ruling.detail,
+            device=author.device,
+            replaces=change.replaces,
+            stamp=ruling.stamp,
+            at_ms=self.now_ms,
+            body=body,
+            key=key,
+            digest=body_digest(key, body),
+        )
+
+    def customer(self, number: int, unit: int | None = 0, **fields: Any) -> Change:
+        home = {} if unit is None else {"home_unit": UNITS[unit]}
+        return self.change("customer", uid(number), {"name": NAMES[number % len(NAMES)], **home, **fields})
+
+    def fact(self, number: int, customer: int | None, minute: int = 0, **fields: Any) -> Change:
+        party = {} if customer is None else {"party": [{"customer": uid(customer), "role": "principal"}]}
+        at = f"2026-11-22T{minute // 60 % 24:02}:{minute % 60:02}:00.000Z"
+        return self.change("interaction", uid(number), {"kind": "visit", "at": at, **party, **fields})
