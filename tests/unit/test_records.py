@@ -96,13 +96,14 @@ def test_what_a_newer_version_wrote_is_none_or_left_out():
         "kind": "household",
         "loyalty": {"level": 3},
         "birth": {"year": 1980},
-        "contact_by": {"phone": True, "hologram": True},
+        "contact_by": {"phone": True, "hologram": True, "sms": False},
+        "tags": {"vip": True, "left": False},
         "first_seen": "yesterday",
         "notes": ["a", "b"],
         "archived": 1,
     }
     read = Customer.of(LIN, newer)
-    assert read == Customer(id=LIN, name="Oak & Co", contact_by=frozenset({"phone"}))
+    assert read == Customer(id=LIN, name="Oak & Co", contact_by=frozenset({"phone"}), tags=frozenset({"vip"}))
 
 
 def test_row_of_another_level_alone_has_no_required_values():
