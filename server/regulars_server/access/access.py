@@ -1,0 +1,545 @@
+"""Who may come in. Every request shows a bearer token; this says who that is, and what was granted.
+
+    a person      login(name, password)                -> a session of twelve hours
+    a tablet      redeem(code) gives the invitation; whoever makes the device row makes its token
+    a program     new_token("developer", ...)
+
+What ends a right ends it at once in this process, and in other processes on the same database within
+`KEPT_MS`: for so long a `Principal` is answered from memory, which keeps look-ups off the hot path.
+Wrong passwords and codes are counted in memory, by each process for itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import unicodedata
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tortoise.exceptions import IntegrityError
+from tortoise.expressions import F, Q
+
+from regulars_schema.entities import STAFF_ROLE
+from regulars_server.access import bearers
+from regulars_server.access.bearers import Kind
+from regulars_server.access.models import Database, LoginRow, PairingRow, TokenRow
+from regulars_server.access.passwords import Argon2, Passwords, check_name, check_password, plain_name
+from regulars_server.access.throttle import Throttle, remote_keys
+from regulars_sync.errors import Refused
+from regulars_sync.ids import ENTROPY_BYTES, uuid7
+
+KEPT_MS = 2_000
+KEPT_MAX = 10_000
+SESSION_MS = 12 * 3_600_000
+SESSION_FORGET_MS = 30 * 86_400_000
+LAST_USED_EVERY_MS = 60_000
+GRACE_MS = 86_400_000
+PAIRING_MINUTES = 15
+PAIRING_TRIES_MAX = 5
+CODE_DIGITS = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
+"""Without 0 O 1 I L, which are misread."""
+CODE_HALF = 4
+DEVICE_ROLE = "device"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Whom a bearer stands for."""
+
+    token: str
+    kind: Kind
+    role: str
+    """A role of staff, or `device`."""
+    units: tuple[str, ...] | None
+    """As granted, regions unresolved; None is the whole chain."""
+    sensitive: bool
+    staff: str | None
+    device: str | None
+    revoked: bool
+    """Only ever true of a device, which may still hand in what it holds."""
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    name: str
+    role: str
+    staff: str | None
+    units: tuple[str, ...] | None
+    sensitive: bool
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What may be shown of a token; its bearer is shown once, when it is made."""
+
+    id: str
+    kind: Kind
+    owner: str | None
+    """A device's id, a developer token's member of staff, a session's login."""
+    label: str
+    role: str
+    units: tuple[str, ...] | None
+    sensitive: bool
+    created_ms: int
+    expires_ms: int | None
+    last_used_ms: int | None
+    revoked_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """What a pairing code promises."""
+
+    unit: str
+    name: str
+    sensitive: bool
+
+
+@dataclass(slots=True)
+class _Kept:
+    principal: Principal
+    since_ms: int
+    until_ms: int
+    last_used_ms: int | None
+
+
+class Access:
+    """The logins, tokens and pairing codes of one chain.
+
+    `database` is the path of the chain's SQLite file or a Tortoise URL; the tables of `ACCESS_DDL` must be
+    there. Objects on different databases share nothing; one object serves one event loop at a time.
+    """
+
+    def __init__(
+        self,
+        database: str | Path,
+        *,
+        now_ms: Callable[[], int],
+        entropy: Callable[[int], bytes],
+        argon2: Argon2 = Argon2(),  # noqa: B008 (frozen)
+        busy_ms: int = 5_000,
+    ) -> None:
+        self._database = Database(database, busy_ms)
+        self._now_ms = now_ms
+        self._entropy = entropy
+        self._passwords = Passwords(argon2, entropy)
+        self._throttle = Throttle(now_ms)
+        self._kept: dict[str, _Kept] = {}
+        self._forgotten = 0
+        self._unsaved: dict[str, int] = {}
+        self._saving: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        await self._passwords.open()
+        await self._database.open()
+
+    async def close(self) -> None:
+        """Write the last uses, then close. Idempotent."""
+        await self.flush()
+        self._forget()
+        self._passwords.close()
+        await self._database.close()
+
+    # --- logins of people -------------------------------------------------------------------------
+
+    async def add_login(
+        self,
+        name: str,
+        password: str,
+        role: str,
+        staff: str | None = None,
+        units: Iterable[str] | None = None,
+        sensitive: bool = False,
+    ) -> Login:
+        """`Refused("argument_invalid")` when the name is taken or name, password or role can't be had."""
+        name = plain_name(name)
+        check_name(name)
+        check_password(password, name)
+        _check_role(role, STAFF_ROLE.values)
+        row = LoginRow(
+            name=name,
+            staff=staff,
+            role=role,
+            password=await self._passwords.hash(password),
+            generation=0,
+            units=_written(units),
+            sensitive=sensitive,
+            active=True,
+        )
+        try:
+            async with self._database.writer() as db:
+                await row.save(using_db=db, force_create=True)
+        except IntegrityError as error:
+            raise Refused("argument_invalid", reason=f"There is a login “{name}” already.") from error
+        return _login(row)
+
+    async def logins(self) -> list[Login]:
+        async with self._database.reader() as db:
+            return [_login(row) for row in await LoginRow.all(db).order_by("name")]
+
+    async def set_password(self, name: str, password: str) -> None:
+        """Take a new password and end every session of the login. `Refused("not_found")`."""
+        name = plain_name(name)
+        check_password(password, name)
+        await self._change_login(name, password=await self._passwords.hash(password))
+
+    async def deactivate(self, name: str) -> None:
+        """Let the login in no more, and end its sessions. `Refused("not_found")`."""
+        await self._change_login(plain_name(name), active=False)
+
+    async def activate(self, name: str) -> None:
+        """Let the login in again, with the password it had. `Refused("not_found")`."""
+        await self._change_login(plain_name(name), active=True)
+
+    async def _change_login(self, name: str, **columns: object) -> None:
+        """Change a login; the same statement ends its sessions, which name the generation they began in."""
+        try:
+            async with self._database.writer() as db:
+                changed = await (
+                    LoginRow.filter(name=name).using_db(db).update(generation=F("generation") + 1, **columns)
+                )
+                # Only so that a list of tokens shows it.
+                await (
+                    TokenRow.filter(kind="session", owner=name, revoked_ms__isnull=True)
+                    .using_db(db)
+                    .update(revoked_ms=self._now_ms())
+                )
+        finally:
+            self._forget()
+        if not changed:
+            raise Refused("not_found", entity="login")
+
+    async def login(self, name: str, password: str, remote: str | None = None) -> tuple[Principal, str]:
+        """Begin a session of twelve hours: who it is, and the bearer.
+
+        `Refused("login_failed")` is the same, after the same work, for a wrong password, an unknown name
+        and a deactivated login. `Refused("too_many_tries")` after five wrong ones for this name or from
+        this address; a try that is still being checked counts as wrong.
+        """
+        name, now = plain_name(name), self._now_ms()
+        by_name, by_remote = ("name", name), remote_keys(remote)
+        self._throttle.take([by_name, *by_remote])
+        async with self._database.reader() as db:
+            row = await LoginRow.get_or_none(name=name, active=True, using_db=db)
+        if not await self._passwords.fits(password, row.password if row else None) or row is None:
+            raise Refused("login_failed")
+        self._throttle.forgive(by_name)
+        for key in by_remote:
+            self._throttle.give_back(key)
+        async with self._database.writer() as db:
+            if self._passwords.is_dated(row.password):
+                fresh = await self._passwords.hash(password)
+                await LoginRow.filter(name=name, password=row.password).using_db(db).update(password=fresh)
+            await (
+                TokenRow.filter(kind="session", expires_ms__lt=now - SESSION_FORGET_MS).using_db(db).delete()
+            )
+        token, bearer = await self._add_token(
+            "session", name, row.role, row.units, row.sensitive, name, now + SESSION_MS, row.generation
+        )
+        return _principal(token, row), bearer
+
+    # --- tokens -------------------------------------------------------------------------------------
+
+    async def new_token(
+        self,
+        kind: Kind,
+        label: str,
+        role: str,
+        units: Iterable[str] | None,
+        sensitive: bool,
+        owner: str | None = None,
+        expires_ms: int | None = None,
+    ) -> tuple[str, str]:
+        """A token for a device (`owner` is its id) or a program (`owner`: the member of staff it acts for).
+
+        Gives its id and its bearer, which is told this once. `Refused("argument_invalid")`.
+        """
+        if kind == "device":
+            _check_role(role, [DEVICE_ROLE])
+            if not owner:
+                raise Refused("argument_invalid", reason="A device's token needs the device's id.")
+        elif kind == "developer":
+            _check_role(role, STAFF_ROLE.values)
+        else:
+            raise Refused("argument_invalid", reason="A session begins with a login.")
+        row, bearer = await self._add_token(kind, label, role, _written(units), sensitive, owner, expires_ms)
+        return row.id, bearer
+
+    async def _add_token(
+        self,
+        kind: Kind,
+        label: str,
+        role: str,
+        units: str | None,
+        sensitive: bool,
+        owner: str | None,
+        expires_ms: int | None,
+        generation: int = 0,
+    ) -> tuple[TokenRow, str]:
+        now = self._now_ms()
+        bearer = bearers.write(kind, self._entropy(bearers.SECRET_BYTES))
+        row = TokenRow(
+            id=uuid7(now, self._entropy(ENTROPY_BYTES)),
+            kind=kind,
+            digest=bearers.digest(bearer),
+            owner=owner,
+            label=label,
+            role=role,
+            units=units,
+            sensitive=sensitive,
+            generation=generation,
+            created_ms=now,
+            expires_ms=expires_ms,
+        )
+        async with self._database.writer() as db:
+            await row.save(using_db=db, force_create=True)
+        return row, bearer
+
+    async def principal(self, bearer: str | None) -> Principal:
+        """Whom this bearer stands for. `Refused("token_missing")`, `Refused("token_invalid")`.
+
+        A revoked device is told by `revoked`; every other token that was revoked or has expired, and a
+        session whose login was deactivated or given another password, is `token_invalid`.
+        """
+        if not bearer:
+            raise Refused("token_missing")
+        if not bearers.is_whole(bearer):
+            raise Refused("token_invalid")
+        digest, now = bearers.digest(bearer), self._now_ms()
+        kept = self._kept.get(digest)
+        if kept is None or not kept.since_ms <= now < kept.until_ms:
+            kept = await self._look_up(digest, now)
+        if kept.last_used_ms is None or now - kept.last_used_ms >= LAST_USED_EVERY_MS:
+            kept.last_used_ms = now
+            self._note_use(kept.principal.token, now)
+        return kept.principal
+
+    async def _look_up(self, digest: str, now: int) -> _Kept:
+        forgotten = self._forgotten
+        async with self._database.reader() as db:
+            row = await TokenRow.get_or_none(
+                Q(digest=digest) | Q(former=digest, former_until_ms__gt=now), using_db=db
+            )
+            login = None
+            if row and row.kind == "session":
+                login = await LoginRow.get_or_none(
+                    name=row.owner, active=True, generation=row.generation, using_db=db
+                )
+        self._kept.pop(digest, None)
+        if (
+            row is None
+            or (row.expires_ms is not None and row.expires_ms <= now)
+            or (row.revoked_ms is not None and row.kind != "device")
+            or (row.kind == "session" and login is None)
+        ):
+            raise Refused("token_invalid")
+        ends = [row.expires_ms, row.former_until_ms if row.former == digest else None]
+        until = min([now + KEPT_MS, *(end for end in ends if end is not None)])
+        kept = _Kept(_principal(row, login), now, until, row.last_used_ms)
+        # What was read before something ended must not be kept after it.
+        if forgotten == self._forgotten:
+            if len(self._kept) >= KEPT_MAX:
+                self._kept.clear()
+            self._kept[digest] = kept
+        return kept
+
+    async def revoke(self, id: str) -> None:
+        """End a token: here at once, in other processes within `KEPT_MS`. Idempotent; `Refused("not_found")`."""
+        try:
+            async with self._database.writer() as db:
+                ended = await (
+                    TokenRow.filter(id=id, revoked_ms__isnull=True)
+                    .using_db(db)
+                    .update(revoked_ms=self._now_ms())
+                )
+        finally:
+            self._forget()
+        if not ended:
+            await self.token(id)
+
+    async def rotate(self, id: str, grace_ms: int = GRACE_MS) -> str:
+        """Give a token another bearer; the present one still serves for `grace_ms`, an older one no more.
+
+        The id stays, so what was sent under the old bearer and is sent again is known again.
+        `Refused("not_found")` when there is no such token, or it was revoked.
+        """
+        kind = (await self.token(id)).kind
+        if kind == "session":
+            raise Refused("argument_invalid", reason="A session is not renewed; sign in again.")
+        bearer = bearers.write(kind, self._entropy(bearers.SECRET_BYTES))
+        try:
+            async with self._database.writer() as db:
+                changed = await (
+                    TokenRow.filter(id=id, revoked_ms__isnull=True)
+                    .using_db(db)
+                    .update(
+                        former=F("digest"),
+                        former_until_ms=self._now_ms() + grace_ms,
+                        digest=bearers.digest(bearer),
+                    )
+                )
+        finally:
+            self._forget()
+        if not changed:
+            raise Refused("not_found", entity="token")
+        return bearer
+
+    async def tokens(self) -> list[Token]:
+        """Every token, oldest first; sessions too, until a month after their end."""
+        async with self._database.reader() as db:
+            return [_token(row) for row in await TokenRow.all(db).order_by("created_ms", "id")]
+
+    async def token(self, id: str) -> Token:
+        """`Refused("not_found")` when there is none."""
+        async with self._database.reader() as db:
+            row = await TokenRow.get_or_none(id=id, using_db=db)
+        if row is None:
+            raise Refused("not_found", entity="token")
+        return _token(row)
+
+    async def flush(self) -> None:
+        """Wait until the last uses that are known by now are written, or could not be."""
+        if self._saving is not None and self._saving.get_loop() is asyncio.get_running_loop():
+            await asyncio.wait([self._saving])
+
+    def _note_use(self, id: str, now: int) -> None:
+        self._unsaved[id] = now
+        loop = asyncio.get_running_loop()
+        if self._saving is None or self._saving.done() or self._saving.get_loop() is not loop:
+            self._saving = loop.create_task(self._save_uses())
+
+    async def _save_uses(self) -> None:
+        """Write last uses beside the requests: no request waits for it or fails by it."""
+        while self._unsaved:
+            id, ms = self._unsaved.popitem()
+            try:
+                async with self._database.writer() as db:
+                    await TokenRow.filter(id=id).using_db(db).update(last_used_ms=ms)
+            except Exception:
+                _log.warning("the last use of token %s could not be written", id, exc_info=True)
+
+    def _forget(self) -> None:
+        self._kept.clear()
+        self._forgotten += 1
+
+    # --- pairing --------------------------------------------------------------------------------------
+
+    async def new_pairing_code(
+        self, unit: str, name: str, sensitive: bool = False, minutes: int = PAIRING_MINUTES
+    ) -> str:
+        """A code such as `7K4M-2Q9D` with which one tablet may join this unit, once."""
+        now = self._now_ms()
+        async with self._database.writer() as db:
+            await PairingRow.filter(Q(expires_ms__lte=now) | Q(used_ms__isnull=False)).using_db(db).delete()
+        for _ in range(10):
+            code = bearers.spell(int.from_bytes(self._entropy(16)), CODE_DIGITS, 2 * CODE_HALF)
+            row = PairingRow(
+                half=code[:CODE_HALF],
+                verifier=await self._passwords.hash(code),
+                unit=unit,
+                name=name,
+                sensitive=sensitive,
+                expires_ms=now + minutes * 60_000,
+                tries=0,
+            )
+            try:
+                async with self._database.writer() as db:
+                    await row.save(using_db=db, force_create=True)
+            except IntegrityError:
+                continue  # another open code begins alike
+            return f"{code[:CODE_HALF]}-{code[CODE_HALF:]}"
+        raise Refused("busy", seconds=minutes * 60)
+
+    async def redeem(self, code: str, remote: str | None = None) -> Invitation:
+        """Use up a pairing code; of several at once, one gets the invitation.
+
+        Case, spaces and hyphens don't matter. `Refused("pairing_code_invalid")` is the same for a wrong,
+        used, expired and locked code; five wrong tries on one first half lock it. `too_many_tries` as in
+        `login`, when the address is given.
+        """
+        plain = unicodedata.normalize("NFKC", code).upper()
+        plain = "".join(c for c in plain if not c.isspace() and c not in "-‐‑‒–—−_.")
+        keys = remote_keys(remote)
+        self._throttle.take(keys)
+        if len(plain) != 2 * CODE_HALF or any(c not in CODE_DIGITS for c in plain):
+            raise Refused("pairing_code_invalid")
+        now = self._now_ms()
+        async with self._database.writer() as db:
+            open_codes = PairingRow.filter(
+                half=plain[:CODE_HALF], used_ms__isnull=True, expires_ms__gt=now
+            ).using_db(db)
+            # Counted before it is judged, so that a thousand tries at once are five.
+            counted = await open_codes.filter(tries__lt=PAIRING_TRIES_MAX).update(tries=F("tries") + 1)
+            row = await open_codes.first() if counted else None
+            fits = await self._passwords.fits(plain, row.verifier if row else None)
+            if row is None or not fits:
+                raise Refused("pairing_code_invalid")
+            if not await open_codes.filter(verifier=row.verifier).update(used_ms=self._now_ms()):
+                raise Refused("pairing_code_invalid")
+        for key in keys:
+            self._throttle.give_back(key)
+        return Invitation(row.unit, row.name, row.sensitive)
+
+
+def _check_role(role: str, allowed: Iterable[str]) -> None:
+    if role not in allowed:
+        raise Refused("argument_invalid", reason=f"The role should be one of: {', '.join(allowed)}.")
+
+
+def _written(units: Iterable[str] | None) -> str | None:
+    return None if units is None else json.dumps(sorted(set(units)))
+
+
+def _read(units: str | None) -> tuple[str, ...] | None:
+    return None if units is None else tuple(json.loads(units))
+
+
+def _login(row: LoginRow) -> Login:
+    return Login(row.name, row.role, row.staff, _read(row.units), row.sensitive, row.active)
+
+
+def _kind(row: TokenRow) -> Kind:
+    match row.kind:
+        case "device" | "developer" | "session" as kind:
+            return kind
+    raise AssertionError(f"token {row.id} is of no known kind: {row.kind}")
+
+
+def _token(row: TokenRow) -> Token:
+    return Token(
+        row.id,
+        _kind(row),
+        row.owner,
+        row.label,
+        row.role,
+        _read(row.units),
+        row.sensitive,
+        row.created_ms,
+        row.expires_ms,
+        row.last_used_ms,
+        row.revoked_ms,
+    )
+
+
+def _principal(row: TokenRow, login: LoginRow | None) -> Principal:
+    """A session has what its login has now; any other token what it was given."""
+    granted = login or row
+    kind = _kind(row)
+    return Principal(
+        token=row.id,
+        kind=kind,
+        role=granted.role,
+        units=_read(granted.units),
+        sensitive=granted.sensitive,
+        staff=login.staff if login else row.owner if kind == "developer" else None,
+        device=row.owner if kind == "device" else None,
+        revoked=row.revoked_ms is not None,
+        name=row.label,
+    )

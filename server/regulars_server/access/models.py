@@ -1,0 +1,216 @@
+"""The tables of access, and the connections to them.
+
+The tables stand beside the chain's own, made by the same numbered migrations from `ACCESS_DDL`; Tortoise
+never creates or alters them. Secrets are kept as hashes only.
+
+Each `Database` is a Tortoise context of its own, current only within `reader()` and `writer()`, so any number
+of chains can be open in one process, in any task. There are no transactions: everything that must not be
+torn is one statement, so a cancelled request leaves nothing open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from copy import copy
+from pathlib import Path
+from typing import Any
+
+from tortoise import fields
+from tortoise.backends.base.client import BaseDBAsyncClient
+from tortoise.backends.base.config_generator import expand_db_url
+from tortoise.context import TortoiseContext
+from tortoise.exceptions import OperationalError
+from tortoise.models import Model
+
+from regulars_sync.errors import Refused
+
+ACCESS_DDL: tuple[str, ...] = (
+    """
+    CREATE TABLE login (
+        name TEXT NOT NULL PRIMARY KEY,
+        staff TEXT,
+        role TEXT NOT NULL,
+        password TEXT NOT NULL,
+        generation BIGINT NOT NULL,
+        units TEXT,
+        sensitive BOOLEAN NOT NULL,
+        active BOOLEAN NOT NULL
+    )
+    """,
+    """
+    CREATE TABLE access_token (
+        id TEXT NOT NULL PRIMARY KEY,
+        kind TEXT NOT NULL,
+        digest TEXT NOT NULL UNIQUE,
+        former TEXT,
+        former_until_ms BIGINT,
+        owner TEXT,
+        label TEXT NOT NULL,
+        role TEXT NOT NULL,
+        units TEXT,
+        sensitive BOOLEAN NOT NULL,
+        generation BIGINT NOT NULL,
+        created_ms BIGINT NOT NULL,
+        expires_ms BIGINT,
+        last_used_ms BIGINT,
+        revoked_ms BIGINT
+    )
+    """,
+    "CREATE INDEX access_token_former ON access_token (former)",
+    "CREATE INDEX access_token_owner ON access_token (owner)",
+    """
+    CREATE TABLE pairing_code (
+        half TEXT NOT NULL PRIMARY KEY,
+        verifier TEXT NOT NULL,
+        unit TEXT NOT NULL,
+        name TEXT NOT NULL,
+        sensitive BOOLEAN NOT NULL,
+        expires_ms BIGINT NOT NULL,
+        tries BIGINT NOT NULL,
+        used_ms BIGINT
+    )
+    """,
+)
+"""The only source of these tables; SQLite and PostgreSQL both take it."""
+
+
+class LoginRow(Model):
+    name = fields.CharField(100, primary_key=True)
+    staff = fields.TextField(null=True)
+    role = fields.TextField()
+    password = fields.TextField()
+    generation = fields.BigIntField()
+    """Counts what ends every session: a new password, a deactivation."""
+    units = fields.TextField(null=True)
+    """A JSON list of unit ids; NULL is the whole chain."""
+    sensitive = fields.BooleanField()
+    active = fields.BooleanField()
+
+    class Meta:
+        table = "login"
+
+
+class TokenRow(Model):
+    id = fields.CharField(36, primary_key=True)
+    kind = fields.TextField()
+    digest = fields.CharField(64)
+    former = fields.CharField(64, null=True)
+    """The digest before the last rotation, good until `former_until_ms`."""
+    former_until_ms = fields.BigIntField(null=True)
+    owner = fields.TextField(null=True)
+    """A device's id, a developer token's member of staff, a session's login."""
+    label = fields.TextField()
+    role = fields.TextField()
+    units = fields.TextField(null=True)
+    sensitive = fields.BooleanField()
+    generation = fields.BigIntField()
+    """Of the login, when the session began."""
+    created_ms = fields.BigIntField()
+    expires_ms = fields.BigIntField(null=True)
+    last_used_ms = fields.BigIntField(null=True)
+    revoked_ms = fields.BigIntField(null=True)
+
+    class Meta:
+        table = "access_token"
+
+
+class PairingRow(Model):
+    half = fields.CharField(4, primary_key=True)
+    """The first half finds the code; only the hash of the whole is kept beside it."""
+    verifier = fields.TextField()
+    unit = fields.TextField()
+    name = fields.TextField()
+    sensitive = fields.BooleanField()
+    expires_ms = fields.BigIntField()
+    tries = fields.BigIntField()
+    used_ms = fields.BigIntField(null=True)
+
+    class Meta:
+        table = "pairing_code"
+
+
+READER, WRITER = "access_reader", "access_writer"
+
+
+class Database:
+    """Two connections to one chain's access tables, so that no look-up waits behind a write."""
+
+    def __init__(self, database: str | Path, busy_ms: int) -> None:
+        url = str(database)
+        config: dict[str, Any] = expand_db_url(url) if "://" in url else _sqlite(url)
+        if config["engine"] == "tortoise.backends.sqlite":
+            # The chain's own connections share this file's WAL: don't cut it down to Tortoise's 16 KiB.
+            pragmas = {"busy_timeout": busy_ms, "synchronous": "FULL", "journal_size_limit": 1 << 26}
+            config["credentials"] = pragmas | config["credentials"] | pragmas
+        self._config = {
+            "connections": {READER: config, WRITER: config},
+            "apps": {"access": {"models": [__name__], "default_connection": READER}},
+        }
+        self._context: TortoiseContext | None = None
+        self._clients: list[BaseDBAsyncClient] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def open(self) -> None:
+        if self._context is not None:
+            return
+        self._context = TortoiseContext()
+        with self._context:
+            await self._context.init(self._config)
+        self._connect()
+        # Tortoise connects at the first query and keeps its lock when that is cancelled (1.1.9): do it now.
+        try:
+            for client in self._clients:
+                await client.execute_query("SELECT 1")
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Close both connections. Idempotent."""
+        clients, self._clients, self._context, self._loop = self._clients, [], None, None
+        for client in clients:
+            await client.close()
+
+    def reader(self) -> AbstractAsyncContextManager[BaseDBAsyncClient]:
+        return self._current(0)
+
+    def writer(self) -> AbstractAsyncContextManager[BaseDBAsyncClient]:
+        return self._current(1)
+
+    @asynccontextmanager
+    async def _current(self, which: int) -> AsyncIterator[BaseDBAsyncClient]:
+        """A connection, and its context made current: Tortoise asks for that even where `using_db` is given.
+
+        A full disk and a busy file are said in the words of this project.
+        """
+        assert self._context is not None, "open() comes first"
+        if self._loop is not asyncio.get_running_loop():
+            # Tests go from loop to loop.
+            old = self._clients
+            self._connect()
+            for client in old:
+                await client.close()
+        # A context keeps one token of having been entered; a copy lets tasks enter it side by side.
+        with copy(self._context):
+            try:
+                yield self._clients[which]
+            except OperationalError as error:
+                if "full" in str(error):
+                    raise Refused("storage_full") from error
+                if "locked" in str(error) or "busy" in str(error):
+                    raise Refused("busy", seconds=1) from error
+                raise
+
+    def _connect(self) -> None:
+        assert self._context is not None
+        handler = self._context.connections
+        for name in (READER, WRITER):
+            handler.discard(name)
+        self._clients = [handler.get(name) for name in (READER, WRITER)]
+        self._loop = asyncio.get_running_loop()
+
+
+def _sqlite(path: str) -> dict[str, Any]:
+    return {"engine": "tortoise.backends.sqlite", "credentials": {"file_path": path}}
