@@ -1,0 +1,28 @@
+"""Regulars (熟客): the customers of a branch, on a tablet that works with no network at all.
+
+from regulars import Shop
+"""
+
+from regulars.held import HeldChange
+from regulars.records import Customer, Interaction, Link, Product, Segment, Staff, Unit
+from regulars.shop import Shop, Status
+from regulars_sync.errors import LocalError, Offline, Refused, RegularsError
+from regulars_sync.round import SyncReport
+
+__all__ = [
+    "Customer",
+    "HeldChange",
+    "Interaction",
+    "Link",
+    "LocalError",
+    "Offline",
+    "Product",
+    "Refused",
+    "RegularsError",
+    "Segment",
+    "Shop",
+    "Staff",
+    "Status",
+    "SyncReport",
+    "Unit",
+]

@@ -43,7 +43,7 @@ def create_service(
     path = settings.data / DATABASE
     if storage is None:
         storage = SqliteStorage(path, REGISTRY, entropy)
-    access = Access(path, now_ms, entropy)
+    access = Access(path, now_ms=now_ms, entropy=entropy)
     return Service(settings, storage, Admission(storage, now_ms, entropy), access, now_ms, entropy)
 
 

@@ -18,6 +18,9 @@ GROUP_BYTES_MAX = 1024 * 1024
 SEEN_MAX = 1_000
 """How many cids one field's `seen` may name."""
 
+NAME_CHARS_MAX = 400
+"""Of an entity's name, an id, an actor, a path with its element's key."""
+
 Source = Literal["staff_visit", "self_form", "agency", "import", "pos", "rule"]
 Verified = Literal["unverified", "pending", "verified", "rejected"]
 
@@ -97,9 +100,18 @@ def decode(raw: bytes) -> Change:
     return change
 
 
+def _is_name(text: str) -> bool:
+    """Whether every storage can keep it in the log, where a refused change stands too."""
+    return len(text) <= NAME_CHARS_MAX and "\x00" not in text
+
+
 def _misshapen(change: Change) -> str | None:
     if not (is_cid(change.cid) and is_cid(change.group)):
         return "cid and group are 32 lower-case hex digits"
+    if not all(map(_is_name, (change.entity, change.id, change.actor or "", *change.fields))):
+        return f"entity, id, actor and paths are at most {NAME_CHARS_MAX} characters without NUL"
+    if not 0 <= change.schema < 2**31:
+        return "schema is out of range"
     if change.replaces is not None and not is_cid(change.replaces):
         return "replaces is a cid"
     if not 1 <= change.size <= GROUP_CHANGES_MAX:
@@ -120,3 +132,9 @@ def groups(changes: Sequence[Change]) -> Iterator[list[Change]]:
     """Consecutive changes of one transaction together, in order."""
     for _, members in groupby(changes, key=lambda change: change.group):
         yield list(members)
+
+
+def grouped(drafted: Sequence[Change]) -> list[Change]:
+    """The changes of one transaction, tied together under the cid of the first."""
+    first, size = drafted[0].cid, len(drafted)
+    return [msgspec.structs.replace(change, group=first, size=size) for change in drafted]

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 
 import orjson
 
-from regulars_schema.declare import JSON, Entity, Level
+from regulars_schema.declare import JSON, Entity, Field, Level, Unfit
 from regulars_sync.changes import Change
 from regulars_sync.merge import Candidate, Register, Registers, choose
 
@@ -38,28 +38,33 @@ def _coded(entry: _Entry) -> list[JSON]:
 
 
 def encode(entity: Entity, id: str, registers: Registers, level: Level) -> bytes | None:
-    """The document of one level of a row, None when nothing was ever written at that level."""
+    """The document of one level of a row, None when nothing was ever written at that level.
+
+    A field that a newer version declared is carried along as it was read, at its own level.
+    """
     document: Document = {"id": id}
     shown: dict[str, Candidate] = {}
     kept: dict[str, list[str]] = {}
     entries: set[_Entry] = set()
     plain: Counter[_Entry] = Counter()
+    written = False
     for path in sorted(registers):
-        found = entity.at(path)[0]
-        if found.level is not level:
-            continue
         register = registers[path]
+        found = _declared(entity, path)
+        if (found or register).level is not level:
+            continue
+        written = True
         if register.kept:
             kept[path] = sorted(register.kept)
         if not register.values:
             continue
-        chosen = shown[path] = choose(found, register.values.values())
+        chosen = shown[path] = _chosen(found, register)
         document[path] = chosen.value
         for candidate in register.values.values():
             entries.add(_entry(candidate))
         if len(register.values) == 1:
             plain[_entry(chosen)] += 1
-    if not shown and not kept:
+    if not written:
         return None
     first = min(plain, key=lambda entry: (-plain[entry], entry)) if plain else None
     order = sorted(entries, key=lambda entry: (entry != first, entry))
@@ -89,10 +94,14 @@ def encode_fact(id: str, change: Change, stamp: int) -> bytes:
     return orjson.dumps(document)
 
 
-def decode(documents: Iterable[bytes | Document]) -> Registers:
-    """The registers of a row from the documents of its levels; the inverse of `encode`."""
+def decode(documents: Iterable[bytes | Document] | Mapping[Level, bytes]) -> Registers:
+    """The registers of a row from the documents of its levels; the inverse of `encode`.
+
+    Only where the levels are given can a field that nobody here declared be encoded again.
+    """
     registers: Registers = {}
-    for raw in documents:
+    by_level = documents.items() if isinstance(documents, Mapping) else ((None, raw) for raw in documents)
+    for level, raw in by_level:
         document = orjson.loads(raw) if isinstance(raw, bytes) else raw
         entries = document["v"]
         listed = document.get("x", {})
@@ -100,13 +109,28 @@ def decode(documents: Iterable[bytes | Document]) -> Registers:
             if path in META:
                 continue
             at, *beside = listed.get(path, (0,))
-            register = registers[path] = Register()
+            register = registers[path] = Register(level=level)
             for i, held in ((at, value), *beside):
                 candidate = _candidate(entries[i], held)
                 register.values[candidate.cid] = candidate
         for path, cids in document.get("s", {}).items():
-            registers.setdefault(path, Register()).kept.update(cids)
+            registers.setdefault(path, Register(level=level)).kept.update(cids)
     return registers
+
+
+def _declared(entity: Entity, path: str) -> Field | None:
+    """The field at a path, None when a newer version declared it."""
+    try:
+        return entity.at(path)[0]
+    except Unfit:
+        return None
+
+
+def _chosen(found: Field | None, register: Register) -> Candidate:
+    """The shown value; of an undeclared field the one that its document showed, which is decoded first."""
+    if found is None:
+        return next(iter(register.values.values()))
+    return choose(found, register.values.values())
 
 
 def _candidate(entry: list[JSON], value: JSON) -> Candidate:
@@ -119,7 +143,7 @@ def _candidate(entry: list[JSON], value: JSON) -> Candidate:
 def shown(entity: Entity, registers: Registers) -> Document:
     """What a reader sees: each path's chosen value."""
     return {
-        path: choose(entity.at(path)[0], register.values.values()).value
+        path: _chosen(_declared(entity, path), register).value
         for path, register in registers.items()
         if register.values
     }

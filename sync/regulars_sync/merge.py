@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from regulars_schema.declare import JSON, Entity, Enum, Field, Rule
+from regulars_schema.declare import JSON, Entity, Enum, Field, Level, Rule
 from regulars_sync.changes import Change
 
 
@@ -33,9 +33,11 @@ class Register:
     values: dict[str, Candidate] = field(default_factory=dict)
     kept: set[str] = field(default_factory=set)
     """Cids that an accepted change had seen here and that are not accepted here (yet)."""
+    level: Level | None = field(default=None, compare=False)
+    """That of the document it was read from: all that is known of a field which a newer version declared."""
 
     def copy(self) -> Register:
-        return Register(dict(self.values), set(self.kept))
+        return Register(dict(self.values), set(self.kept), self.level)
 
 
 Registers = dict[str, Register]

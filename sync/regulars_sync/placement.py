@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import orjson
 
-from regulars_schema.declare import Entity, Level
+from regulars_schema.declare import Entity, Level, Scope
 from regulars_sync import document
-from regulars_sync.reconcile import Row, World, waits_for_row
+from regulars_sync.reconcile import Key, Row, World, waits_for_row
 from regulars_sync.scope import at_level, scopes_of
 
 
@@ -48,11 +48,26 @@ def moved(world: World) -> set[str]:
     return result
 
 
-def conclude(world: World, dependents: Iterable[Row] = ()) -> Writes:
-    """The documents and feed entries to write; `dependents` are the rows that name moved customers.
+def unloaded(world: World, dependents: Iterable[Row] = ()) -> set[Key]:
+    """The customers that rows to be placed name and that are not in the world: load them, then conclude."""
+    written = [row for row in world.rows.values() if row.written]
+    named = {
+        ("customer", id)
+        for row in (*written, *dependents)
+        if row.entity.scope is Scope.NAMED
+        for id in row.entity.named_customers(row.values)
+    }
+    return named - world.rows.keys()
 
-    Every customer that a dependent names must stand in `world`.
+
+def conclude(world: World, dependents: Iterable[Row] = ()) -> Writes:
+    """The documents and feed entries to write; `dependents` are all rows that name moved customers.
+
+    Every customer that a dependent or a written row names must stand in `world` (see `unloaded`): one
+    that is missing would read as one without a home, and the row would leave its scopes.
     """
+    dependents = [world.rows.get((row.entity.name, row.id), row) for row in dependents]
+    assert not unloaded(world, dependents)
     writes = Writes()
     homes = {
         id: row.values.get("home_unit") for (entity, id), row in world.rows.items() if entity == "customer"

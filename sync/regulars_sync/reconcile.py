@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from regulars_schema.declare import JSON, Entity, Level, Registry, Unfit
+from regulars_schema.declare import JSON, Entity, Level, Registry, Unfit, is_id
 from regulars_sync import document, merge
 from regulars_sync.changes import Change
 from regulars_sync.check import admit
@@ -72,7 +72,7 @@ class Row:
     def copy(self) -> Row:
         registers = self.registers
         if registers is None:
-            registers = document.decode(self.documents.values()) if self.documents else {}
+            registers = document.decode(self.documents)
         copied = {path: register.copy() for path, register in registers.items()}
         return Row(self.entity, self.id, self.documents, self.places, copied, self.written)
 
@@ -122,11 +122,11 @@ def needs(registry: Registry, changes: Iterable[Change]) -> tuple[set[Key], set[
     keys: set[Key] = set()
     cids: set[str] = set()
     for change in changes:
-        keys.add((change.entity, change.id))
         for seen in change.seen.values():
             cids.update(seen)
         entity = registry.by_name.get(change.entity)
-        if entity is not None:
+        if entity is not None and is_id(change.id):
+            keys.add((change.entity, change.id))
             keys.update(("customer", customer) for customer in _named(entity, change))
     return keys, cids
 
@@ -135,7 +135,7 @@ def _named(entity: Entity, change: Change) -> list[str]:
     """The customers that a change names; a value of a wrong shape names none."""
     try:
         values = {name: change.fields[name].value for name, _ in entity.naming if name in change.fields}
-        return [id for id in entity.named_customers(values) if isinstance(id, str)]
+        return [id for id in entity.named_customers(values) if is_id(id)]
     except (TypeError, AttributeError, KeyError):
         return []
 
@@ -215,9 +215,10 @@ def _accept(world: World, author: Author, change: Change, draft: dict[Key, Row])
     if entity.is_fact:
         return _record(row, change, stamp, code, draft)
     home = row.values.get("home_unit")
-    if not row.exists and author.unit:
-        row.places = {unit_scope(author.unit): False}
+    is_new = not row.exists
     draft[key] = row = row.copy()
+    if is_new and author.unit:
+        row.places = {unit_scope(author.unit): False}
     assert row.registers is not None
     merge.apply(row.registers, entity, change, stamp, partial(world.is_accepted_on, key))
     row.written |= document.levels_of(entity, change.fields)

@@ -97,23 +97,31 @@ def sync_round() -> Round:
     contact = yield from _pull(report)
     if contact is None:
         return report
-    if (yield from _push(report, contact)):
+    pushed, refused = yield from _push(report, contact)
+    if pushed:
         yield from _pull(report)
+    report.problem = refused or report.problem
     return report
 
 
 def _pull(report: SyncReport) -> Generator[Step, Reply, Contact | None]:
     resets = 0
+    cursor: str | None = None
     while True:
         answer = yield Pull()
         if isinstance(answer, Problem):
             if answer.code in {"epoch_changed", "cursor_invalid"} and resets < RESETS_MAX:
                 resets += 1
+                cursor = None
                 yield Reset()
                 continue
             report.problem = answer
             return answer.contact
         assert isinstance(answer, PullAnswer)
+        if answer.head is None and answer.cursor == cursor:
+            report.problem = Problem("answer_invalid", retryable=True)
+            return None
+        cursor = answer.cursor
         report.pages += 1
         report.pulled += sum(len(rows.rows) for rows in answer.pages)
         report.left += sum(len(rows.left) for rows in answer.pages)
@@ -123,19 +131,22 @@ def _pull(report: SyncReport) -> Generator[Step, Reply, Contact | None]:
             report.equal = damage is None
             if isinstance(damage, Problem) and resets < RESETS_MAX:
                 resets += 1
+                cursor = None
                 yield Reset()
                 continue
             report.problem = damage if isinstance(damage, Problem) else None
             return Contact(answer.now, answer.head.acks)
 
 
-def _push(report: SyncReport, contact: Contact) -> Generator[Step, Reply, bool]:
+def _push(report: SyncReport, contact: Contact) -> Generator[Step, Reply, tuple[bool, Problem | None]]:
+    """Whether anything was pushed, and what ended it. Each answer moves on or counts, so it ends."""
     pushed = False
+    gaps = 0
     acks = dict(contact.acks)
     while True:
-        request = yield Outgoing(Contact(contact.now, acks))
+        request = yield Outgoing(Contact(contact.now, dict(acks)))
         if request is None:
-            return pushed
+            return pushed, None
         assert isinstance(request, PushRequest)
         answer = yield Push(request)
         if isinstance(answer, PushAnswer):
@@ -145,17 +156,24 @@ def _push(report: SyncReport, contact: Contact) -> Generator[Step, Reply, bool]:
             for verdict in answer.verdicts:
                 setattr(report, verdict.verdict, getattr(report, verdict.verdict) + 1)
                 report.verdicts.append(verdict)
+            if answer.acked.n < request.n:
+                return pushed, Problem("answer_invalid", retryable=True)
             continue
         assert isinstance(answer, Problem)
-        if answer.code in {"number_gap", "number_taken"} and report.renewals < RENEWALS_MAX:
-            expect = int(answer.detail["expect"])
+        expect = answer.detail.get("expect")
+        if (
+            answer.code in {"number_gap", "number_taken"}
+            and isinstance(expect, int)
+            and report.renewals < RENEWALS_MAX
+            and gaps <= RENEWALS_MAX
+        ):
             held = acks.get(request.incarnation)
             if answer.code == "number_gap" and isinstance(answer.detail.get("trail"), str):
                 acks[request.incarnation] = Acked(expect - 1, answer.detail["trail"])
                 if held is None or held.n != expect - 1:
+                    gaps += 1
                     continue
             report.renewals += 1
             yield Renew(request.incarnation, expect)
             continue
-        report.problem = answer
-        return pushed
+        return pushed, answer

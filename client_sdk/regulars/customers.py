@@ -1,0 +1,199 @@
+"""Customers, their tags, links and segments, as a branch tool uses them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from regulars.records import Customer, Link, LinkKind, Segment
+from regulars_schema.declare import JSON, Entity, Form, Unfit
+from regulars_schema.entities import CUSTOMER
+from regulars_schema.normal import element_path
+from regulars_sync.errors import LocalError
+from regulars_sync.ids import link_id
+
+if TYPE_CHECKING:
+    from regulars.shop import Shop
+
+SINGULAR = {"phone": "phones", "email": "emails", "tag": "tags", "hobby": "hobbies"}
+
+
+def id_of(row: Customer | Segment | str) -> str:
+    return row if isinstance(row, str) else row.id
+
+
+def paths(entity: Entity, values: Mapping[str, JSON], country: str | None) -> dict[str, JSON]:
+    """What a person writes (`phone="138 0013 8000"`, `tags=["vip"]`) as the paths of a change.
+
+    A set takes the elements to add, a dict says of each whether it is there. `LocalError` names what
+    does not fit.
+    """
+    written: dict[str, JSON] = {}
+    for name, value in values.items():
+        if "/" in name:
+            written[name] = value
+            continue
+        field = entity.by_name.get(SINGULAR.get(name, name))
+        if field is None:
+            raise LocalError("field_unknown", entity=entity.name, field=name)
+        if not field.is_set:
+            written[field.name] = value
+            continue
+        elements = {value: True} if isinstance(value, str) else value
+        if not isinstance(elements, Mapping):
+            elements = dict.fromkeys(elements or (), True)
+        for key, present in elements.items():
+            typed = key if present is True and field.form is not Form.PLAIN else present
+            try:
+                written[element_path(field, key, typed, country)] = typed
+            except Unfit as unfit:
+                raise LocalError(unfit.code, **{"field": field.name, **unfit.detail}) from None
+    return written
+
+
+class Customers:
+    """The customers of this tablet: the server's rows with own changes laid over them."""
+
+    def __init__(self, shop: Shop) -> None:
+        self._shop = shop
+
+    async def create(self, **fields: JSON) -> Customer:
+        """Register a customer: `name` and any field of the card; `phone=`, `email=`, `tag=` take one element.
+
+        `LocalError` says which field does not fit; nothing is written then.
+        """
+        shop = self._shop
+        id = shop.new_id()
+        if shop.unit is not None:
+            fields.setdefault("home_unit", shop.unit)
+        fields.setdefault("kind", "person")
+        await shop.write("customer", id, "create", paths(CUSTOMER, fields, shop.country))
+        return await self.get(id)
+
+    async def edit(self, customer: Customer | str, **fields: JSON) -> Customer:
+        """Write these fields and no other. `LocalError("not_found")` when this tablet does not hold the row."""
+        id = id_of(customer)
+        await self._shop.write("customer", id, "edit", paths(CUSTOMER, fields, self._shop.country))
+        return await self.get(id)
+
+    async def archive(self, customer: Customer | str) -> Customer:
+        return await self.edit(customer, archived=True)
+
+    async def restore(self, customer: Customer | str) -> Customer:
+        """Bring an archived customer back."""
+        return await self.edit(customer, archived=False)
+
+    async def get(self, id: str) -> Customer:
+        """`LocalError("not_found")` when this tablet does not hold the customer."""
+        found = await self.find(id)
+        if found is None:
+            raise LocalError("not_found", entity="customer")
+        return found
+
+    async def find(self, id: str) -> Customer | None:
+        return await self._shop.get_record(Customer, id)
+
+    async def list(
+        self, limit: int = 100, after: Customer | None = None, archived: bool = False
+    ) -> Sequence[Customer]:
+        """Customers by name (pinyin), `limit` at a time, behind `after`; archived ones only when asked for."""
+        found: list[Customer] = []
+        position = await self._shop.position(Customer, after.id) if after else None
+        while True:
+            page = await self._shop.list_records(Customer, limit=limit, after=position)
+            found += [customer for customer in page if archived or not customer.archived]
+            if len(page) < limit or len(found) >= limit:
+                return found[:limit]
+            position = await self._shop.position(Customer, page[-1].id)
+
+    async def search(self, text: str, limit: int = 50) -> Sequence[Customer]:
+        """By name, pinyin, initials, parts of a phone number, e-mail, member number; every word must be found."""
+        return await self._shop.list_records(Customer, text=text, limit=limit)
+
+    async def with_phone(self, phone: str) -> Sequence[Customer]:
+        """Whoever has this number, however it is spelled."""
+        (path,) = paths(CUSTOMER, {"phone": phone}, self._shop.country)
+        field, _, key = path.partition("/")
+        return await self._shop.list_records(Customer, element=(field, key))
+
+
+class Tags:
+    """Free labels on customers. Two tablets that tag at once both keep their tag."""
+
+    def __init__(self, shop: Shop) -> None:
+        self._shop = shop
+
+    async def add(self, customer: Customer | str, *tags: str) -> Customer:
+        return await self._shop.customers.edit(customer, tags=list(tags))
+
+    async def remove(self, customer: Customer | str, *tags: str) -> Customer:
+        return await self._shop.customers.edit(customer, tags=dict.fromkeys(tags, False))
+
+    async def customers(self, tag: str, limit: int = 1_000) -> Sequence[Customer]:
+        """Whoever has the tag, by name."""
+        return await self._shop.list_records(Customer, element=("tags", tag), limit=limit)
+
+
+class Links:
+    """How customers belong together. Two tablets that make the same link make one."""
+
+    def __init__(self, shop: Shop) -> None:
+        self._shop = shop
+
+    async def add(
+        self,
+        from_customer: Customer | str,
+        to_customer: Customer | str,
+        kind: LinkKind,
+        note: str | None = None,
+    ) -> Link:
+        ends = {"from_customer": id_of(from_customer), "to_customer": id_of(to_customer), "kind": kind}
+        id = link_id(*ends.values())
+        fields: dict[str, JSON] = {**ends, "active": True}
+        if note is not None:
+            fields["note"] = note
+        known = await self._shop.get_record(Link, id)
+        if known is None:
+            await self._shop.write("link", id, "create", fields)
+        else:
+            await self._shop.write(
+                "link", id, "edit", {k: fields[k] for k in ("active", "note") if k in fields}
+            )
+        made = await self._shop.get_record(Link, id)
+        assert made is not None
+        return made
+
+    async def remove(self, link: Link) -> None:
+        await self._shop.write("link", link.id, "edit", {"active": False})
+
+    async def of(self, customer: Customer | str) -> Sequence[Link]:
+        """The active links from and to a customer."""
+        found = await self._shop.list_records(Link, element=("party", id_of(customer)), limit=1_000)
+        return [link for link in found if link.active]
+
+
+class Segments:
+    """Named sets of customers. Definitions come from head office; static members are added here too."""
+
+    def __init__(self, shop: Shop) -> None:
+        self._shop = shop
+
+    async def list(self, limit: int = 1_000) -> Sequence[Segment]:
+        return await self._shop.list_records(Segment, limit=limit)
+
+    async def members(self, segment: Segment | str, limit: int = 1_000) -> Sequence[Customer]:
+        """The static members that this tablet holds, by name."""
+        return await self._shop.list_records(Customer, element=("segments", id_of(segment)), limit=limit)
+
+    async def add(self, segment: Segment | str, customers: Iterable[Customer | str]) -> None:
+        """All or none, as one transaction."""
+        await self._put(segment, customers, True)
+
+    async def remove(self, segment: Segment | str, customers: Iterable[Customer | str]) -> None:
+        await self._put(segment, customers, False)
+
+    async def _put(self, segment: Segment | str, customers: Iterable[Customer | str], present: bool) -> None:
+        async with self._shop.transaction():
+            for customer in customers:
+                fields = {f"segments/{id_of(segment)}": present}
+                await self._shop.write("customer", id_of(customer), "edit", fields)

@@ -1,0 +1,145 @@
+"""SQLite files of a tablet: opened whole or refused, every write one transaction on the file's own thread."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import aiosqlite
+
+from regulars_sync.errors import LocalError
+
+T = TypeVar("T")
+Work = Callable[[sqlite3.Connection], T]
+
+
+class Connection(Protocol):
+    """Runs a function on a connection; the seam at which a one-thread driver replaces the thread."""
+
+    async def run(self, work: Work[T]) -> T: ...
+
+    async def close(self) -> None: ...
+
+
+class ThreadConnection(aiosqlite.Connection):
+    """aiosqlite's connection with a whole function as its unit of work: one hop, never half of it."""
+
+    async def run(self, work: Work[T]) -> T:
+        return await self._execute(work, self._conn)  # type: ignore[no-any-return, no-untyped-call]
+
+
+async def connect(path: Path) -> Connection:
+    def connector() -> sqlite3.Connection:
+        return sqlite3.connect(path, isolation_level=None, cached_statements=256)
+
+    connection = ThreadConnection(connector, 64)
+    connection._thread.daemon = True
+    await connection
+    return connection
+
+
+class InlineConnection:
+    """The same without a thread, for drivers that own their only thread (the simulator, tests)."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = sqlite3.connect(path, isolation_level=None, cached_statements=256)
+
+    async def run(self, work: Work[T]) -> T:
+        return work(self._connection)
+
+    async def close(self) -> None:
+        self._connection.close()
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """SQLite's errors as ours: disk_full, file_busy, file_foreign, file_damaged."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        said = str(error)
+        if "full" in said or "disk I/O" in said:
+            raise LocalError("disk_full", file=path.name) from error
+        if "locked" in said or "busy" in said:
+            raise LocalError("file_busy", file=path.name) from error
+        if "not a database" in said:
+            raise LocalError("file_foreign", file=path.name) from error
+        if "malformed" in said or "corrupt" in said:
+            raise LocalError("file_damaged", file=path.name, reason=said) from error
+        raise
+
+
+class File:
+    """One SQLite file of a known kind and version."""
+
+    VERSION = 1
+
+    def __init__(self, path: Path, kind: int, ddl: str, durable: bool = True) -> None:
+        self.path = path
+        self._kind = kind
+        self._ddl = ddl
+        self._durable = durable
+        self._connection: Connection | None = None
+
+    async def open(self, connection: Connection) -> None:
+        """Create or check; `LocalError` file_foreign, file_newer, file_busy, file_damaged, disk_full."""
+        self._connection = connection
+        try:
+            with explained(self.path):
+                await connection.run(self._prepare)
+        except BaseException:
+            await self.close()
+            raise
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        connection.execute("PRAGMA busy_timeout = 5000")
+        (kind,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if (kind, version) == (0, 0) and not tables:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("BEGIN IMMEDIATE")
+            for statement in self._ddl.split(";"):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {self._kind}")
+            connection.execute(f"PRAGMA user_version = {self.VERSION}")
+            connection.execute("COMMIT")
+        elif kind != self._kind:
+            raise LocalError("file_foreign", file=self.path.name)
+        elif version > self.VERSION:
+            raise LocalError("file_newer", file=self.path.name, found=version, known=self.VERSION)
+        connection.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'OFF'}")
+        connection.execute("PRAGMA secure_delete = ON")
+
+    async def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    async def read(self, work: Work[T]) -> T:
+        """Run a function in one read transaction."""
+        return await self._run("BEGIN", work)
+
+    async def write(self, work: Work[T]) -> T:
+        """Run a function in one write transaction: durable when this returns, without trace when it raises."""
+        return await self._run("BEGIN IMMEDIATE", work)
+
+    async def _run(self, begin: str, work: Work[T]) -> T:
+        def whole(connection: sqlite3.Connection) -> T:
+            connection.execute(begin)
+            try:
+                result = work(connection)
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+            return result
+
+        if self._connection is None:
+            raise LocalError("file_closed", file=self.path.name)
+        with explained(self.path):
+            return await self._connection.run(whole)

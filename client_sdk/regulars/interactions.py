@@ -1,0 +1,122 @@
+"""Interactions: what happened with a customer. Facts, so they are recorded, corrected and voided, never edited."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from regulars.customers import id_of, paths
+from regulars.records import Customer, Interaction, InteractionKind
+from regulars_schema.declare import JSON
+from regulars_schema.entities import INTERACTION
+from regulars_sync.errors import LocalError
+
+if TYPE_CHECKING:
+    from regulars.shop import Shop
+
+Person = Customer | str | Mapping[str, JSON]
+"""A customer, an id, or a member of the party as `{"customer": id, "role": "companion"}` or `{"name": ...}`."""
+
+
+class Interactions:
+    """The interactions of this tablet: the server's facts and its own not yet returned ones."""
+
+    def __init__(self, shop: Shop) -> None:
+        self._shop = shop
+
+    async def record(
+        self,
+        party: Person | Sequence[Person],
+        *,
+        kind: InteractionKind,
+        at: datetime | None = None,
+        **fields: JSON,
+    ) -> Interaction:
+        """Record what happened, now or at an instant with a time zone.
+
+        The first of the party is the principal, the others companions unless they say otherwise.
+        """
+        shop = self._shop
+        written = {"kind": kind, "at": instant(at, shop.now_ms()), "party": _party(party), **fields}
+        if shop.unit is not None:
+            written.setdefault("unit", shop.unit)
+        if shop.staff_id is not None:
+            written.setdefault("staff", shop.staff_id)
+        return await self._create(written)
+
+    async def correct(self, interaction: Interaction, **fields: JSON) -> Interaction:
+        """Record a further fact that stands for this one, with these fields put otherwise."""
+        return await self._create({**_written(interaction), **fields, "supersedes": interaction.id})
+
+    async def void(self, interaction: Interaction, note: str | None = None) -> Interaction:
+        """Record that it did not happen."""
+        fields: dict[str, JSON] = {**_written(interaction), "supersedes": interaction.id, "void": True}
+        if note is not None:
+            fields["note"] = note
+        return await self._create(fields)
+
+    async def get(self, id: str) -> Interaction:
+        """`LocalError("not_found")` when this tablet does not hold it."""
+        found = await self._shop.get_record(Interaction, id)
+        if found is None:
+            raise LocalError("not_found", entity="interaction")
+        return found
+
+    async def of(
+        self, customer: Customer | str, limit: int = 1_000, corrections: bool = False
+    ) -> Sequence[Interaction]:
+        """What happened with a customer, the latest first; with `corrections` also what was superseded or voided."""
+        found = await self._shop.list_records(
+            Interaction, element=("party", id_of(customer)), limit=limit, descending=True
+        )
+        if corrections:
+            return found
+        superseded = {fact.supersedes for fact in found}
+        return [fact for fact in found if fact.id not in superseded and not fact.void]
+
+    async def _create(self, fields: Mapping[str, JSON]) -> Interaction:
+        id = self._shop.new_id()
+        given = {name: value for name, value in fields.items() if value is not None}
+        await self._shop.write("interaction", id, "create", paths(INTERACTION, given, self._shop.country))
+        return await self.get(id)
+
+
+def instant(at: datetime | None, now_ms: int) -> str:
+    """An instant as it is stored: UTC with milliseconds."""
+    if at is None:
+        at = datetime.fromtimestamp(now_ms / 1000, UTC)
+    if at.tzinfo is None:
+        raise LocalError("instant_invalid", field="at")
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _party(party: Person | Sequence[Person]) -> list[JSON]:
+    people = [party] if isinstance(party, Customer | str | Mapping) else list(party)
+    members: list[JSON] = []
+    for person in people:
+        if isinstance(person, Mapping):
+            members.append({"role": "companion" if members else "principal", **person})
+        else:
+            members.append({"customer": id_of(person), "role": "companion" if members else "principal"})
+    return members
+
+
+def _written(interaction: Interaction) -> dict[str, JSON]:
+    """The fields of a fact as they were written, for a fact that stands for it."""
+    fields: dict[str, JSON] = {}
+    for field in INTERACTION.fields:
+        value = getattr(interaction, field.name)
+        if value is None or value == () or field.name in {"supersedes", "void", "external_ids"}:
+            continue
+        if isinstance(value, datetime):
+            value = instant(value, 0)
+        elif isinstance(value, tuple):
+            value = [_parts(item) for item in value]
+        fields[field.name] = value
+    return fields
+
+
+def _parts(item: object) -> JSON:
+    names = item.__slots__  # type: ignore[attr-defined]
+    return {name: value for name in names if (value := getattr(item, name)) is not None}

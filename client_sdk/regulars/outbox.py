@@ -1,0 +1,293 @@
+"""The outbox file: every change made here, in order, until long after it was acknowledged.
+
+A change is written as a draft. Right before it is sent first its stamp is fixed and its bytes never
+change again. What is acknowledged is marked cleared and kept: a server that was restored to an older
+state is offered it again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from regulars.files import File
+from regulars_sync import changes, clock, trail
+from regulars_sync.changes import GROUP_BYTES_MAX, GROUP_CHANGES_MAX, Change, Stated
+from regulars_sync.errors import LocalError
+from regulars_sync.protocol import Acked, Contact, Gap, PushRequest
+
+KIND = 0x52474F31
+BATCH_CHANGES = 500
+BATCH_BYTES = 1024 * 1024
+INCARNATION_BYTES = 8
+CID_BYTES = 16
+
+DDL = """
+CREATE TABLE said (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE incarnation (id TEXT PRIMARY KEY, place INTEGER NOT NULL, n INTEGER NOT NULL, trail TEXT NOT NULL)
+    WITHOUT ROWID;
+CREATE TABLE change (
+    pos INTEGER PRIMARY KEY, cid TEXT NOT NULL UNIQUE, incarnation TEXT NOT NULL, n INTEGER NOT NULL,
+    trail TEXT NOT NULL, grp TEXT NOT NULL, entity TEXT NOT NULL, id TEXT NOT NULL, replaces TEXT,
+    body BLOB NOT NULL, known INTEGER NOT NULL, fixed INTEGER NOT NULL DEFAULT 0,
+    cleared INTEGER NOT NULL DEFAULT 0);
+CREATE UNIQUE INDEX change_n ON change (incarnation, n);
+CREATE INDEX change_live ON change (entity, id) WHERE cleared = 0
+"""
+
+
+class Live(NamedTuple):
+    """A change of the outbox that may have to be laid over the server's rows."""
+
+    cid: str
+    incarnation: str
+    n: int
+    entity: str
+    id: str
+    replaces: str | None
+    body: bytes
+
+    @property
+    def change(self) -> Change:
+        return changes.decode(self.body)
+
+
+_LIVE = "SELECT cid, incarnation, n, entity, id, replaces, body FROM change WHERE cleared = 0"
+
+
+class Outbox:
+    """What this replica has to say. Randomness enters by constructor."""
+
+    def __init__(self, path: Path, entropy: Callable[[int], bytes], durable: bool = True) -> None:
+        self.file = File(path, KIND, DDL, durable)
+        self._entropy = entropy
+
+    # --- what the replica knows of itself ------------------------------------------------------------
+
+    async def said(self) -> dict[str, str | int]:
+        """Who this device is: server, token, device, unit, chain, country."""
+        return await self.file.read(lambda c: dict(c.execute("SELECT name, value FROM said").fetchall()))
+
+    async def say(self, facts: Mapping[str, str | int | None]) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            connection.executemany("INSERT OR REPLACE INTO said VALUES (?, ?)", list(facts.items()))
+
+        await self.file.write(work)
+
+    # --- writing -------------------------------------------------------------------------------------
+
+    async def append(self, group: Sequence[Change], known: int) -> None:
+        """Keep one transaction's changes, durably; `LocalError("group_too_large")` when it is over the limits.
+
+        `known` is the highest accepted stamp that the replica held when they were written.
+        """
+        bodies = [changes.encode(change) for change in group]
+        if len(group) > GROUP_CHANGES_MAX or sum(map(len, bodies)) + 64 * len(bodies) > GROUP_BYTES_MAX:
+            limits = {"changes_max": GROUP_CHANGES_MAX, "bytes_max": GROUP_BYTES_MAX}
+            raise LocalError("group_too_large", **limits)
+
+        def work(connection: sqlite3.Connection) -> None:
+            current, n, mark = self._current(connection)
+            rows = []
+            for change, body in zip(group, bodies, strict=True):
+                n, mark = n + 1, trail.extend(mark, change.cid)
+                rows.append(
+                    (
+                        change.cid,
+                        current,
+                        n,
+                        mark,
+                        change.group,
+                        change.entity,
+                        change.id,
+                        change.replaces,
+                        body,
+                        known,
+                    )
+                )
+            connection.executemany(
+                "INSERT INTO change (cid, incarnation, n, trail, grp, entity, id, replaces, body, known) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                rows,
+            )
+            connection.execute("UPDATE incarnation SET n = ?, trail = ? WHERE id = ?", (n, mark, current))
+
+        await self.file.write(work)
+
+    def _current(self, connection: sqlite3.Connection) -> tuple[str, int, str]:
+        """The newest incarnation, its last number and trail; the first one is drawn when there is none."""
+        row = connection.execute(
+            "SELECT id, n, trail FROM incarnation ORDER BY place DESC LIMIT 1"
+        ).fetchone()
+        return row or self._draw(connection)
+
+    def _draw(self, connection: sqlite3.Connection) -> tuple[str, int, str]:
+        drawn = self._entropy(INCARNATION_BYTES).hex()
+        connection.execute(
+            "INSERT INTO incarnation SELECT ?, coalesce(max(place), 0) + 1, 0, ? FROM incarnation",
+            (drawn, trail.start(drawn)),
+        )
+        return drawn, 0, trail.start(drawn)
+
+    # --- reading -------------------------------------------------------------------------------------
+
+    async def live(self, entity: str | None = None, id: str | None = None) -> list[Live]:
+        """Changes not yet cleared, in order; of one entity or one row when named."""
+        narrowed = _LIVE + (" AND entity = ?" if entity else "") + (" AND id = ?" if id else "")
+        given = tuple(part for part in (entity, id) if part)
+
+        def work(connection: sqlite3.Connection) -> list[Live]:
+            return [Live(*row) for row in connection.execute(f"{narrowed} ORDER BY pos", given)]
+
+        return await self.file.read(work)
+
+    async def incarnations(self) -> list[str]:
+        return await self.file.read(
+            lambda c: [id for (id,) in c.execute("SELECT id FROM incarnation ORDER BY place")]
+        )
+
+    # --- sending -------------------------------------------------------------------------------------
+
+    async def outgoing(self, contact: Contact, offset_ms: int, schema: int) -> PushRequest | None:
+        """The next changes to push, whole groups, their stamps fixed; None when all is acknowledged.
+
+        A server's word about an incarnation that differs from its own trail means that this replica or
+        the server was restored or cloned: what is not acknowledged gets a new incarnation first.
+        """
+
+        def work(connection: sqlite3.Connection) -> PushRequest | None:
+            for id, n in self._beyond(connection, contact.acks):
+                bodies = self._batch(connection, id, n)
+                if bodies:
+                    fixed = self._fix(connection, bodies, contact.now, offset_ms)
+                    gap = connection.execute("SELECT value FROM said WHERE name = 'gap'").fetchone()
+                    return PushRequest(
+                        incarnation=id,
+                        n=n + 1,
+                        schema=schema,
+                        changes=[msgspec.Raw(body) for body in fixed],
+                        gap=msgspec.json.decode(gap[0], type=Gap) if gap and gap[0] else None,
+                    )
+            return None
+
+        return await self.file.write(work)
+
+    def _beyond(self, connection: sqlite3.Connection, acks: Mapping[str, Acked]) -> list[tuple[str, int]]:
+        """Each incarnation, oldest first, and the number up to which it is acknowledged."""
+        rows = connection.execute("SELECT id FROM incarnation ORDER BY place").fetchall()
+        for (id,) in rows:
+            ack = acks.get(id)
+            if ack is not None and ack.n and ack.trail != self._trail_at(connection, id, ack.n):
+                self._renumber(connection, id, self._first_doubtful(connection, id))
+        rows = connection.execute("SELECT id FROM incarnation ORDER BY place").fetchall()
+        return [(id, acks[id].n if id in acks else 0) for (id,) in rows]
+
+    def _trail_at(self, connection: sqlite3.Connection, incarnation: str, n: int) -> str | None:
+        row = connection.execute(
+            "SELECT trail FROM change WHERE incarnation = ? AND n = ?", (incarnation, n)
+        ).fetchone()
+        return row[0] if row else None
+
+    def _first_doubtful(self, connection: sqlite3.Connection, incarnation: str) -> int:
+        """The first number of an incarnation that was never known to be acknowledged."""
+        (n,) = connection.execute(
+            "SELECT coalesce(min(n), 1) FROM change WHERE incarnation = ? AND cleared = 0", (incarnation,)
+        ).fetchone()
+        return int(n)
+
+    def _batch(
+        self, connection: sqlite3.Connection, incarnation: str, n: int
+    ) -> list[tuple[int, bytes, int, int]]:
+        """(pos, body, known, fixed) from `n` + 1 on: whole groups, up to the size of one push."""
+        rows = connection.execute(
+            "SELECT pos, body, known, fixed, grp FROM change WHERE incarnation = ? AND n > ? ORDER BY n LIMIT ?",
+            (incarnation, n, BATCH_CHANGES + GROUP_CHANGES_MAX),
+        ).fetchall()
+        taken: list[tuple[int, bytes, int, int]] = []
+        weight, at = 0, 0
+        while at < len(rows):
+            end = at
+            while end < len(rows) and rows[end][4] == rows[at][4]:
+                end += 1
+            group = rows[at:end]
+            weight += sum(len(row[1]) for row in group)
+            if taken and (len(taken) + len(group) > BATCH_CHANGES or weight > BATCH_BYTES):
+                break
+            taken += [(row[0], row[1], row[2], row[3]) for row in group]
+            at = end
+        return taken
+
+    def _fix(
+        self,
+        connection: sqlite3.Connection,
+        rows: Sequence[tuple[int, bytes, int, int]],
+        server_now_ms: int,
+        offset_ms: int,
+    ) -> list[bytes]:
+        """The bytes to send; drafts get their stamps now, durably, in order."""
+        row = connection.execute("SELECT value FROM said WHERE name = 'last_stamp'").fetchone()
+        last = int(row[0]) if row else 0
+        bodies: list[bytes] = []
+        updates: list[tuple[bytes, int]] = []
+        for pos, body, known, fixed in rows:
+            if not fixed:
+                draft = changes.decode(body)
+                last = clock.fix(draft.stated.at, offset_ms, server_now_ms, known, last)
+                stated = Stated(draft.stated.at, offset_ms)
+                body = changes.encode(msgspec.structs.replace(draft, stamp=last, stated=stated))
+                updates.append((body, pos))
+            bodies.append(body)
+        if updates:
+            connection.executemany("UPDATE change SET body = ?, fixed = 1 WHERE pos = ?", updates)
+            connection.execute("INSERT OR REPLACE INTO said VALUES ('last_stamp', ?)", (last,))
+        return bodies
+
+    # --- after a contact -------------------------------------------------------------------------------
+
+    async def renew(self, incarnation: str, expect: int) -> None:
+        """Take a new incarnation for everything from number `expect` on; name what is missing before it."""
+        await self.file.write(lambda connection: self._renumber(connection, incarnation, expect))
+
+    def _renumber(self, connection: sqlite3.Connection, incarnation: str, first: int) -> None:
+        rows = connection.execute(
+            "SELECT pos, cid, n FROM change WHERE incarnation = ? AND n >= ? ORDER BY n", (incarnation, first)
+        ).fetchall()
+        drawn, n, mark = self._draw(connection)
+        if rows and rows[0][2] > first:
+            gap = msgspec.json.encode(Gap(incarnation, first, rows[0][2] - 1))
+            connection.execute("INSERT OR REPLACE INTO said VALUES ('gap', ?)", (gap,))
+        for pos, cid, _ in rows:
+            n, mark = n + 1, trail.extend(mark, cid)
+            connection.execute(
+                "UPDATE change SET incarnation = ?, n = ?, trail = ?, cleared = 0 WHERE pos = ?",
+                (drawn, n, mark, pos),
+            )
+        connection.execute("UPDATE incarnation SET n = ?, trail = ? WHERE id = ?", (n, mark, drawn))
+        kept = connection.execute(
+            "SELECT n, trail FROM change WHERE incarnation = ? ORDER BY n DESC LIMIT 1", (incarnation,)
+        ).fetchone() or (0, trail.start(incarnation))
+        connection.execute("UPDATE incarnation SET n = ?, trail = ? WHERE id = ?", (*kept, incarnation))
+
+    async def clear(self, acks: Mapping[str, Acked], still_open: Iterable[str]) -> None:
+        """Mark what the replica's rows hold by now, and unmark what the server no longer acknowledges."""
+        waiting = set(still_open)
+
+        def work(connection: sqlite3.Connection) -> None:
+            for id, ack in acks.items():
+                connection.execute(
+                    "UPDATE change SET cleared = 0 WHERE incarnation = ? AND n > ? AND cleared", (id, ack.n)
+                )
+                rows = connection.execute(
+                    "SELECT pos, cid FROM change WHERE incarnation = ? AND n <= ? AND cleared = 0",
+                    (id, ack.n),
+                ).fetchall()
+                done = [(pos,) for pos, cid in rows if cid not in waiting]
+                connection.executemany("UPDATE change SET cleared = 1 WHERE pos = ?", done)
+                if done:
+                    connection.execute("DELETE FROM said WHERE name = 'gap'")
+
+        await self.file.write(work)

@@ -1,0 +1,223 @@
+"""What a reader sees: the outbox laid over the server's rows, with the same merge as the server's.
+
+The outbox is always read first and the replica second: a sync that comes between has moved rows and
+acks together, so a change is never missing from both.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+import orjson
+
+from regulars import replica
+from regulars.outbox import Live, Outbox
+from regulars.replica import Replica
+from regulars.row_state import RowState
+from regulars_schema.declare import JSON, Entity, Registry
+from regulars_schema.normal import search_text
+from regulars_sync import document, merge
+from regulars_sync.check import provisional
+from regulars_sync.merge import Registers
+from regulars_sync.protocol import Acked
+
+PENDING_STAMP = 2**62
+"""Above every real stamp: until the server says otherwise, what was done here last is shown."""
+
+
+@dataclass(slots=True)
+class Laid:
+    """A row as this tablet shows it."""
+
+    id: str
+    registers: Registers
+    state: RowState
+    own: list[Live] = field(default_factory=list)
+    """Own changes of this row that are laid over it or wait, in order."""
+
+
+class Overlay:
+    """Reads of one replica and one outbox together."""
+
+    def __init__(self, registry: Registry, rows: Replica, outbox: Outbox) -> None:
+        self._registry = registry
+        self._rows = rows
+        self._outbox = outbox
+        self.country: str | None = None
+
+    async def get(self, entity: str, id: str, unsaved: Sequence[Live] = ()) -> Laid | None:
+        """The row with this id, None when this tablet has none."""
+        found = await self.find(entity, [id], unsaved)
+        return found.get(id)
+
+    async def find(self, entity: str, ids: Iterable[str], unsaved: Sequence[Live] = ()) -> dict[str, Laid]:
+        """The rows among these ids that this tablet has."""
+        wanted = list(ids)
+        live = [*await self._outbox.live(entity, wanted[0] if len(wanted) == 1 else None), *unsaved]
+
+        def work(connection: sqlite3.Connection) -> dict[str, Laid]:
+            return self._lay(connection, self._registry.get(entity), wanted, live)
+
+        return await self._rows.file.read(work)
+
+    async def select(
+        self,
+        entity: str,
+        unsaved: Sequence[Live] = (),
+        *,
+        text: str | None = None,
+        element: tuple[str, str] | None = None,
+        after: tuple[str, str] | None = None,
+        limit: int = 100,
+        descending: bool = False,
+    ) -> list[Laid]:
+        """Rows in their natural order: names by pinyin, facts by time.
+
+        `text`: every word stands somewhere in what search looks through. `element`: (field, key) of a set,
+        `("party", customer)` for what names a customer. `after`: the `sort_key` and id to go on behind.
+        """
+        declared = self._registry.get(entity)
+        live = [*await self._outbox.live(entity), *unsaved]
+
+        def work(connection: sqlite3.Connection) -> list[Laid]:
+            touched = {change.id for change in live if change.entity == entity}
+            ids = self._stored_ids(connection, entity, touched, text, element, after, limit, descending)
+            laid = self._lay(connection, declared, ids, [])
+            laid |= {
+                id: row
+                for id, row in self._lay(connection, declared, touched, live).items()
+                if self._passes(declared, row, text, element)
+            }
+            found = [(self.sort_key(declared, row), row) for row in laid.values()]
+            if after is not None:
+                found = [f for f in found if (f[0] < after if descending else f[0] > after)]
+            found.sort(key=lambda f: f[0], reverse=descending)
+            return [row for _, row in found[:limit]]
+
+        return await self._rows.file.read(work)
+
+    def sort_key(self, entity: Entity, row: Laid) -> tuple[str, str]:
+        values = document.nested(entity, document.shown(entity, known(entity, row.registers)))
+        return replica.sort_key(entity, values), row.id
+
+    def _stored_ids(
+        self,
+        connection: sqlite3.Connection,
+        entity: str,
+        but: set[str],
+        text: str | None,
+        element: tuple[str, str] | None,
+        after: tuple[str, str] | None,
+        limit: int,
+        descending: bool,
+    ) -> list[str]:
+        sql, given = "SELECT f.id FROM find f WHERE f.entity = ?", [entity]
+        if element is not None:
+            sql += " AND f.id IN (SELECT id FROM element WHERE entity = ? AND field = ? AND key = ?)"
+            given += [entity, *element]
+        for word in words(text):
+            sql += " AND instr(f.text, ?)"
+            given.append(word)
+        if but:
+            sql += " AND f.id NOT IN (SELECT value FROM json_each(?))"
+            given.append(orjson.dumps(sorted(but)).decode())
+        if after is not None:
+            sql += f" AND (f.sort, f.id) {'<' if descending else '>'} (?, ?)"
+            given += after
+        turn = "DESC" if descending else "ASC"
+        sql += f" ORDER BY f.sort {turn}, f.id {turn} LIMIT {int(limit)}"
+        return [id for (id,) in connection.execute(sql, given)]
+
+    def _passes(self, entity: Entity, row: Laid, text: str | None, element: tuple[str, str] | None) -> bool:
+        values = document.nested(entity, document.shown(entity, known(entity, row.registers)))
+        if element is not None and element not in replica.index_keys(entity, values):
+            return False
+        looked = search_text(entity, values)
+        return all(word in looked for word in words(text))
+
+    def _lay(
+        self, connection: sqlite3.Connection, entity: Entity, ids: Iterable[str], live: Sequence[Live]
+    ) -> dict[str, Laid]:
+        wanted = list(ids)
+        stored = replica.documents(connection, entity.name, wanted)
+        relevant = [change for change in live if change.entity == entity.name and change.id in set(wanted)]
+        acked = replica.acks(connection) if relevant else {}
+        said = replica.verdicts(connection) if relevant else {}
+        replaced = {change.replaces for change in relevant if change.replaces}
+        laid: dict[str, Laid] = {}
+        for id in wanted:
+            registers = document.decode(stored[id]) if id in stored else {}
+            own = [c for c in relevant if c.id == id and (is_pending(c, acked) or _is_open(c, said))]
+            pending = False
+            held: list[str] = []
+            for change in own:
+                if change.cid in replaced:
+                    continue
+                if is_pending(change, acked):
+                    pending = True
+                else:
+                    held.append(change.cid)
+                self._apply(registers, entity, change)
+            exists = id in stored or any(c.change.op == "create" for c in own if c.cid not in replaced)
+            if exists and any(register.values for register in registers.values()):
+                contested = tuple(sorted(merge.contested(registers)))
+                laid[id] = Laid(id, registers, RowState(pending, tuple(held), contested), own)
+        return laid
+
+    def _apply(self, registers: Registers, entity: Entity, live: Live) -> None:
+        change = provisional(self._registry, live.change, self.country)
+        fields = {path: value for path, value in change.fields.items() if _is_known(entity, path)}
+        if len(fields) != len(change.fields):
+            change = msgspec.structs.replace(change, fields=fields)
+        merge.apply(registers, entity, change, change.stamp or PENDING_STAMP, lambda cid: False)
+
+
+def words(text: str | None) -> list[str]:
+    """What each must be found: lower-case words; a word that is mostly digits without its separators."""
+    found = []
+    for word in (text or "").lower().split():
+        digits = "".join(ch for ch in word if ch.isdecimal())
+        found.append(digits if len(digits) * 2 > len(word) and len(digits) >= 3 else word)
+    return found
+
+
+def is_pending(change: Live, acked: dict[str, Acked]) -> bool:
+    """Whether the server's acks, as of the replica's rows, do not yet cover the change."""
+    ack = acked.get(change.incarnation)
+    return change.n == 0 or ack is None or change.n > ack.n
+
+
+def _is_open(change: Live, said: dict[str, dict[str, object]]) -> bool:
+    verdict = said.get(change.cid)
+    return verdict is not None and replica.is_open(verdict)
+
+
+def known(entity: Entity, registers: Registers) -> Registers:
+    """The registers that this version's declarations know; a newer server's others are kept, not shown."""
+    return {path: register for path, register in registers.items() if _is_known(entity, path)}
+
+
+def _is_known(entity: Entity, path: str) -> bool:
+    name, _, key = path.partition("/")
+    found = entity.by_name.get(name)
+    return found is not None and found.is_set == bool(key)
+
+
+def seen_by(row: Laid | None, path: str) -> list[str]:
+    """What a writer of this path has seen: the values in the row, and every own change that wrote it."""
+    if row is None:
+        return []
+    register = row.registers.get(path)
+    cids = set(register.values) if register else set()
+    for live in row.own:
+        if path in live.change.fields:
+            cids.add(live.cid)
+    return sorted(cids)
+
+
+def shown(entity: Entity, row: Laid) -> dict[str, JSON]:
+    """The shown values of a row, sets as dicts of their present elements."""
+    return document.nested(entity, document.shown(entity, known(entity, row.registers)))

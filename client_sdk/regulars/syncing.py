@@ -1,0 +1,110 @@
+"""Driving a sync round on a tablet: each step of `regulars_sync.round` done on files and over the network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+from regulars.outbox import Outbox
+from regulars.replica import Key, Replica
+from regulars.transport import Transport, ask
+from regulars_sync.errors import Offline
+from regulars_sync.protocol import Problem, PullAnswer, PullRequest, PushAnswer, PushRequest
+from regulars_sync.round import (
+    Apply,
+    Outgoing,
+    Pull,
+    Push,
+    Renew,
+    Reply,
+    Reset,
+    Stage,
+    Step,
+    SyncReport,
+    sync_round,
+)
+
+
+@dataclass(slots=True)
+class Syncer:
+    """One replica's rounds. The offset to the server's clock is measured anew at every contact."""
+
+    rows: Replica
+    outbox: Outbox
+    transport: Transport
+    token: str
+    schema: int
+    now_ms: Callable[[], int]
+    on_changed: Callable[[set[Key]], None]
+    on_step: Callable[[str], None]
+    offset_ms: int = 0
+    chain: str | None = None
+    rows_max: int = 2_000
+
+    async def run(self) -> SyncReport:
+        """One whole round. Being offline is a result: it stands in the report's `problem`."""
+        round_ = sync_round()
+        try:
+            step = next(round_)
+            while True:
+                try:
+                    reply = await self._do(step)
+                except Offline as offline:
+                    report = SyncReport()
+                    report.problem = Problem(offline.code, offline.text(), offline.detail, True)
+                    return report
+                step = round_.send(reply)
+        except StopIteration as stop:
+            return cast(SyncReport, stop.value)
+        finally:
+            round_.close()
+
+    async def _do(self, step: Step) -> Reply:
+        self.on_step(type(step).__name__.lower())
+        match step:
+            case Pull():
+                return await self._pull()
+            case Stage(page):
+                await self.rows.stage(page)
+            case Apply(page):
+                assert page.head is not None
+                applied = await self.rows.apply(page.head, self.now_ms())
+                await self.outbox.clear(applied.acks, applied.still_open)
+                self.on_changed(applied.changed)
+                if applied.differing:
+                    return Problem("replica_differs", detail={"scopes": applied.differing}, retryable=True)
+            case Reset():
+                await self.rows.reset()
+            case Outgoing(contact):
+                return await self.outbox.outgoing(contact, self.offset_ms, self.schema)
+            case Push(request):
+                return await self._push(request)
+            case Renew(incarnation, expect):
+                await self.outbox.renew(incarnation, expect)
+        return None
+
+    async def _pull(self) -> PullAnswer | Problem:
+        request = PullRequest(
+            schema=self.schema,
+            cursor=await self.rows.cursor(),
+            acked=dict.fromkeys(await self.outbox.incarnations(), 0),
+            rows_max=self.rows_max,
+        )
+        begun = self.now_ms()
+        answer = await ask(self.transport, "/sync/v1/pull", request, self.token, PullAnswer)
+        now = answer.now if isinstance(answer, PullAnswer) else answer.contact.now if answer.contact else None
+        self._measure(begun, now)
+        if isinstance(answer, PullAnswer) and self.chain not in (None, answer.chain):
+            return Problem("chain_other")
+        return answer
+
+    async def _push(self, request: PushRequest) -> PushAnswer | Problem:
+        begun = self.now_ms()
+        answer = await ask(self.transport, "/sync/v1/push", request, self.token, PushAnswer)
+        self._measure(begun, answer.now if isinstance(answer, PushAnswer) else None)
+        return answer
+
+    def _measure(self, begun: int, server_now: int | None) -> None:
+        if server_now is not None:
+            self.offset_ms = server_now - (begun + self.now_ms()) // 2

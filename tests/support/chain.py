@@ -1,0 +1,153 @@
+"""A small chain in one process: the real app, the real SDK, no sockets. Time and randomness are given."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx2
+from starlette.applications import Starlette
+
+from regulars import Shop
+from regulars.files import InlineConnection
+from regulars_schema.entities import REGISTRY
+from regulars_server.access import Access, Argon2
+from regulars_server.admission import Admission
+from regulars_server.app import DATABASE, create_app, opened
+from regulars_server.authors import SERVER
+from regulars_server.service import Service
+from regulars_server.settings import Settings
+from regulars_server.storage.interface import Storage
+from regulars_server.storage.sqlite import SqliteStorage, inline
+from regulars_sync.errors import Offline
+from regulars_sync.ids import ENTROPY_BYTES, uuid7
+
+NOON_MS = 1_795_300_000_000
+CHEAP = Argon2(passes=1, memory_kib=64, lanes=1)
+
+
+@dataclass
+class Clock:
+    """A clock that moves when it is told to, and may stand years off."""
+
+    ms: int = NOON_MS
+
+    def __call__(self) -> int:
+        self.ms += 1
+        return self.ms
+
+    def pass_(self, **units: int) -> None:
+        factors = {"ms": 1, "seconds": 1_000, "minutes": 60_000, "hours": 3_600_000, "days": 86_400_000}
+        self.ms += sum(factors[unit] * count for unit, count in units.items())
+
+
+class AppTransport:
+    """The SDK's transport straight into the app; `cut` loses requests or answers on the way."""
+
+    def __init__(self, app: Starlette) -> None:
+        self._client = httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://hq")
+        self.online = True
+        self.lose_answers_to: str | None = None
+        """The path whose next answer is lost on its way back."""
+        self.requests: list[tuple[str, bytes]] = []
+
+    async def post(self, path: str, body: bytes, token: str | None) -> tuple[int, bytes]:
+        if not self.online:
+            raise Offline("offline")
+        self.requests.append((path, body))
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        answer = await self._client.post(path, content=body, headers=headers)
+        if self.lose_answers_to == path:
+            self.lose_answers_to = None
+            raise Offline("offline")
+        return answer.status_code, answer.content
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+
+@dataclass
+class Chain:
+    """A service with a company and two branches, and as many tablets as a test wants."""
+
+    service: Service
+    app: Starlette
+    folder: Path
+    clock: Clock
+    entropy: Callable[[int], bytes]
+    units: dict[str, str] = field(default_factory=dict)
+    transports: dict[str, AppTransport] = field(default_factory=dict)
+    stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    def new_id(self) -> str:
+        return uuid7(self.clock(), self.entropy(ENTROPY_BYTES))
+
+    async def unit(self, name: str, kind: str, parent: str | None = None, **fields: object) -> str:
+        id = self.units[name] = self.new_id()
+        given = {"name": name, "kind": kind, **({"parent": parent} if parent else {}), **fields}
+        await self.write("create", "unit", id, given)
+        return id
+
+    async def write(self, op: str, entity: str, id: str, fields: dict[str, object]) -> None:
+        """A change by head office, which must be accepted."""
+        change = self.service.change(op, entity, id, fields)  # type: ignore[arg-type]
+        ((ruling,),) = await self.service.admission.write(SERVER, [[change]])
+        assert ruling.verdict in {"applied", "merged"}, ruling
+
+    async def tablet(
+        self, name: str, unit: str, clock: Clock | None = None, sensitive: bool = False, paired: bool = True
+    ) -> Shop:
+        """A tablet of a unit, paired unless told otherwise, closed at the end of the test."""
+        transport = self.transports[name] = AppTransport(self.app)
+
+        async def connect(path: Path) -> InlineConnection:
+            return InlineConnection(path)
+
+        shop = await self.stack.enter_async_context(
+            Shop.open(
+                self.folder / f"{name}.db",
+                now_ms=clock or self.clock,
+                entropy=self.entropy,
+                transport=lambda url: transport,
+                connect=connect,
+                durable=False,
+            )
+        )
+        if paired:
+            code = await self.service.access.new_pairing_code(self.units[unit], name, sensitive)
+            await shop.pair("http://hq", code, name)
+        return shop
+
+    async def digests_equal(self, shop: Shop) -> bool:
+        """Whether the tablet's bytes, counted anew, are what the server's scopes hold."""
+        held = await shop.verify()
+        async with self.service.storage.unscoped_reader() as reader:
+            there = await reader.digests(held.keys())
+        return held == {scope: digest for scope, digest in there.items()}
+
+
+def seeded(seed: int) -> Callable[[int], bytes]:
+    """Randomness that a seed replays."""
+    return random.Random(seed).randbytes
+
+
+@asynccontextmanager
+async def new_chain(folder: Path, storage: Storage | None = None, seed: int = 1) -> AsyncIterator[Chain]:
+    """A chain `hq` with the branches `Nanjing Road` (CN) and `Orchard` (SG)."""
+    clock, entropy = Clock(), seeded(seed)
+    path = folder / DATABASE
+    storage = storage or SqliteStorage(path, REGISTRY, entropy, readers=1, connect=inline)
+    access = Access(path, now_ms=clock, entropy=entropy, argon2=CHEAP)
+    settings = Settings(data=folder)
+    service = Service(settings, storage, Admission(storage, clock, entropy), access, clock, entropy)
+    async with opened(service):
+        app = create_app(settings, service)
+        chain = Chain(service, app, folder, clock, entropy)
+        async with chain.stack:
+            company = await chain.unit("hq", "company", country="CN", time_zone="Asia/Shanghai", currency="CNY")
+            await chain.unit("Nanjing Road", "branch", company)
+            await chain.unit("Orchard", "branch", company, country="SG", time_zone="Asia/Singapore")
+            yield chain
