@@ -12,6 +12,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 
+from regulars_server.access.models import ACCESS_DDL
 from regulars_sync.errors import LocalError
 
 APPLICATION_ID = 0x52474C52
@@ -48,13 +49,6 @@ CREATE INDEX queue_by_waits ON queue(waits);
 CREATE TABLE incarnation(id TEXT PRIMARY KEY, device TEXT NOT NULL, n INTEGER NOT NULL, trail TEXT NOT NULL)
   WITHOUT ROWID;
 CREATE TABLE commit_mark(seq INTEGER PRIMARY KEY, mark TEXT NOT NULL);
-CREATE TABLE login(
-  name TEXT PRIMARY KEY, staff TEXT, role TEXT, password TEXT, units TEXT, sensitive INT, active INT);
-CREATE TABLE access_token(
-  id TEXT PRIMARY KEY, kind TEXT, digest BLOB UNIQUE, owner TEXT, label TEXT, role TEXT, units TEXT,
-  sensitive INT, created_ms INT, expires_ms INT, last_used_ms INT, revoked_ms INT);
-CREATE TABLE pairing_code(
-  digest BLOB PRIMARY KEY, unit TEXT, name TEXT, sensitive INT, expires_ms INT, tries INT, used_ms INT);
 """
 
 _ROWS = {
@@ -83,6 +77,8 @@ CREATE INDEX interaction_by_at ON interaction(at);
 def create(connection: sqlite3.Connection) -> None:
     """Step 1: everything."""
     _execute_all(connection, _CREATE)
+    for statement in ACCESS_DDL:
+        connection.execute(statement)
     for name, columns in _ROWS.items():
         more = ", ".join(f'"{c.split()[0]}" {c.split()[1]}' for c in columns.split(",") if c)
         connection.execute(
