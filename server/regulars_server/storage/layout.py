@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from regulars_schema.declare import JSON, SAFE_INT_MAX, Entity, Level, Unfit, check_text
@@ -38,7 +39,7 @@ class Keys:
     identity: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Table:
     name: str
     columns: tuple[Column, ...]
@@ -56,16 +57,19 @@ class Table:
     def keys_of(self, field: str) -> Keys | None:
         return next((keys for keys in self.keys if keys.field == field), None)
 
-    @property
+    @cached_property
+    def scalars(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+    @cached_property
     def column_names(self) -> tuple[str, ...]:
         """Every column made from a document, in the order of `column_values`."""
-        names = tuple(column.name for column in self.columns)
-        return names + ("name_sort",) * self.sort_name + ("search",) * self.search
+        return self.scalars + ("name_sort",) * self.sort_name + ("search",) * self.search
 
 
 def column_values(table: Table, entity: Entity, document: Mapping[str, JSON]) -> list[JSON]:
     """What the columns hold of a row with this internal document."""
-    values = [document.get(column.name) for column in table.columns]
+    values = list(map(document.get, table.scalars))
     if table.sort_name:
         name = document.get("name")
         values.append(None if name is None else sort_name(name))

@@ -41,13 +41,13 @@ def json_list(values: Iterable[JSON]) -> str:
         return orjson.dumps([v for v in values if not isinstance(v, str) or v.isprintable()]).decode()
 
 
-def blobs(hexes: Iterable[str]) -> Iterator[tuple[str, list[bytes]]]:
+def blobs(hexes: Iterable[str]) -> Iterator[tuple[str, list[bytearray]]]:
     """Placeholders and parameters for hex ids: few texts, so that their statements are prepared once."""
-    found = iter([bytes.fromhex(text) for text in dict.fromkeys(hexes)])
+    found = iter([bytearray.fromhex(text) for text in dict.fromkeys(hexes)])
     while part := list(islice(found, PARAMETERS_MAX)):
         size = 1
         while size < len(part):
-            size *= 4
+            size *= 2
         part += [part[-1]] * (size - len(part))
         yield ",".join("?" * size), part
 
@@ -370,8 +370,8 @@ class Snapshot:
 
 
 COLUMNS = (
-    "pos, cid, grp, entity, id, verdict, code, field, detail, device, incarnation, n, actor, replaces,"
-    " closed, stamp, at_ms, body, key, digest, hash"
+    "pos, cid, grp, entity, id, verdict, code, field, detail, device, incarnation, n, actor, replaces"
+    ", closed, stamp, at_ms, body, key, digest, hash"
 )
 
 

@@ -241,4 +241,4 @@ def _begin_writing(
 ) -> Transaction:
     roll_back(connection)
     connection.execute("BEGIN IMMEDIATE")
-    return Transaction(connection, registry, terms, None)
+    return Transaction(connection, registry, terms)
