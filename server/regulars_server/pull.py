@@ -32,7 +32,7 @@ async def pull(storage: Storage, author: Author, request: PullRequest, now: int,
         proof = None
         if not page.more:
             proof = {
-                "digests": await reader.digests(author.scopes),
+                "digests": {scope: [*digest] for scope, digest in (await reader.digests(author.scopes)).items()},
                 "acks": {
                     incarnation: {"n": ack.n, "trail": ack.trail}
                     for incarnation, ack in (await reader.acks(author.device, request.acked)).items()

@@ -31,6 +31,7 @@ async def test_a_customer_made_offline_reaches_the_other_tablet(chain: Chain) ->
     assert found.home_unit == chain.units["Nanjing Road"]
     (visit,) = await other.interactions.of(found)
     assert visit.stage_reached == 6
+    await one.sync()
     assert await chain.digests_equal(one)
     assert await chain.digests_equal(other)
 
