@@ -222,7 +222,9 @@ class Enum:
 
     def check(self, value: JSON) -> str:
         if type(value) is not str or value not in self.values:
-            raise Unfit("enum_unknown", value=str(value)[:80], allowed=list(self.values))
+            # Never str() of a list or a huge number: it may overflow.
+            shown = value[:80] if type(value) is str else type(value).__name__
+            raise Unfit("enum_unknown", value=shown, allowed=list(self.values))
         return value
 
 

@@ -129,7 +129,11 @@ def text(code: str, detail: Mapping[str, Any] | None = None, lang: str = "en") -
     message = MESSAGES.get(code)
     if message is None:
         return code
-    shown = {
-        k: ", ".join(map(str, v)) if isinstance(v, list | tuple) else v for k, v in (detail or {}).items()
-    }
-    return (message.zh if lang.startswith("zh") else message.en).format_map(_Blank(shown))
+    template = message.zh if lang.startswith("zh") else message.en
+    try:
+        shown = {
+            k: ", ".join(map(str, v)) if isinstance(v, list | tuple) else v for k, v in (detail or {}).items()
+        }
+        return template.format_map(_Blank(shown))
+    except (ValueError, RecursionError):  # a number too long to spell, a list too deep
+        return template

@@ -5,6 +5,7 @@ The server's are the keys; a tablet that does not yet know its country makes pro
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 import phonenumbers
@@ -16,8 +17,26 @@ from regulars_schema.declare import JSON, Entity, Enum, Field, Form, Ref, Unfit,
 def phone_key(typed: str, country: str | None) -> str:
     """E.164 (`+8613800138000`) where the number can be understood, else `?` and its digits.
 
-    A number nobody can dial is kept all the same, but it never identifies a person.
+    A number nobody can dial is kept all the same, but it never identifies a person. A key is its own
+    key, so an element can always be addressed by the path under which it is stored.
     """
+    if _NOT_UNDERSTOOD.match(typed):
+        return typed
+    key = _dialled(typed, country)
+    for _ in range(_PREFIXES_MAX):
+        again = key if key[0] == "?" else _dialled(key, country)
+        if again == key:
+            break
+        key = again
+    return key
+
+
+_NOT_UNDERSTOOD = re.compile(r"\?\d+\Z")
+_PREFIXES_MAX = 4
+"""A number typed with several trunk zeros loses one at each reading."""
+
+
+def _dialled(typed: str, country: str | None) -> str:
     digits = "".join(ch for ch in typed if ch.isdecimal())
     if not digits:
         raise Unfit("phone_invalid", value=typed[:80])
@@ -41,11 +60,10 @@ def email_key(typed: str) -> str:
 
 def element_path(field: Field, key: str, value: JSON, country: str | None) -> str:
     """The path of a set's element under its normal form; the typed spelling decides when there is one."""
-    if field.form is Form.PHONE:
-        typed = value if isinstance(value, str) else key
-        return f"{field.name}/{phone_key(typed, country)}"
-    if field.form is Form.EMAIL:
-        return f"{field.name}/{email_key(value if isinstance(value, str) else key)}"
+    if field.form is not Form.PLAIN:
+        typed = check_text(value if isinstance(value, str) else key, 200)
+        normal = phone_key(typed, country) if field.form is Form.PHONE else email_key(typed)
+        return f"{field.name}/{normal}"
     if isinstance(field.type, Ref | Enum):
         field.type.check(key)
         return f"{field.name}/{key}"
