@@ -105,6 +105,7 @@ MESSAGES: Mapping[str, Message] = {
     "sign_in_failed": Message(C, 0, False, "The PIN does not fit, or this member of staff does not work in this unit.", "口令不正确，或该员工不属于本门店。"),
     "disk_full": Message(C, 0, True, "This disk is full; nothing was written. Free some space and try again.", "磁盘已满，未写入任何内容，请清理空间后重试。"),
     "file_busy": Message(C, 0, True, "Another program holds the file {file}. Close it and try again.", "文件 {file} 正被其他程序占用，请关闭后重试。"),
+    "file_closed": Message(C, 0, False, "{file} is closed. Use the shop inside its `async with`.", "{file} 已关闭，请在 async with 内使用。"),
     "file_foreign": Message(C, 0, False, "{file} is not a Regulars file of this kind. Nothing was changed; choose another.", "{file} 不是此类熟客文件，未作任何改动，请另选文件。"),
     "file_newer": Message(C, 0, False, "{file} was written by a newer version ({found}; this one knows {known}). Update this program.", "{file} 由更新的版本写入（{found}，本程序支持 {known}），请升级程序。"),
     "file_unfinished": Message(C, 0, False, "{file} was left in the middle of an upgrade. Restore the copy made before it: {copy}.", "{file} 升级未完成，请恢复升级前的副本：{copy}。"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Any
 
 import msgspec
@@ -23,7 +24,7 @@ from regulars_sync.document import META
 from regulars_sync.errors import Refused
 from regulars_sync.log import Entry
 from regulars_sync.placement import Place, conclude, moved
-from regulars_sync.protocol import Acked, PushAnswer, PushRequest, Verdict
+from regulars_sync.protocol import Acked, Gap, PushAnswer, PushRequest, Verdict
 from regulars_sync.reconcile import Author, Key, Ruling, World, needs, settle
 from regulars_sync.scope import Reach, device_scope, reach
 
@@ -95,6 +96,7 @@ class Admission:
                 if a.n < expect and a.cid not in known:
                     raise Refused("number_taken", n=a.n, expect=a.n)
             tally = Tally()
+            await self._log_gap(writer, author, request.gap, tally, now)
             taken = await self._take(writer, author, incarnation, arrived, known, tally, now)
             answer = PushAnswer(now, Acked(incarnation.n, incarnation.trail), taken)
             if incarnation.n < expect:
@@ -103,6 +105,30 @@ class Admission:
             await self._commit(writer, tally)
         await self._release(tally.batch.writes.ready)
         return answer
+
+    async def _log_gap(self, writer: Writer, author: Author, gap: Gap | None, tally: Tally, now: int) -> None:
+        """Log once that a device no longer has some of its numbers."""
+        if gap is None:
+            return
+        said = f"gap|{author.device}|{gap.incarnation}|{gap.first}|{gap.last}"
+        cid = blake2b(said.encode(), digest_size=16).hexdigest()
+        if await writer.entries({cid}):
+            return
+        detail = {"incarnation": gap.incarnation, "first": gap.first, "last": gap.last, "expect": gap.first}
+        tally.batch.entries.append(
+            Entry(
+                cid=cid,
+                group=cid,
+                entity="",
+                id="",
+                verdict="rejected",
+                code="number_gap",
+                detail=detail,
+                device=author.device,
+                closed=True,
+                at_ms=now,
+            )
+        )
 
     async def _take(
         self,
@@ -148,7 +174,8 @@ class Admission:
                 if sum(len(m.raw) for m in members) > changes.GROUP_BYTES_MAX:
                     limits = {"changes_max": changes.GROUP_CHANGES_MAX, "bytes_max": changes.GROUP_BYTES_MAX}
                     rulings = [
-                        Ruling(c, "rejected", "group_too_large", None, limits, "person") for c in group_changes
+                        Ruling(c, "rejected", "group_too_large", None, limits, "person")
+                        for c in group_changes
                     ]
                 else:
                     rulings = await self._settle(writer, world, author, group_changes, tally, now)
@@ -161,7 +188,8 @@ class Admission:
                 )
                 taken += [tally.verdicts[m.cid] for m in members]
             for member in members:
-                known.setdefault(member.cid, _seen_here(tally, member))
+                if member.cid not in known:
+                    known[member.cid] = _seen_here(tally, member)
                 if member.n == incarnation.n + 1:
                     incarnation.n = member.n
                     incarnation.trail = trail.extend(incarnation.trail, member.cid)

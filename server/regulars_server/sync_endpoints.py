@@ -15,6 +15,7 @@ from regulars_server import web
 from regulars_server.devices import enrol
 from regulars_server.pull import pull
 from regulars_server.service import Service
+from regulars_sync.changes import mask_lone_surrogates
 from regulars_sync.errors import Refused
 from regulars_sync.protocol import (
     PUSH_CHANGES_MAX,
@@ -54,12 +55,14 @@ def routes(service: Service) -> list[Route]:
 
     async def do_push(request: Request) -> Response:
         principal, author = await service.device(web.bearer(request))
-        asked = web.decode(await web.read_body(request, settings.body_bytes_max), PushRequest)
+        asked = _decode_push(await web.read_body(request, settings.body_bytes_max))
         if len(asked.changes) > PUSH_CHANGES_MAX or not asked.changes:
             reason = f"a push holds 1 to {PUSH_CHANGES_MAX} changes"
             raise Refused("body_invalid", reason=reason)
         if asked.n < 1 or not 8 <= len(asked.incarnation) <= 64 or not asked.incarnation.isalnum():
-            raise Refused("body_invalid", reason="n counts from 1; an incarnation is 8 to 64 letters and digits")
+            raise Refused(
+                "body_invalid", reason="n counts from 1; an incarnation is 8 to 64 letters and digits"
+            )
         done = await service.admission.push(author, asked)
         counts = Counter(verdict.verdict for verdict in done.verdicts)
         request.state.said = {"device": principal.device, "changes": len(asked.changes), "verdicts": counts}
@@ -72,6 +75,23 @@ def routes(service: Service) -> list[Route]:
         Route(f"/sync/v1{path}", web.guarded(handler, service.now_ms, service.entropy), methods=["POST"])
         for path, handler in given
     ]
+
+
+def _decode_push(body: bytes) -> PushRequest:
+    """The push in a body; a change that holds half a character is left as it came, for its own verdict."""
+    try:
+        return web.decode(body, PushRequest)
+    except Refused:
+        masked = mask_lone_surrogates(body)
+        if masked == body:
+            raise
+    asked = web.decode(masked, PushRequest)
+    at = 0
+    for i, change in enumerate(asked.changes):
+        at = masked.index(bytes(change), at)
+        asked.changes[i] = msgspec.Raw(body[at : at + len(bytes(change))])
+        at += len(bytes(change))
+    return asked
 
 
 def _require_schema(registry: Registry, schema: int) -> None:

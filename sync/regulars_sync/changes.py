@@ -7,6 +7,7 @@ finds itself copied numbers its changes anew; it travels in the push around them
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any, Literal
@@ -90,7 +91,7 @@ def decode(raw: bytes) -> Change:
         change = _decoder.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         try:
-            cid = _named.decode(raw).cid
+            cid = _named.decode(mask_lone_surrogates(raw)).cid
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             cid = ""
         raise Malformed(str(error), cid if is_cid(cid) else None) from None
@@ -103,6 +104,19 @@ def decode(raw: bytes) -> Change:
 def _is_name(text: str) -> bool:
     """Whether every storage can keep it in the log, where a refused change stands too."""
     return len(text) <= NAME_CHARS_MAX and "\x00" not in text
+
+
+_ESCAPE = re.compile(
+    rb"(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\."
+)
+
+
+def mask_lone_surrogates(raw: bytes) -> bytes:
+    """The same JSON, as long, with a `?` for each escaped half of a character: no decoder takes those.
+
+    So a batch can be taken apart although one of its changes holds what is no text.
+    """
+    return _ESCAPE.sub(lambda found: b"\\u003f" if found[2] else found[0], raw)
 
 
 def _misshapen(change: Change) -> str | None:
