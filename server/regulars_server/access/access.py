@@ -351,7 +351,7 @@ class Access:
         return kept
 
     async def revoke(self, id: str) -> None:
-        """End a token: here at once, in other processes within `KEPT_MS`. Idempotent; `Refused("not_found")`."""
+        """End a token: here at once, elsewhere within `KEPT_MS`. Idempotent; `Refused("not_found")`."""
         try:
             async with self._database.writer() as db:
                 ended = await (
@@ -405,7 +405,10 @@ class Access:
         return _token(row)
 
     async def flush(self) -> None:
-        """Wait until the last uses that are known by now are written, or could not be."""
+        """Wait until the last uses that are known by now are written, or could not be.
+
+        Before an event loop ends under an object that goes on in another one, this is due.
+        """
         if self._saving is not None and self._saving.get_loop() is asyncio.get_running_loop():
             await asyncio.wait([self._saving])
 

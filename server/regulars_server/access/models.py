@@ -11,12 +11,13 @@ torn is one statement, so a cancelled request leaves nothing open.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from copy import copy
 from pathlib import Path
 from typing import Any
 
+import aiosqlite
 from tortoise import fields
 from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.backends.base.config_generator import expand_db_url
@@ -169,9 +170,9 @@ class Database:
 
     async def close(self) -> None:
         """Close both connections. Idempotent."""
-        clients, self._clients, self._context, self._loop = self._clients, [], None, None
-        for client in clients:
-            await client.close()
+        clients, loop = self._clients, self._loop
+        self._clients, self._context, self._loop = [], None, None
+        await _close(clients, loop)
 
     def reader(self) -> AbstractAsyncContextManager[BaseDBAsyncClient]:
         return self._current(0)
@@ -188,10 +189,9 @@ class Database:
         assert self._context is not None, "open() comes first"
         if self._loop is not asyncio.get_running_loop():
             # Tests go from loop to loop.
-            old = self._clients
+            old, loop = self._clients, self._loop
             self._connect()
-            for client in old:
-                await client.close()
+            await _close(old, loop)
         # A context keeps one token of having been entered; a copy lets tasks enter it side by side.
         with copy(self._context):
             try:
@@ -210,6 +210,17 @@ class Database:
             handler.discard(name)
         self._clients = [handler.get(name) for name in (READER, WRITER)]
         self._loop = asyncio.get_running_loop()
+
+
+async def _close(clients: Iterable[BaseDBAsyncClient], loop: asyncio.AbstractEventLoop | None) -> None:
+    for client in clients:
+        connection = getattr(client, "_connection", None)
+        if loop is asyncio.get_running_loop() or not isinstance(connection, aiosqlite.Connection):
+            await client.close()
+        elif stopped := connection.stop():
+            # A loop that ended with a statement under way has killed aiosqlite's thread (0.22): then
+            # nobody answers, and `close()` would wait for ever.
+            await asyncio.wait([stopped], timeout=1)
 
 
 def _sqlite(path: str) -> dict[str, Any]:
