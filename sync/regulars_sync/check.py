@@ -6,6 +6,9 @@ takes from its writer. The same change and the same writer give the same admitte
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
+
 import msgspec
 
 from regulars_schema.declare import Entity, Form, Nature, Registry, Scope, Unfit, is_id
@@ -41,14 +44,29 @@ def admit(
         except Unfit as unfit:
             unfit.detail.setdefault("field", path[:120])
             raise
-    fields = change.fields
-    if renamed:
-        fields = {renamed.get(path, path): value for path, value in fields.items()}
-        seen = {renamed.get(path, path): cids for path, cids in change.seen.items()}
-        change = msgspec.structs.replace(change, fields=fields, seen=seen)
+    change = _respelled(change, renamed)
     if change.op == "create":
         change = _created(entity, change, default_unit)
     return entity, change
+
+
+def _respelled(change: Change, normal: Mapping[str, str]) -> Change:
+    """The change under the normal forms of its paths.
+
+    Two spellings of one element in one change (the old one taken out, a new one put in) are one write:
+    present, and having seen what both saw.
+    """
+    if not normal:
+        return change
+    fields: dict[str, Value] = {}
+    seen: dict[str, list[str]] = {}
+    for path, written in change.fields.items():
+        to = normal.get(path, path)
+        if to not in fields or written.value:
+            fields[to] = written
+        if path in change.seen:
+            seen[to] = [*dict.fromkeys((*seen.get(to, ()), *change.seen[path]))]
+    return msgspec.structs.replace(change, fields=fields, seen=seen)
 
 
 def _created(entity: Entity, change: Change, default_unit: str | None) -> Change:
@@ -74,17 +92,10 @@ def provisional(registry: Registry, change: Change, country: str | None) -> Chan
     entity = registry.by_name.get(change.entity)
     if entity is None or not any(f.form is not Form.PLAIN for f in entity.fields):
         return change
-    fields: dict[str, Value] = {}
-    seen: dict[str, list[str]] = {}
+    normal: dict[str, str] = {}
     for path, written in change.fields.items():
-        normal = path
-        try:
+        with suppress(Unfit):
             field, key = entity.at(path)
             if key is not None:
-                normal = element_path(field, key, written.value, country)
-        except Unfit:
-            pass
-        fields[normal] = written
-        if path in change.seen:
-            seen[normal] = change.seen[path]
-    return msgspec.structs.replace(change, fields=fields, seen=seen)
+                normal[path] = element_path(field, key, written.value, country)
+    return _respelled(change, normal)

@@ -8,7 +8,7 @@ from regulars_schema.declare import Unfit
 from regulars_schema.entities import REGISTRY
 from regulars_schema.normal import element_path, email_key, phone_key, pinyin, search_text, sort_name
 from regulars_sync.check import admit, provisional
-from tests.unit.histories import change, id_of
+from tests.unit.histories import change, cid_of, id_of
 
 CUSTOMER = REGISTRY.get("customer")
 COUNTRIES = st.sampled_from(["CN", "US", "IT", "DE", "SG", "AR", "MX", None, "XX"])
@@ -123,6 +123,17 @@ def test_what_a_tablet_shows_is_what_the_server_admits(fields, country):
         return
     assert admitted == provisional(REGISTRY, made, country)
     assert admit(REGISTRY, admitted, country, None)[1] == admitted
+
+
+@given(st.permutations(["phones/138 0013 8000", "phones/+8613800138000", "phones/138-0013-8000"]))
+def test_spelling_a_number_anew_keeps_it_whatever_stands_first(paths):
+    fields = {path: path.endswith("138-0013-8000") for path in paths}
+    made = change(1, fields, seen={paths[0]: [7], paths[1]: [8, 7]})
+    for given_ in (admit(REGISTRY, made, "CN", None)[1], provisional(REGISTRY, made, "CN")):
+        assert {path: v.value for path, v in given_.fields.items()} == {"phones/+8613800138000": True}
+        assert {path: set(cids) for path, cids in given_.seen.items()} == {
+            "phones/+8613800138000": {cid_of(7), cid_of(8)}
+        }
 
 
 def test_names_are_found_and_sorted_by_their_pinyin():
