@@ -392,7 +392,7 @@ class Admission:
         if keys:
             world.rows.update(await writer.rows(keys))
         gone = {
-            row.id: home[0]
+            row.id: home
             for row in (world.rows[key] for key in keys if key in world.rows)
             if row.entity.name == "customer" and reach(row.places, author.scopes) is Reach.LEFT
             if (home := _writer_of(row.documents.get(Level.INTERNAL), "home_unit"))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import shutil
+import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -98,7 +100,12 @@ class Chain:
         assert ruling.verdict in {"applied", "merged"}, ruling
 
     async def tablet(
-        self, name: str, unit: str, clock: Clock | None = None, sensitive: bool = False, paired: bool = True
+        self,
+        name: str,
+        unit: str = "Nanjing Road",
+        clock: Clock | None = None,
+        sensitive: bool = False,
+        paired: bool = True,
     ) -> Shop:
         """A tablet of a unit, paired unless told otherwise, closed at the end of the test."""
         transport = self.transports[name] = AppTransport(self.app)
@@ -120,6 +127,23 @@ class Chain:
             code = await self.service.access.new_pairing_code(self.units[unit], name, sensitive)
             await shop.pair("http://hq", code, name)
         return shop
+
+    async def back_up(self) -> Path:
+        """A copy of the chain's database as it is now."""
+        copy = self.folder / f"copy-{self.clock()}.db"
+        with closing(sqlite3.connect(self.folder / DATABASE)) as database:
+            database.execute("VACUUM INTO ?", (str(copy),))
+        return copy
+
+    async def restore(self, copy: Path) -> None:
+        """Put an earlier copy in the place of the chain's database, as an administrator would."""
+        await self.service.access.close()
+        await self.service.storage.close()
+        for file in self.folder.glob(f"{DATABASE}*"):
+            file.unlink()
+        shutil.copy(copy, self.folder / DATABASE)
+        await self.service.storage.open()
+        await self.service.access.open()
 
     async def digests_equal(self, shop: Shop) -> bool:
         """Whether the tablet's bytes, counted anew, are what the server's scopes hold."""
@@ -147,7 +171,9 @@ async def new_chain(folder: Path, storage: Storage | None = None, seed: int = 1)
         app = create_app(settings, service)
         chain = Chain(service, app, folder, clock, entropy)
         async with chain.stack:
-            company = await chain.unit("hq", "company", country="CN", time_zone="Asia/Shanghai", currency="CNY")
+            company = await chain.unit(
+                "hq", "company", country="CN", time_zone="Asia/Shanghai", currency="CNY"
+            )
             await chain.unit("Nanjing Road", "branch", company)
             await chain.unit("Orchard", "branch", company, country="SG", time_zone="Asia/Singapore")
             yield chain
