@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from generate_docs import errors, model, settings
+from generate_graphql import OUTPUTS as GRAPHQL_OUTPUTS
 from generate_records import records
 from regulars_schema.declare import Bool, Entity, Field, Int, Level, List, Registry, Struct
 from regulars_schema.entities import REGISTRY
@@ -87,6 +88,7 @@ OUTPUTS: list[tuple[str, Callable[[Registry], str]]] = [
     ("docs/MODEL.md", model),
     ("docs/ERRORS.md", errors),
     ("docs/SETTINGS.md", settings),
+    *GRAPHQL_OUTPUTS,
 ]
 
 

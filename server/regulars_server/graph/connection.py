@@ -1,0 +1,160 @@
+"""Relay connections by keyset: a cursor is the place of a row in an order, so inserts never shift a page."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import orjson
+import strawberry
+
+from regulars_schema.declare import JSON, Bool, Entity, Int, Unfit, check_text
+from regulars_server.graph.declared import resolved
+from regulars_server.graph.filters import where_of
+from regulars_server.storage.interface import All, Found, Order, Test, Where
+from regulars_sync.errors import Refused
+
+if TYPE_CHECKING:
+    from regulars_server.graph.request import Context
+    from regulars_server.graph.rows import Node
+
+T = TypeVar("T")
+N = TypeVar("N", bound="Node")
+
+ROWS_DEFAULT = 50
+ROWS_MAX = 250
+CURSOR_CHARS_MAX = 2_000
+
+
+@strawberry.type
+class PageInfo:
+    has_next_page: bool
+    has_previous_page: bool
+    start_cursor: str | None
+    end_cursor: str | None
+
+
+@strawberry.type
+class Edge(Generic[T]):
+    cursor: str
+    node: T
+
+
+@strawberry.type(description="A page of rows. `totalCount` is counted only when it is asked for.")
+class Connection(Generic[T]):
+    edges: list[Edge[T]]
+    nodes: list[T]
+    page_info: PageInfo
+    counting: strawberry.Private[Callable[[], Awaitable[int]]]
+
+    @resolved("How many rows there are within reach, on all pages.")
+    async def total_count(self) -> int:
+        return await self.counting()
+
+
+def parsed_order(said: str) -> Order:
+    """`name desc` as the enums of orders carry it."""
+    field, way = said.split()
+    return Order(field, way == "desc")
+
+
+def encode_cursor(order: Order, key: tuple[JSON, str]) -> str:
+    raw = orjson.dumps([order.field, order.descending, *key])
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def decode_cursor(entity: Entity, order: Order, cursor: str) -> tuple[JSON, str]:
+    """The key in a cursor of this order; `Refused("cursor_invalid")` for anything else."""
+    if len(cursor) > CURSOR_CHARS_MAX or not cursor.isascii():
+        raise Refused("cursor_invalid")
+    try:
+        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        field, descending, value, id = orjson.loads(raw)
+        check_text(id, 200)
+        declared = entity.by_name.get(order.field)
+        if value is not None:
+            if declared is not None and isinstance(declared.type, Int | Bool):
+                if not isinstance(value, int) or abs(value) >= 2**53:
+                    raise ValueError
+            else:
+                check_text(value, CURSOR_CHARS_MAX)
+    except (binascii.Error, ValueError, TypeError, Unfit):
+        raise Refused("cursor_invalid") from None
+    if (field, descending) != (order.field, order.descending):
+        raise Refused("cursor_invalid")
+    return value, id
+
+
+def clamp(rows: int | None, default: int = ROWS_DEFAULT) -> int:
+    """How many rows are given; `Refused("argument_invalid")` when it is negative."""
+    if rows is None:
+        return default
+    if rows < 0:
+        raise Refused("argument_invalid", reason="first and last are at least 0.")
+    return min(rows, ROWS_MAX)
+
+
+def connected(
+    nodes: Sequence[T],
+    found: Sequence[Found],
+    order: Order,
+    has_next: bool,
+    has_previous: bool,
+    counting: Callable[[], Awaitable[int]],
+) -> Connection[T]:
+    edges = [
+        Edge(cursor=encode_cursor(order, row.key), node=node) for row, node in zip(found, nodes, strict=True)
+    ]
+    info = PageInfo(
+        has_next_page=has_next,
+        has_previous_page=has_previous,
+        start_cursor=edges[0].cursor if edges else None,
+        end_cursor=edges[-1].cursor if edges else None,
+    )
+    return Connection(edges=edges, nodes=list(nodes), page_info=info, counting=counting)
+
+
+async def page(
+    context: Context,
+    type_: type[N],
+    first: int | None,
+    after: str | None,
+    last: int | None,
+    before: str | None,
+    where: object | None,
+    order_by: str,
+    search: str | None,
+    fixed: Where | None = None,
+) -> Connection[N]:
+    """One page of the rows within reach that pass every test; `Refused` for arguments that make no sense."""
+    entity = context.entity(type_)
+    if first is not None and last is not None:
+        raise Refused("argument_invalid", reason="Give first or last, not both.")
+    order = parsed_order(order_by)
+    tests: list[Where] = [] if fixed is None else [fixed]
+    if where is not None:
+        tests.append(where_of(entity, where, context.author.country))
+    if search is not None and search.strip():
+        tests.append(Test("*", "search", checked_search(search)))
+    wanted: Where | None = All(tuple(tests)) if tests else None
+    after_key = decode_cursor(entity, order, after) if after is not None else None
+    before_key = decode_cursor(entity, order, before) if before is not None else None
+    backwards = last is not None
+    limit = clamp(last if backwards else first)
+    found = await context.select(entity, wanted, order, limit + 1, after_key, before_key, backwards)
+    more = len(found) > limit
+    if more:
+        found = found[1:] if backwards else found[:limit]
+    has_next = before_key is not None if backwards else more
+    has_previous = more if backwards else after_key is not None
+    nodes = [context.node(type_, row) for row in found]
+    return connected(nodes, found, order, has_next, has_previous, lambda: context.count(entity, wanted))
+
+
+def checked_search(search: str) -> str:
+    try:
+        return check_text(search, 200)
+    except Unfit as unfit:
+        raise Refused(unfit.code, field="search", **unfit.detail) from None

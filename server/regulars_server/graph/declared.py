@@ -1,0 +1,31 @@
+"""Strawberry's decorators with types: what they make is used as what they were given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import strawberry
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def resolved(about: str | None = None) -> Callable[[F], F]:
+    """A field that a method answers."""
+
+    def declare(method: F) -> F:
+        return strawberry.field(method, description=about)  # type: ignore[return-value]
+
+    return declare
+
+
+def mutation(about: str | None = None) -> Callable[[F], F]:
+    def declare(method: F) -> F:
+        return strawberry.mutation(method, description=about)  # type: ignore[return-value]
+
+    return declare
+
+
+def valued(value: str, about: str) -> str:
+    """A value of an enum, with its labels."""
+    return strawberry.enum_value(value, description=about)  # type: ignore[return-value]

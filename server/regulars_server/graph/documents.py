@@ -1,0 +1,174 @@
+"""GraphQL documents: limits before any work is done, then parsed, validated and kept by their text.
+
+Depth, aliases and root fields are counted after fragments are spread, from sums kept for each fragment,
+so that a small document that unfolds into a huge one is refused at the cost of reading it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    GraphQLSchema,
+    InlineFragmentNode,
+    OperationDefinitionNode,
+    SelectionSetNode,
+    parse,
+    specified_rules,
+    validate,
+)
+
+from regulars_sync.errors import Refused
+
+ROOT_FIELDS_MAX = 20
+ALIASES_MAX = 100
+FIELDS_MAX = 2_000
+DIRECTIVES_MAX = 100
+INTROSPECTION_DEPTH_MAX = 20
+VALIDATION_ERRORS_MAX = 20
+KEPT_MAX = 256
+KEPT_CHARS_MAX = 16_384
+
+
+class Invalid(Exception):
+    """The document can't be run; `errors` says why."""
+
+    def __init__(self, errors: list[GraphQLError]) -> None:
+        super().__init__(errors[0].message)
+        self.errors = errors
+
+
+@dataclass(slots=True)
+class _Size:
+    depth: int = 0
+    introspection_depth: int = 0
+    fields: int = 0
+    aliases: int = 0
+    roots: int = 0
+
+    def take(self, other: _Size) -> None:
+        """Count a fragment where it is spread."""
+        self.depth = max(self.depth, other.depth)
+        self.introspection_depth = max(self.introspection_depth, other.introspection_depth)
+        self.fields += other.fields
+        self.aliases += other.aliases
+        self.roots += other.roots
+
+
+class Documents:
+    """The documents of one schema, within limits."""
+
+    def __init__(self, schema: GraphQLSchema, bytes_max: int, tokens_max: int, depth_max: int) -> None:
+        self._schema = schema
+        self._bytes_max = bytes_max
+        self._tokens_max = tokens_max
+        self._depth_max = depth_max
+        self._kept: OrderedDict[str, DocumentNode] = OrderedDict()
+
+    def read(self, text: str) -> DocumentNode:
+        """The document of this text; `Refused("query_too_large")`, or `Invalid` with the mistakes in it."""
+        kept = self._kept.get(text)
+        if kept is not None:
+            self._kept.move_to_end(text)
+            return kept
+        document = self._read(text)
+        if len(text) <= KEPT_CHARS_MAX:
+            self._kept[text] = document
+            if len(self._kept) > KEPT_MAX:
+                self._kept.popitem(last=False)
+        return document
+
+    def _read(self, text: str) -> DocumentNode:
+        if len(text) > self._bytes_max or len(text.encode(errors="surrogatepass")) > self._bytes_max:
+            raise Refused("query_too_large", what="bytes", limit=self._bytes_max)
+        try:
+            document = parse(text, max_tokens=self._tokens_max)
+        except GraphQLError as error:
+            if "tokens" in error.message:
+                raise Refused("query_too_large", what="tokens", limit=self._tokens_max) from None
+            raise Invalid([error]) from None
+        except RecursionError:
+            raise Refused("query_too_large", what="depth", limit=self._depth_max) from None
+        try:
+            self._measure(document)
+            errors = validate(self._schema, document, specified_rules, VALIDATION_ERRORS_MAX)
+        except RecursionError:
+            raise Refused("query_too_large", what="depth", limit=self._depth_max) from None
+        if errors:
+            raise Invalid(errors)
+        return document
+
+    def _measure(self, document: DocumentNode) -> None:
+        fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
+        known: dict[str, _Size] = {}
+        directives = 0
+        for definition in document.definitions:
+            if isinstance(definition, OperationDefinitionNode | FragmentDefinitionNode):
+                directives += _directives(definition)
+        _limit("directives", directives, DIRECTIVES_MAX)
+        for definition in document.definitions:
+            if isinstance(definition, OperationDefinitionNode):
+                size = _size(definition.selection_set, fragments, known, ())
+                _limit("root fields", size.roots, ROOT_FIELDS_MAX)
+                _limit("depth", size.depth, self._depth_max)
+                _limit("depth", size.introspection_depth, INTROSPECTION_DEPTH_MAX)
+                _limit("aliases", size.aliases, ALIASES_MAX)
+                _limit("fields", size.fields, FIELDS_MAX)
+
+
+def _limit(what: str, found: int, limit: int) -> None:
+    if found > limit:
+        raise Refused("query_too_large", what=what, limit=limit)
+
+
+def _directives(definition: OperationDefinitionNode | FragmentDefinitionNode) -> int:
+    found = len(definition.directives or ())
+    todo: list[SelectionSetNode | None] = [definition.selection_set]
+    while todo:
+        selection_set = todo.pop()
+        for node in selection_set.selections if selection_set else ():
+            found += len(node.directives or ())
+            if isinstance(node, FieldNode | InlineFragmentNode):
+                todo.append(node.selection_set)
+    return found
+
+
+def _size(
+    selection_set: SelectionSetNode,
+    fragments: dict[str, FragmentDefinitionNode],
+    known: dict[str, _Size],
+    spread: tuple[str, ...],
+) -> _Size:
+    """How large a selection is with every fragment where it is spread; `Invalid` for a circle of them."""
+    size = _Size()
+    for node in selection_set.selections:
+        if isinstance(node, FieldNode):
+            inner = _Size()
+            if node.selection_set is not None:
+                inner = _size(node.selection_set, fragments, known, spread)
+            size.fields += 1 + inner.fields
+            size.aliases += (node.alias is not None) + inner.aliases
+            size.roots += 1
+            if node.name.value in ("__schema", "__type"):
+                size.introspection_depth = max(size.introspection_depth, 1 + inner.depth)
+            else:
+                size.depth = max(size.depth, 1 + inner.depth)
+                size.introspection_depth = max(size.introspection_depth, inner.introspection_depth)
+        elif isinstance(node, InlineFragmentNode):
+            size.take(_size(node.selection_set, fragments, known, spread))
+        elif isinstance(node, FragmentSpreadNode):
+            name = node.name.value
+            if name in spread:
+                message = f'Cannot spread fragment "{name}" within itself.'
+                raise Invalid([GraphQLError(message, node)])
+            if name not in known and name in fragments:
+                inner_set = fragments[name].selection_set
+                known[name] = _size(inner_set, fragments, known, (*spread, name))
+            size.take(known.get(name, _Size()))
+    return size

@@ -1,0 +1,215 @@
+"""`/graphql`: GraphQL over HTTP. One query a request, by POST, in JSON; batches and GET are off.
+
+With `Accept: application/graphql-response+json` the status tells what happened: 400 when nothing was
+run. With `application/json` it is 200 whenever the body was a GraphQL request. Both: 401 and 403 for
+the token, 413 and 415 for the body, 406 when neither is taken.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from inspect import isawaitable
+from typing import Any
+
+import orjson
+from graphql import ExecutionResult, execute
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+
+from regulars_server import web
+from regulars_server.graph import ide
+from regulars_server.graph.documents import Documents, Invalid
+from regulars_server.graph.problems import coded, formatted
+from regulars_server.graph.request import Context, Invites
+from regulars_server.graph.schema import build_schema
+from regulars_server.service import Service
+from regulars_sync.errors import Refused, RegularsError
+
+RESPONSE_MEDIA = "application/graphql-response+json"
+JSON_MEDIA = "application/json"
+BODY_BYTES_MAX = 1024 * 1024
+VARIABLES_DEPTH_MAX = 40
+INCIDENT_BYTES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    query: str
+    operation: str | None
+    variables: dict[str, Any]
+
+
+class _Unacceptable(Exception):
+    pass
+
+
+def routes(service: Service) -> list[Route]:
+    graphql_schema = build_schema()._schema
+    settings = service.settings
+    documents = Documents(
+        graphql_schema, settings.query_bytes_max, settings.query_tokens_max, settings.query_depth_max
+    )
+    invites: Invites = {}
+
+    def incident() -> str:
+        return service.entropy(INCIDENT_BYTES).hex()
+
+    async def run(asked: Asked, context: Context) -> ExecutionResult:
+        try:
+            document = documents.read(asked.query)
+        except Invalid as invalid:
+            return ExecutionResult(None, invalid.errors)
+        result = execute(
+            graphql_schema,
+            document,
+            context_value=context,
+            variable_values=asked.variables,
+            operation_name=asked.operation,
+            executor_class=StrawberryGraphQLCoreExecutionContext,
+        )
+        if isawaitable(result):
+            return await result
+        return result
+
+    async def post(request: Request) -> Response:
+        lang = web.language(request)
+        try:
+            media = accepted(request.headers.get("accept"))
+        except _Unacceptable:
+            return Response(status_code=406)
+        try:
+            principal = await service.access.principal(web.bearer(request))
+            if principal.revoked:
+                raise Refused("device_revoked")
+            if not _is_json(request.headers.get("content-type", "")):
+                return _answer(request, JSON_MEDIA, 415, _refused_media())
+            body = await web.read_body(request, min(settings.body_bytes_max, BODY_BYTES_MAX))
+            asked = read(body)
+            context = Context(service, principal, await service.author(principal), lang, invites)
+        except RegularsError as error:
+            # A body that holds no GraphQL request is 400 in either form.
+            return _answer(request, media, error.status, {"errors": [coded(error.code, error.detail, lang)]})
+        try:
+            result = await run(asked, context)
+        except RegularsError as error:
+            status = error.status if media == RESPONSE_MEDIA else 200
+            return _answer(request, media, status, {"errors": [coded(error.code, error.detail, lang)]})
+        finally:
+            await context.close()
+        said: dict[str, Any] = {}
+        broke = False
+        if result.errors:
+            said["errors"], broke = formatted(result.errors, lang, incident)
+        ran = result.data is not None or any(error.path for error in result.errors or ())
+        if ran:
+            said["data"] = result.data
+        status = 200
+        if not ran and media == RESPONSE_MEDIA:
+            status = 500 if broke else 400
+        return _answer(request, media, status, said)
+
+    async def get(request: Request) -> Response:
+        if not settings.ide:
+            return Response(status_code=405, headers={"allow": "POST"})
+        if "text/html" not in request.headers.get("accept", "") and request.url.query:
+            return Response(status_code=405, headers={"allow": "POST"})
+        return ide.page()
+
+    def guarded(handler: web.Handler) -> web.Handler:
+        return web.guarded(handler, service.now_ms, service.entropy)
+
+    found = [
+        Route("/graphql", guarded(post), methods=["POST"]),
+        Route("/graphql", guarded(get), methods=["GET"]),
+    ]
+    if settings.ide:
+        found += [
+            Route(f"/graphql/ide/{name}", guarded(ide.asset(name)), methods=["GET"]) for name in ide.ASSETS
+        ]
+    return found
+
+
+def accepted(accept: str | None) -> str:
+    """The media type to answer in, by the weights of Accept; `_Unacceptable` when neither will do."""
+    if accept is None or not accept.strip():
+        return JSON_MEDIA
+    best, weight = None, 0.0
+    for part in accept.lower().split(","):
+        name, *parameters = (piece.strip() for piece in part.split(";"))
+        try:
+            q = next((float(p[2:]) for p in parameters if p.startswith("q=")), 1.0)
+        except ValueError:
+            q = 0.0
+        if name in ("*/*", "application/*"):
+            name = JSON_MEDIA
+        elif name not in (RESPONSE_MEDIA, JSON_MEDIA):
+            continue
+        if q > weight:
+            best, weight = name, q
+    if best is None:
+        raise _Unacceptable
+    return best
+
+
+def read(body: bytes) -> Asked:
+    """The request in a body; `Refused("body_invalid")` says what is wrong with it."""
+    try:
+        given = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Refused("body_invalid", reason=str(error)[:200]) from None
+    if isinstance(given, list):
+        raise Refused("body_invalid", reason="one query a request; batches are not served")
+    if not isinstance(given, dict):
+        raise Refused("body_invalid", reason="an object with `query` is expected")
+    query, operation = given.get("query"), given.get("operationName")
+    variables, extensions = given.get("variables"), given.get("extensions")
+    if not isinstance(query, str) or not query.strip():
+        raise Refused("body_invalid", reason="`query` should be a GraphQL document")
+    if operation is not None and not isinstance(operation, str):
+        raise Refused("body_invalid", reason="`operationName` should be a text")
+    if variables is not None and not isinstance(variables, dict):
+        raise Refused("body_invalid", reason="`variables` should be an object")
+    if extensions is not None and not isinstance(extensions, dict):
+        raise Refused("body_invalid", reason="`extensions` should be an object")
+    if variables and _depth(variables) > VARIABLES_DEPTH_MAX:
+        raise Refused("query_too_large", what="depth of variables", limit=VARIABLES_DEPTH_MAX)
+    return Asked(query, operation or None, variables or {})
+
+
+def _depth(value: Any) -> int:
+    depth, level = 0, [value]
+    while level and depth <= VARIABLES_DEPTH_MAX:
+        depth += 1
+        inner: list[Any] = []
+        for item in level:
+            if isinstance(item, dict):
+                inner += item.values()
+            elif isinstance(item, list):
+                inner += item
+        level = [item for item in inner if isinstance(item, dict | list)]
+    return depth + bool(level)
+
+
+def _is_json(content_type: str) -> bool:
+    name, *parameters = (piece.strip().lower() for piece in content_type.split(";"))
+    charset = next((p[8:].strip('"') for p in parameters if p.startswith("charset=")), "utf-8")
+    return name == JSON_MEDIA and charset in ("utf-8", "utf8")
+
+
+def _refused_media() -> dict[str, Any]:
+    reason = "send application/json in UTF-8"
+    return {"errors": [coded("body_invalid", {"reason": reason}, "en")]}
+
+
+def _answer(request: Request, media: str, status: int, said: dict[str, Any]) -> Response:
+    try:
+        body = orjson.dumps(said)
+    except TypeError:  # a whole number beyond 64 bits, or text that is none, can only come from a broken row
+        body = orjson.dumps({"errors": [coded("internal", {"incident": "encode"}, "en")]})
+        status = 500
+    response = web.answer(request, body, status, f"{media}; charset=utf-8")
+    if status == 401:
+        response.headers["www-authenticate"] = "Bearer"
+    return response

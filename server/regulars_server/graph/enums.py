@@ -1,0 +1,174 @@
+"""Written by schema/generate.py from the declared entities: `make generate`, not by hand."""
+
+from enum import Enum
+
+import strawberry
+
+from regulars_server.graph.declared import valued
+
+
+@strawberry.enum
+class UnitKind(Enum):
+    COMPANY = valued("company", "公司 · Company")
+    REGION = valued("region", "区域 · Region")
+    DEPARTMENT = valued("department", "部门 · Department")
+    BRANCH = valued("branch", "门店 · Branch")
+    POINT_OF_SALE = valued("point_of_sale", "销售点 · Point of sale")
+
+
+@strawberry.enum
+class StaffRole(Enum):
+    ADMIN = valued("admin", "管理员 · Administrator")
+    ANALYST = valued("analyst", "分析员 · Analyst")
+    MANAGER = valued("manager", "经理 · Manager")
+    CLERK = valued("clerk", "店员 · Clerk")
+
+
+@strawberry.enum
+class CustomerKind(Enum):
+    PERSON = valued("person", "个人 · Person")
+    ORGANIZATION = valued("organization", "组织 · Organization")
+
+
+@strawberry.enum
+class Gender(Enum):
+    FEMALE = valued("female", "女 · Female")
+    MALE = valued("male", "男 · Male")
+    OTHER = valued("other", "其他 · Other")
+
+
+@strawberry.enum
+class Calendar(Enum):
+    SOLAR = valued("solar", "公历 · Solar")
+    LUNAR = valued("lunar", "农历 · Lunar")
+
+
+@strawberry.enum
+class AcquisitionChannel(Enum):
+    MASS_MEDIA = valued("mass_media", "大众媒体 · Mass media")
+    NICHE_MEDIA = valued("niche_media", "差异化媒体 · Niche media")
+    HOTLINE = valued("hotline", "热线电话 · Hotline")
+    WEBSITE = valued("website", "网站 · Website")
+    REFERRAL = valued("referral", "转介绍 · Referral")
+    STREET = valued("street", "路过 · Walk-in")
+    EVENT = valued("event", "活动 · Event")
+    OTHER = valued("other", "其他 · Other")
+
+
+@strawberry.enum
+class PrivacyNotice(Enum):
+    NOT_SHOWN = valued("not_shown", "未告知 · Not shown")
+    SHOWN = valued("shown", "已告知 · Shown")
+    ACCEPTED = valued("accepted", "已接受 · Accepted")
+
+
+@strawberry.enum
+class Channel(Enum):
+    STORE = valued("store", "门店 · Store")
+    PHONE = valued("phone", "电话 · Phone")
+    SMS = valued("sms", "短信 · SMS")
+    WECHAT = valued("wechat", "微信 · WeChat")
+    EMAIL = valued("email", "邮件 · E-mail")
+    WEB = valued("web", "网络 · Web")
+    POST = valued("post", "信函 · Post")
+    EVENT = valued("event", "活动 · Event")
+    HOME = valued("home", "上门 · Home visit")
+
+
+@strawberry.enum
+class IncomeBand(Enum):
+    LOW = valued("low", "较低 · Low")
+    MIDDLE = valued("middle", "中等 · Middle")
+    HIGH = valued("high", "较高 · High")
+    VERY_HIGH = valued("very_high", "很高 · Very high")
+
+
+@strawberry.enum
+class CreditStatus(Enum):
+    UNKNOWN = valued("unknown", "未知 · Unknown")
+    GOOD = valued("good", "良好 · Good")
+    WATCH = valued("watch", "观察 · Watch")
+    DANGEROUS = valued("dangerous", "危险客户 · Dangerous")
+
+
+@strawberry.enum
+class LinkKind(Enum):
+    COMPANION = valued("companion", "同伴 · Companion")
+    FAMILY = valued("family", "家人 · Family")
+    HOUSEHOLD = valued("household", "同住 · Household")
+    OWNER_OF = valued("owner_of", "所有者 · Owner of")
+    MANAGER_OF = valued("manager_of", "经营管理者 · Manager of")
+    LEGAL_OF = valued("legal_of", "法人 · Legal person of")
+    CONTACT_OF = valued("contact_of", "联系人 · Contact of")
+    INFLUENCER = valued("influencer", "影响者 · Influencer")
+    REFERRER = valued("referrer", "介绍人 · Referrer")
+    SUPPLIES = valued("supplies", "供货 · Supplies")
+    ALLIANCE = valued("alliance", "战略联盟 · Alliance")
+
+
+@strawberry.enum
+class InteractionKind(Enum):
+    VISIT = valued("visit", "到店 · Visit")
+    PURCHASE = valued("purchase", "购买 · Purchase")
+    RETURN = valued("return", "退货 · Return")
+    QUOTE = valued("quote", "报价 · Quote")
+    CALL = valued("call", "通话 · Call")
+    MESSAGE = valued("message", "消息 · Message")
+    FOLLOWUP = valued("followup", "回访 · Follow-up")
+    COMPLAINT = valued("complaint", "投诉 · Complaint")
+    SERVICE = valued("service", "服务 · Service")
+    SURVEY = valued("survey", "调查 · Survey")
+    COMPLIMENT = valued("compliment", "表扬 · Compliment")
+    REQUEST = valued("request", "需求 · Request")
+    EVENT = valued("event", "活动 · Event")
+    FORM = valued("form", "表单 · Form")
+    GIFT = valued("gift", "礼品 · Gift")
+    PAYMENT = valued("payment", "付款 · Payment")
+    TOUCH = valued("touch", "触达 · Touch")
+    NOTE = valued("note", "备注 · Note")
+
+
+@strawberry.enum
+class PartyRole(Enum):
+    PRINCIPAL = valued("principal", "主客 · Principal")
+    COMPANION = valued("companion", "同伴 · Companion")
+    DECIDER = valued("decider", "决策者 · Decider")
+    PAYER = valued("payer", "付款人 · Payer")
+    USER = valued("user", "使用者 · User")
+
+
+@strawberry.enum
+class Outcome(Enum):
+    OPEN = valued("open", "待定 · Open")
+    INTERESTED = valued("interested", "有意向 · Interested")
+    WON = valued("won", "成交 · Won")
+    LOST = valued("lost", "未成交 · Lost")
+    NO_ANSWER = valued("no_answer", "未接通 · No answer")
+    SOLVED = valued("solved", "已解决 · Solved")
+
+
+@strawberry.enum
+class ReportClass(Enum):
+    ROUTINE = valued("routine", "日常报告 · Routine")
+    URGENT = valued("urgent", "紧急报告 · Urgent")
+    PERIODIC = valued("periodic", "定期报告 · Periodic")
+
+
+@strawberry.enum
+class Verdict(Enum):
+    APPLIED = valued("applied", "已采用 · Applied")
+    MERGED = valued("merged", "已合并 · Merged")
+    HELD = valued("held", "暂存 · Held")
+    REJECTED = valued("rejected", "待修正 · Rejected")
+
+
+@strawberry.enum(description="An entity whose rows can be asked for.")
+class EntityName(Enum):
+    UNIT = valued("unit", "组织单元 · Unit")
+    STAFF = valued("staff", "员工 · Staff")
+    PRODUCT = valued("product", "商品 · Product")
+    DEVICE = valued("device", "设备 · Device")
+    SEGMENT = valued("segment", "分群 · Segment")
+    CUSTOMER = valued("customer", "顾客 · Customer")
+    LINK = valued("link", "关系 · Link")
+    INTERACTION = valued("interaction", "往来 · Interaction")

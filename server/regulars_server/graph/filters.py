@@ -1,0 +1,237 @@
+"""What can be asked of a stored field, and the way from there to the tests of storage.
+
+Every operator that is given must hold. Nothing of the sensitive level is stored, so there is no filter
+by which it could be guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum
+from typing import Any, Generic, TypeVar
+
+import strawberry
+
+from regulars_schema.declare import JSON, Entity, Field, Form, List, Unfit, check_text
+from regulars_schema.normal import element_path
+from regulars_server.graph.scalars import UUID, Date, DateTime
+from regulars_server.storage.interface import All, Any_, Not, Operator, Test, Where
+from regulars_sync.errors import Refused
+
+T = TypeVar("T")
+
+TESTS_MAX = 200
+NEST_MAX = 8
+VALUES_MAX = 1_000
+
+
+def _in() -> Any:
+    return strawberry.field(name="in", default=strawberry.UNSET)
+
+
+@strawberry.input(description="Tests on one of a closed list of values. `eq: null` finds what has none.")
+class Filter(Generic[T]):
+    eq: T | None = strawberry.UNSET
+    ne: T | None = strawberry.UNSET
+    in_: list[T] | None = _in()
+    exists: bool | None = strawberry.UNSET
+
+
+@strawberry.input(description="Tests on a text. `eq: null` finds what has none.")
+class TextFilter:
+    eq: str | None = strawberry.UNSET
+    ne: str | None = strawberry.UNSET
+    in_: list[str] | None = _in()
+    lt: str | None = strawberry.UNSET
+    lte: str | None = strawberry.UNSET
+    gt: str | None = strawberry.UNSET
+    gte: str | None = strawberry.UNSET
+    starts_with: str | None = strawberry.UNSET
+    exists: bool | None = strawberry.UNSET
+
+
+@strawberry.input(description="Tests on a reference. `eq: null` finds what has none.")
+class IdFilter:
+    eq: UUID | None = strawberry.UNSET
+    ne: UUID | None = strawberry.UNSET
+    in_: list[UUID] | None = _in()
+    exists: bool | None = strawberry.UNSET
+
+
+@strawberry.input(description="Tests on a number. `eq: null` finds what has none.")
+class IntFilter:
+    eq: int | None = strawberry.UNSET
+    ne: int | None = strawberry.UNSET
+    in_: list[int] | None = _in()
+    lt: int | None = strawberry.UNSET
+    lte: int | None = strawberry.UNSET
+    gt: int | None = strawberry.UNSET
+    gte: int | None = strawberry.UNSET
+    exists: bool | None = strawberry.UNSET
+
+
+@strawberry.input(description="Tests on a day.")
+class DateFilter:
+    eq: Date | None = strawberry.UNSET
+    ne: Date | None = strawberry.UNSET
+    lt: Date | None = strawberry.UNSET
+    lte: Date | None = strawberry.UNSET
+    gt: Date | None = strawberry.UNSET
+    gte: Date | None = strawberry.UNSET
+    exists: bool | None = strawberry.UNSET
+
+
+@strawberry.input(description="Tests on an instant.")
+class DateTimeFilter:
+    eq: DateTime | None = strawberry.UNSET
+    ne: DateTime | None = strawberry.UNSET
+    lt: DateTime | None = strawberry.UNSET
+    lte: DateTime | None = strawberry.UNSET
+    gt: DateTime | None = strawberry.UNSET
+    gte: DateTime | None = strawberry.UNSET
+    exists: bool | None = strawberry.UNSET
+
+
+@strawberry.input(description="Tests on yes or no. What was never written is neither: ask `ne: true`.")
+class BooleanFilter:
+    eq: bool | None = strawberry.UNSET
+    ne: bool | None = strawberry.UNSET
+    exists: bool | None = strawberry.UNSET
+
+
+@strawberry.input(
+    description="Tests on a set or list: an element by its key (a phone in any spelling), or any at all."
+)
+class SetFilter:
+    has: str | None = strawberry.UNSET
+    has_all: list[str] | None = strawberry.UNSET
+    has_any: list[str] | None = strawberry.UNSET
+    exists: bool | None = strawberry.UNSET
+
+
+@strawberry.input(description="Elements to put into a set and to take out of it; all others stay.")
+class SetEdit:
+    add: list[str] | None = strawberry.UNSET
+    remove: list[str] | None = strawberry.UNSET
+
+
+_OPERATORS: dict[str, Operator] = {
+    "eq": "eq",
+    "ne": "ne",
+    "in_": "in",
+    "lt": "lt",
+    "lte": "le",
+    "gt": "gt",
+    "gte": "ge",
+    "starts_with": "starts",
+    "exists": "exists",
+}
+
+
+def where_of(entity: Entity, given: object, country: str | None) -> Where:
+    """The test that a `where` asks for; `Refused` argument_invalid, query_too_large and those of a value."""
+    from regulars_server.graph.inputs import ATTRIBUTES
+
+    where = All(tuple(_tests(entity, given, country, ATTRIBUTES[entity.name], 0)))
+    if _size(where) > TESTS_MAX:
+        raise Refused("query_too_large", what="where", limit=TESTS_MAX)
+    return where
+
+
+def _tests(
+    entity: Entity, given: object, country: str | None, attributes: dict[str, str], depth: int
+) -> Iterator[Where]:
+    if depth > NEST_MAX:
+        raise Refused("query_too_large", what="where", limit=NEST_MAX)
+
+    def inner(part: object) -> Where:
+        return All(tuple(_tests(entity, part, country, attributes, depth + 1)))
+
+    for name, value in vars(given).items():
+        if value is strawberry.UNSET or value is None:
+            continue
+        if name == "and_":
+            yield All(tuple(map(inner, value)))
+        elif name == "or_":
+            yield Any_(tuple(map(inner, value)))
+        elif name == "not_":
+            yield Not(inner(value))
+        elif name == "id":
+            yield from _scalar("id", value)
+    for field in entity.fields:
+        value = getattr(given, attributes.get(field.name, field.name), None)
+        if not field.stored or value is None or value is strawberry.UNSET:
+            continue
+        yield from (
+            _elements(field, value, country) if isinstance(value, SetFilter) else _scalar(field.name, value)
+        )
+
+
+def _scalar(field: str, given: object) -> Iterator[Where]:
+    for name, value in vars(given).items():
+        if value is strawberry.UNSET:
+            continue
+        if value is None:
+            if name == "eq":
+                yield Test(field, "exists", False)
+            elif name == "ne":
+                yield Test(field, "exists", True)
+            else:
+                raise Refused("argument_invalid", reason=f"{field}: only eq and ne take null.")
+        else:
+            if isinstance(value, list) and len(value) > VALUES_MAX:
+                raise Refused("query_too_large", what="in", limit=VALUES_MAX)
+            yield _exists_for_id(field, _OPERATORS[name], _plain(value, field))
+
+
+def _exists_for_id(field: str, operator: Operator, value: JSON) -> Where:
+    if field == "id" and operator == "exists":
+        return All(()) if value else Any_(())
+    return Test(field, operator, value)
+
+
+def _elements(field: Field, given: SetFilter, country: str | None) -> Iterator[Where]:
+    def has(key: str) -> Where:
+        return Test(field.name, "has", key_of(field, key, country))
+
+    if given.has is not None and given.has is not strawberry.UNSET:
+        yield has(given.has)
+    if given.has_all is not None and given.has_all is not strawberry.UNSET:
+        yield All(tuple(map(has, given.has_all[: TESTS_MAX + 1])))
+    if given.has_any is not None and given.has_any is not strawberry.UNSET:
+        yield Any_(tuple(map(has, given.has_any[: TESTS_MAX + 1])))
+    if given.exists is not None and given.exists is not strawberry.UNSET:
+        yield Test(field.name, "exists", given.exists)
+
+
+def key_of(field: Field, typed: str, country: str | None) -> str:
+    """The key under which an element is stored; `Refused` with the code of what is wrong with it."""
+    if isinstance(field.type, List) or (field.form is Form.PLAIN and not field.is_set):
+        return str(_plain(typed, field.name))
+    try:
+        return element_path(field, typed, True, country).partition("/")[2]
+    except Unfit as unfit:
+        raise Refused(unfit.code, **{"field": field.name, **unfit.detail}) from None
+
+
+def _plain(value: JSON, field: str) -> JSON:
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, list):
+        return [_plain(item, field) for item in value]
+    if isinstance(value, str):
+        try:
+            return check_text(value, 4_000)
+        except Unfit as unfit:
+            raise Refused(unfit.code, field=field, **unfit.detail) from None
+    return value
+
+
+def _size(where: Where) -> int:
+    match where:
+        case All(tests) | Any_(tests):
+            return sum(map(_size, tests)) + 1
+        case Not(test):
+            return _size(test)
+        case _:
+            return 1

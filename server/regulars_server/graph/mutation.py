@@ -1,0 +1,369 @@
+"""The root of mutations. Each is a change (or asks for one) and takes an idempotency key.
+
+The same key with the same content gives the same answer and does nothing twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import strawberry
+from strawberry import scalars
+
+from regulars_schema.declare import JSON
+from regulars_server import devices
+from regulars_server.graph import inputs, payloads
+from regulars_server.graph.declared import mutation
+from regulars_server.graph.enums import LinkKind
+from regulars_server.graph.ledger import held_change
+from regulars_server.graph.payloads import MemberResult
+from regulars_server.graph.problems import refusal
+from regulars_server.graph.request import Info
+from regulars_server.graph.scalars import UUID
+from regulars_server.graph.types import Customer, Device, Interaction, Link, Product, Segment, Staff, Unit
+from regulars_server.graph.writing import KEEPERS, Writing, fields_of, settled, settled_on
+from regulars_server.mutations import Edit, Mutations
+from regulars_sync.errors import Refused
+from regulars_sync.ids import link_id
+
+BULK_MAX = 500
+INVITES_KEPT_MAX = 1_000
+
+
+@strawberry.type
+class Mutation:
+    # --- customers ------------------------------------------------------------
+
+    @mutation("A new customer, at home in your unit unless `homeUnitId` says otherwise.")
+    async def customer_create(
+        self, info: Info, idempotency_key: str, input: inputs.CustomerInput
+    ) -> payloads.CustomerResult:
+        async def run(writing: Writing) -> payloads.CustomerSaved:
+            writing.require()
+            return payloads.CustomerSaved(customer=await writing.create(Customer, input))
+
+        return await settled(info.context, idempotency_key, run)
+
+    @mutation("Write some fields of a customer.")
+    async def customer_update(
+        self,
+        info: Info,
+        idempotency_key: str,
+        id: UUID,
+        set: inputs.CustomerEdit,
+        expected_version: str | None = None,
+    ) -> payloads.CustomerResult:
+        async def run(writing: Writing) -> payloads.CustomerSaved:
+            writing.require()
+            fields = fields_of(writing.entity("customer"), set)
+            return payloads.CustomerSaved(customer=await writing.edit(Customer, id, fields, expected_version))
+
+        return await settled_on(info.context, idempotency_key, "customer", id, run)
+
+    @mutation("Put a customer away. It can return.")
+    async def customer_archive(
+        self, info: Info, idempotency_key: str, id: UUID, expected_version: str | None = None
+    ) -> payloads.CustomerResult:
+        return await _write_customer(info, idempotency_key, id, {"archived": True}, expected_version)
+
+    @mutation("Undo an archive that you have seen.")
+    async def customer_return(
+        self, info: Info, idempotency_key: str, id: UUID, expected_version: str | None = None
+    ) -> payloads.CustomerResult:
+        return await _write_customer(info, idempotency_key, id, {"archived": False}, expected_version)
+
+    @mutation()
+    async def customer_tag(
+        self, info: Info, idempotency_key: str, id: UUID, tags: list[str]
+    ) -> payloads.CustomerResult:
+        return await _write_customer(info, idempotency_key, id, {f"tags/{tag}": True for tag in tags})
+
+    @mutation()
+    async def customer_untag(
+        self, info: Info, idempotency_key: str, id: UUID, tags: list[str]
+    ) -> payloads.CustomerResult:
+        return await _write_customer(info, idempotency_key, id, {f"tags/{tag}": False for tag in tags})
+
+    @mutation("Relate two customers; the same two and kind are the same link.")
+    async def link_set(
+        self,
+        info: Info,
+        idempotency_key: str,
+        from_customer_id: UUID,
+        to_customer_id: UUID,
+        kind: LinkKind,
+        active: bool = True,
+        note: str | None = strawberry.UNSET,
+    ) -> payloads.LinkResult:
+        id = link_id(from_customer_id, to_customer_id, kind.value)
+        fields: dict[str, JSON] = {
+            "from_customer": from_customer_id,
+            "to_customer": to_customer_id,
+            "kind": kind.value,
+            "active": active,
+        }
+        if note is not strawberry.UNSET:
+            fields["note"] = note
+
+        async def run(writing: Writing) -> payloads.LinkSaved:
+            writing.require()
+            return payloads.LinkSaved(
+                link=await writing.write(Link, Edit(writing.cid, "create", "link", id, fields))
+            )
+
+        return await settled_on(info.context, idempotency_key, "link", id, run)
+
+    # --- interactions ------------------------------------------------------------
+
+    @mutation("A new fact. Facts are never edited.")
+    async def interaction_record(
+        self, info: Info, idempotency_key: str, input: inputs.InteractionInput
+    ) -> payloads.InteractionResult:
+        async def run(writing: Writing) -> payloads.InteractionSaved:
+            writing.require()
+            return payloads.InteractionSaved(interaction=await writing.create(Interaction, input))
+
+        return await settled(info.context, idempotency_key, run)
+
+    @mutation("A further fact that supersedes one: as it was, but for what `set` says.")
+    async def interaction_correct(
+        self, info: Info, idempotency_key: str, id: UUID, set: inputs.InteractionEdit
+    ) -> payloads.InteractionResult:
+        async def run(writing: Writing) -> payloads.InteractionSaved:
+            writing.require()
+            corrected = fields_of(writing.entity("interaction"), set)
+            return await _supersede(writing, id, corrected)
+
+        return await settled(info.context, idempotency_key, run)
+
+    @mutation("A further fact that says that one is void.")
+    async def interaction_void(
+        self, info: Info, idempotency_key: str, id: UUID, note: str | None = None
+    ) -> payloads.InteractionResult:
+        async def run(writing: Writing) -> payloads.InteractionSaved:
+            writing.require()
+            said: dict[str, JSON] = {"void": True, "note": note, "lines": None}
+            return await _supersede(writing, id, said)
+
+        return await settled(info.context, idempotency_key, run)
+
+    # --- segments ------------------------------------------------------------
+
+    @mutation("Make a segment, or edit one when `id` is given. Head office only.")
+    async def segment_save(
+        self,
+        info: Info,
+        idempotency_key: str,
+        input: inputs.SegmentEdit,
+        id: UUID | None = None,
+        expected_version: str | None = None,
+    ) -> payloads.SegmentResult:
+        async def run(writing: Writing) -> payloads.SegmentSaved:
+            writing.require(head_office=True)
+            return payloads.SegmentSaved(segment=await writing.save(Segment, id, input, expected_version))
+
+        return await settled_on(info.context, idempotency_key, "segment", id, run)
+
+    @mutation("Put customers into a segment; each stands for itself.")
+    async def segment_members_add(
+        self, info: Info, idempotency_key: str, segment: UUID, customers: list[UUID]
+    ) -> payloads.SegmentMembersResult:
+        return await _set_members(info, idempotency_key, segment, customers, True)
+
+    @mutation("Take customers out of a segment; each stands for itself.")
+    async def segment_members_remove(
+        self, info: Info, idempotency_key: str, segment: UUID, customers: list[UUID]
+    ) -> payloads.SegmentMembersResult:
+        return await _set_members(info, idempotency_key, segment, customers, False)
+
+    # --- what head office keeps ------------------------------------------------------------
+
+    @mutation("Make a unit, or edit one when `id` is given. Head office only.")
+    async def unit_save(
+        self,
+        info: Info,
+        idempotency_key: str,
+        input: inputs.UnitEdit,
+        id: UUID | None = None,
+        expected_version: str | None = None,
+    ) -> payloads.UnitResult:
+        async def run(writing: Writing) -> payloads.UnitSaved:
+            writing.require(head_office=True)
+            return payloads.UnitSaved(unit=await writing.save(Unit, id, input, expected_version))
+
+        return await settled_on(info.context, idempotency_key, "unit", id, run)
+
+    @mutation("Make a member of staff, or edit one when `id` is given. Head office only.")
+    async def staff_save(
+        self,
+        info: Info,
+        idempotency_key: str,
+        input: inputs.StaffEdit,
+        id: UUID | None = None,
+        expected_version: str | None = None,
+    ) -> payloads.StaffResult:
+        async def run(writing: Writing) -> payloads.StaffSaved:
+            writing.require(head_office=True)
+            return payloads.StaffSaved(staff=await writing.save(Staff, id, input, expected_version))
+
+        return await settled_on(info.context, idempotency_key, "staff", id, run)
+
+    @mutation("Make a product, or edit one when `id` is given. Head office only.")
+    async def product_save(
+        self,
+        info: Info,
+        idempotency_key: str,
+        input: inputs.ProductEdit,
+        id: UUID | None = None,
+        expected_version: str | None = None,
+    ) -> payloads.ProductResult:
+        async def run(writing: Writing) -> payloads.ProductSaved:
+            writing.require(head_office=True)
+            return payloads.ProductSaved(product=await writing.save(Product, id, input, expected_version))
+
+        return await settled_on(info.context, idempotency_key, "product", id, run)
+
+    # --- held changes ------------------------------------------------------------
+
+    @mutation("Try a held change and its group again; for head office anywhere in the chain.")
+    async def held_retry(self, info: Info, idempotency_key: str, cid: str) -> payloads.HeldResult:
+        async def run(writing: Writing) -> payloads.HeldSettled:
+            writing.require(KEEPERS)
+            _ = writing.cid
+            await writing.mutations.retry(cid)
+            return await _held(writing, cid)
+
+        return await settled(info.context, idempotency_key, run)
+
+    @mutation("Put a corrected change in its place: `set` writes paths, `without` leaves some out.")
+    async def held_mend(
+        self,
+        info: Info,
+        idempotency_key: str,
+        cid: str,
+        set: scalars.JSON,
+        without: list[str] = [],  # noqa: B006 (strawberry copies it)
+    ) -> payloads.HeldResult:
+        async def run(writing: Writing) -> payloads.HeldSettled:
+            writing.require(KEEPERS, head_office=True)
+            if not isinstance(set, dict):
+                raise Refused("value_type", field="set", expected="an object of paths and values")
+            await writing.mutations.mend(idempotency_key, cid, set, without)
+            return await _held(writing, cid)
+
+        return await settled(info.context, idempotency_key, run)
+
+    @mutation("Give up a held change; it stays in the log. Head office only.")
+    async def held_drop(self, info: Info, idempotency_key: str, cid: str) -> payloads.HeldResult:
+        async def run(writing: Writing) -> payloads.HeldSettled:
+            writing.require(KEEPERS, head_office=True)
+            await writing.mutations.drop(idempotency_key, cid)
+            return await _held(writing, cid)
+
+        return await settled(info.context, idempotency_key, run)
+
+    # --- devices ------------------------------------------------------------
+
+    @mutation("A pairing code for one tablet of a unit. Sensitive only if you are.")
+    async def device_invite(
+        self, info: Info, idempotency_key: str, unit: UUID, name: str, sensitive: bool = False
+    ) -> payloads.DeviceInviteResult:
+        async def run(writing: Writing) -> payloads.DeviceInvited:
+            writing.require(KEEPERS)
+            await _require_unit(writing, unit)
+            if sensitive and not info.context.sensitive:
+                raise Refused("not_allowed")
+            asked, cid, invites = (unit, name, sensitive), writing.cid, info.context.invites
+            if cid in invites:
+                if invites[cid][0] != asked:
+                    raise Refused("idempotency_reused")
+                return payloads.DeviceInvited(code=invites[cid][1])
+            code = await info.context.service.access.new_pairing_code(unit, name.strip()[:80], sensitive)
+            while len(invites) >= INVITES_KEPT_MAX:
+                invites.pop(next(iter(invites)))
+            invites[cid] = (asked, code)
+            return payloads.DeviceInvited(code=code)
+
+        return await settled(info.context, idempotency_key, run)
+
+    @mutation("From this moment the tablet reads nothing; what it still sends is held.")
+    async def device_revoke(self, info: Info, idempotency_key: str, id: UUID) -> payloads.DeviceRevokeResult:
+        async def run(writing: Writing) -> payloads.DeviceRevoked:
+            writing.require(KEEPERS)
+            _ = writing.cid
+            device = await info.context.related(Device, id)
+            if device is None:
+                raise Refused("not_found", entity="device", field="id")
+            await info.context.refresh()
+            await _require_unit(writing, device.unit_id)
+            await devices.revoke(info.context.service, id)
+            return payloads.DeviceRevoked(device=await info.context.related(Device, id))
+
+        return await settled(info.context, idempotency_key, run)
+
+
+async def _write_customer(
+    info: Info, key: str, id: str, fields: Mapping[str, JSON], expected: str | None = None
+) -> payloads.CustomerResult:
+    async def run(writing: Writing) -> payloads.CustomerSaved:
+        writing.require()
+        return payloads.CustomerSaved(customer=await writing.edit(Customer, id, fields, expected))
+
+    return await settled_on(info.context, key, "customer", id, run)
+
+
+async def _supersede(writing: Writing, id: str, changed: Mapping[str, JSON]) -> payloads.InteractionSaved:
+    """Record a fact like another, but for what changed. Its external ids stay with the first alone."""
+    old = await writing.context.related(Interaction, id)
+    if old is None:
+        raise Refused("not_found", entity="interaction", field="id")
+    kept = {
+        name: value for name, value in old.row.values.items() if name not in ("id", "void", "external_ids")
+    }
+    fields = {name: value for name, value in (kept | dict(changed)).items() if value is not None}
+    new = Mutations.new_id("interaction", writing.cid)
+    edit = Edit(writing.cid, "create", "interaction", new, {**fields, "supersedes": id})
+    return payloads.InteractionSaved(interaction=await writing.write(Interaction, edit))
+
+
+async def _set_members(
+    info: Info, key: str, segment: str, customers: Sequence[str], present: bool
+) -> payloads.SegmentMembersResult:
+    async def run(writing: Writing) -> payloads.SegmentMembersSaved:
+        writing.require()
+        if len(customers) > BULK_MAX:
+            raise Refused("query_too_large", what="customers", limit=BULK_MAX)
+        if await info.context.related(Segment, segment) is None:
+            raise Refused("not_found", entity="segment", field="segment")
+        ids = list(dict.fromkeys(customers))
+        edits = [
+            Edit(writing.mutations.cid(key, place), "edit", "customer", id, {f"segments/{segment}": present})
+            for place, id in enumerate(ids)
+        ]
+        await info.context.refresh()
+        refused = await writing.mutations.write_each(edits)
+        return payloads.SegmentMembersSaved(
+            segment=await info.context.related(Segment, segment),
+            results=[
+                MemberResult(customer_id=UUID(id), error=refusal(error, info.context.lang) if error else None)
+                for id, error in zip(ids, refused, strict=True)
+            ],
+        )
+
+    return await settled(info.context, key, run)
+
+
+async def _held(writing: Writing, cid: str) -> payloads.HeldSettled:
+    await writing.context.refresh()
+    change = await held_change(writing.context, cid)
+    return payloads.HeldSettled(waits=change is not None, change=change)
+
+
+async def _require_unit(writing: Writing, unit: str) -> None:
+    """The unit exists, and lies within what the token was granted."""
+    tree = await writing.context.service.admission.tree()
+    if unit not in tree:
+        raise Refused("not_found", entity="unit", field="unit")
+    units = writing.context.principal.units
+    if units is not None and unit not in tree.below(units):
+        raise Refused("not_allowed")

@@ -1,0 +1,90 @@
+"""What mutations answer: the row, or a typed error. Every result is a union, so `__typename` decides."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import strawberry
+
+from regulars_server.graph.ledger import LoggedChange
+from regulars_server.graph.problems import Refusal, VersionConflict
+from regulars_server.graph.scalars import UUID
+from regulars_server.graph.types import Customer, Device, Interaction, Link, Product, Segment, Staff, Unit
+
+GONE = "As it is now; null when it is out of your reach since."
+
+
+@strawberry.type
+class CustomerSaved:
+    customer: Customer | None = strawberry.field(description=GONE)
+
+
+@strawberry.type
+class InteractionSaved:
+    interaction: Interaction | None = strawberry.field(description=GONE)
+
+
+@strawberry.type
+class LinkSaved:
+    link: Link | None = strawberry.field(description=GONE)
+
+
+@strawberry.type
+class SegmentSaved:
+    segment: Segment | None = strawberry.field(description=GONE)
+
+
+@strawberry.type
+class UnitSaved:
+    unit: Unit | None = strawberry.field(description=GONE)
+
+
+@strawberry.type
+class StaffSaved:
+    staff: Staff | None = strawberry.field(description=GONE)
+
+
+@strawberry.type
+class ProductSaved:
+    product: Product | None = strawberry.field(description=GONE)
+
+
+@strawberry.type(description="What became of one customer of a bulk mutation.")
+class MemberResult:
+    customer_id: UUID
+    error: Refusal | None = strawberry.field(description="Null when it was done.")
+
+
+@strawberry.type(description="Those without an error were done; the others are as they were.")
+class SegmentMembersSaved:
+    segment: Segment | None = strawberry.field(description=GONE)
+    results: list[MemberResult]
+
+
+@strawberry.type
+class HeldSettled:
+    waits: bool = strawberry.field(description="Whether it waits still; `change` says for what.")
+    change: LoggedChange | None = strawberry.field(description="Null once it is settled.")
+
+
+@strawberry.type
+class DeviceInvited:
+    code: str = strawberry.field(description="For one tablet, once, within fifteen minutes.")
+
+
+@strawberry.type
+class DeviceRevoked:
+    device: Device | None = strawberry.field(description=GONE)
+
+
+CustomerResult = Annotated[CustomerSaved | Refusal | VersionConflict, strawberry.union("CustomerResult")]
+InteractionResult = Annotated[InteractionSaved | Refusal, strawberry.union("InteractionResult")]
+LinkResult = Annotated[LinkSaved | Refusal | VersionConflict, strawberry.union("LinkResult")]
+SegmentResult = Annotated[SegmentSaved | Refusal | VersionConflict, strawberry.union("SegmentResult")]
+UnitResult = Annotated[UnitSaved | Refusal | VersionConflict, strawberry.union("UnitResult")]
+StaffResult = Annotated[StaffSaved | Refusal | VersionConflict, strawberry.union("StaffResult")]
+ProductResult = Annotated[ProductSaved | Refusal | VersionConflict, strawberry.union("ProductResult")]
+SegmentMembersResult = Annotated[SegmentMembersSaved | Refusal, strawberry.union("SegmentMembersResult")]
+HeldResult = Annotated[HeldSettled | Refusal, strawberry.union("HeldResult")]
+DeviceInviteResult = Annotated[DeviceInvited | Refusal, strawberry.union("DeviceInviteResult")]
+DeviceRevokeResult = Annotated[DeviceRevoked | Refusal, strawberry.union("DeviceRevokeResult")]

@@ -1,0 +1,218 @@
+"""One request: who asks, one snapshot to read from, and loaders that turn many look-ups into one.
+
+Every row that a query shows passes through here, so scope, sensitivity and the limit on rows are
+decided in this one place and never for each scalar.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import TypeVar
+
+import orjson
+import strawberry
+from strawberry.dataloader import DataLoader
+
+from regulars_schema.declare import JSON, Entity, Level
+from regulars_server.access import Principal
+from regulars_server.graph.connection import Connection, clamp, connected, decode_cursor
+from regulars_server.graph.rows import Node, Row, row_of
+from regulars_server.service import Service
+from regulars_server.storage.interface import Any_, Found, Order, Reader, Test, Where
+from regulars_sync.errors import Refused
+from regulars_sync.reconcile import Author
+
+ROWS_PER_REQUEST_MAX = 20_000
+NESTED_ROWS_DEFAULT = 20
+REFERRING_MAX = 1_000
+
+N = TypeVar("N", bound=Node)
+
+Invites = dict[str, tuple[tuple[str, str, bool], str]]
+"""By cid, what was asked and the pairing code given: a code is told again to whoever repeats the mutation."""
+
+
+class Context:
+    """Used by one request only; `close` when it is answered."""
+
+    def __init__(
+        self, service: Service, principal: Principal, author: Author, lang: str, invites: Invites
+    ) -> None:
+        self.service = service
+        self.principal = principal
+        self.author = author
+        self.lang = lang
+        self.sensitive = principal.sensitive
+        self.rows_left = ROWS_PER_REQUEST_MAX
+        self.invites = invites
+        self._registry = service.storage.registry
+        self._lock = asyncio.Lock()
+        self._stack = AsyncExitStack()
+        self._reader: Reader | None = None
+        self._loaders: dict[object, DataLoader[str, object]] = {}
+
+    # --- the snapshot ----------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Reader]:
+        """The request's reader, for one at a time: all of a query is read from one snapshot."""
+        async with self._lock:
+            if self._reader is None:
+                storage, scopes = self.service.storage, self.author.scopes
+                opened = storage.unscoped_reader() if scopes is None else storage.reader(scopes)
+                self._reader = await self._stack.enter_async_context(opened)
+            yield self._reader
+
+    async def refresh(self) -> None:
+        """Let go of the snapshot: what is read from now on was written by now."""
+        async with self._lock:
+            self._reader = None
+            self._loaders.clear()
+            await self._stack.aclose()
+
+    close = refresh
+
+    # --- rows ----------------------------------------------------------------------------------------------
+
+    def entity(self, type_: type[Node]) -> Entity:
+        return self._registry.by_name[type_.ENTITY]
+
+    def row(self, entity: Entity, found: Found) -> Row:
+        return row_of(entity, found, self.service.storage.chain.epoch, self.sensitive)
+
+    def node(self, type_: type[N], found: Found) -> N:
+        return type_.of(self.row(self.entity(type_), found))
+
+    async def find(self, entity: Entity, ids: Iterable[str]) -> dict[str, Found]:
+        async with self.reading() as reader:
+            found = await reader.find(entity.name, ids)
+        self._spend(len(found))
+        return found
+
+    async def select(
+        self,
+        entity: Entity,
+        where: Where | None,
+        order: Order,
+        limit: int,
+        after: tuple[JSON, str] | None = None,
+        before: tuple[JSON, str] | None = None,
+        backwards: bool = False,
+    ) -> list[Found]:
+        self._spend(0)
+        async with self.reading() as reader:
+            found = await reader.select(entity.name, where, order, limit, after, before, backwards)
+        self._spend(len(found))
+        return found
+
+    async def count(self, entity: Entity, where: Where | None) -> int:
+        self._spend(1)
+        async with self.reading() as reader:
+            return await reader.count(entity.name, where)
+
+    def _spend(self, rows: int) -> None:
+        self.rows_left -= rows
+        if self.rows_left < 0:
+            raise Refused("query_too_large", what="rows", limit=ROWS_PER_REQUEST_MAX)
+
+    # --- relations -----------------------------------------------------------------------------------
+
+    async def related(self, type_: type[N], id: str | None) -> N | None:
+        """The row that an id names, null when it is out of reach or does not exist."""
+        if id is None:
+            return None
+        loader = self._loader(("id", type_.ENTITY), partial(self._load, type_))
+        found = await loader.load(id)
+        return found if isinstance(found, type_) else None
+
+    async def related_all(self, type_: type[N], ids: Iterable[str]) -> list[N]:
+        """The rows within reach among these ids, in their order, each once."""
+        found = await asyncio.gather(*(self.related(type_, id) for id in dict.fromkeys(ids)))
+        return [node for node in found if node is not None]
+
+    async def referring(self, type_: type[N], field: str, id: str) -> list[N]:
+        """The rows whose field names this id, oldest first."""
+        loader = self._loader(("referring", type_.ENTITY, field), partial(self._load_referring, type_, field))
+        found = await loader.load(id)
+        assert isinstance(found, list)
+        return found
+
+    async def naming(
+        self, type_: type[N], customer: str, first: int | None, after: str | None
+    ) -> Connection[N]:
+        """The rows that name a customer, newest first; a page of customers is read together."""
+        entity = self.entity(type_)
+        order = Order("at" if "at" in entity.by_name else "id", descending=True)
+        key = decode_cursor(entity, order, after) if after is not None else None
+        limit = clamp(first, NESTED_ROWS_DEFAULT)
+        loader = self._loader(
+            ("naming", entity.name, limit, after), partial(self._load_naming, entity, order, limit, key)
+        )
+        named = await loader.load(customer)
+        assert isinstance(named, list)
+        found: list[Found] = named[:limit]
+        nodes = [self.node(type_, row) for row in found]
+        return connected(
+            nodes,
+            found,
+            order,
+            len(named) > limit,
+            key is not None,
+            lambda: self.count(entity, _naming(entity, [customer])),
+        )
+
+    def _loader(self, key: object, load: object) -> DataLoader[str, object]:
+        if key not in self._loaders:
+            self._loaders[key] = DataLoader(load_fn=load)  # type: ignore[call-overload]
+        return self._loaders[key]
+
+    async def _load(self, type_: type[Node], ids: list[str]) -> Sequence[object]:
+        found = await self.find(self.entity(type_), ids)
+        return [self.node(type_, found[id]) if id in found else None for id in ids]
+
+    async def _load_referring(self, type_: type[Node], field: str, ids: list[str]) -> Sequence[object]:
+        found = await self.select(self.entity(type_), Test(field, "in", ids), Order(), REFERRING_MAX)
+        by_id: dict[str, list[Node]] = {id: [] for id in ids}
+        for row in found:
+            node = self.node(type_, row)
+            by_id[node.row.values[field]].append(node)
+        return [by_id[id] for id in ids]
+
+    async def _load_naming(
+        self, entity: Entity, order: Order, limit: int, after: tuple[JSON, str] | None, customers: list[str]
+    ) -> Sequence[object]:
+        """The newest rows of each customer, one more than asked for where there are more.
+
+        One read is as long as the pages of all together, so at least one customer's page is full after it
+        or nothing is left; a customer with very many rows costs one further read, not one for each other.
+        """
+        pages: dict[str, list[Found]] = {customer: [] for customer in customers}
+        todo = list(pages)
+        while todo:
+            rows_max = len(todo) * (limit + 1)
+            found = await self.select(entity, _naming(entity, todo), order, rows_max, after)
+            waiting = set(todo)
+            for row in found:
+                values = orjson.loads(row.documents[Level.INTERNAL])
+                for customer in waiting.intersection(entity.named_customers(values)):
+                    pages[customer].append(row)
+            if len(found) < rows_max:
+                break
+            after = found[-1].key
+            todo = [customer for customer in todo if len(pages[customer]) <= limit]
+        return [pages[customer] for customer in customers]
+
+
+def _naming(entity: Entity, customers: Iterable[str]) -> Where:
+    tests: list[Where] = [
+        Test(field, "eq" if part is None else "has", customer)
+        for field, part in entity.naming
+        for customer in customers
+    ]
+    return Any_(tuple(tests))
+
+
+Info = strawberry.Info[Context, None]

@@ -1,0 +1,106 @@
+"""Scalars: values that travel as JSON strings and numbers in the very form in which they are stored."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from datetime import UTC as UTC_ZONE
+from datetime import datetime
+from typing import Any, NewType
+
+import strawberry
+from graphql import GraphQLError
+from strawberry.types.scalar import ScalarDefinition
+
+from regulars_schema.declare import SAFE_INT_MAX, Unfit
+from regulars_schema.declare import Date as DateType
+from regulars_schema.messages import text
+
+UUID = NewType("UUID", str)
+Date = NewType("Date", str)
+DateTime = NewType("DateTime", str)
+Money = NewType("Money", int)
+
+
+def _uuid(value: object) -> str:
+    try:
+        return str(uuid.UUID(value)) if isinstance(value, str) and len(value) == 36 else _refuse("id_invalid")
+    except ValueError:
+        return _refuse("id_invalid")
+
+
+def _date(value: object) -> str:
+    try:
+        return DateType().check(value)
+    except Unfit:
+        return _refuse("date_invalid")
+
+
+def _instant(value: object) -> str:
+    """Any offset is taken; what is stored is UTC with milliseconds."""
+    if not isinstance(value, str) or len(value) > 40:
+        return _refuse("instant_invalid")
+    try:
+        given = datetime.fromisoformat(value)
+        if given.tzinfo is None:
+            return _refuse("instant_invalid")
+        return instant(given)
+    except (ValueError, OverflowError):
+        return _refuse("instant_invalid")
+
+
+def instant(given: datetime) -> str:
+    return given.astimezone(UTC_ZONE).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def instant_of(ms: int) -> DateTime:
+    """Milliseconds since 1970 as text; a clock gone mad is shown as the nearest year that has four digits."""
+    low, high = -62_135_596_800_000, 253_402_300_799_999
+    seconds, rest = divmod(min(max(ms, low), high), 1_000)
+    return DateTime(instant(datetime.fromtimestamp(seconds, UTC_ZONE).replace(microsecond=rest * 1_000)))
+
+
+def _money(value: object) -> int:
+    if type(value) is not int or abs(value) > SAFE_INT_MAX:
+        raise GraphQLError("A whole number of minor units (fen, cents) is expected.")
+    return value
+
+
+def _refuse(code: str) -> str:
+    raise GraphQLError(text(code, {"field": "value"}), extensions={"code": code})
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+SCALARS: Mapping[object, ScalarDefinition] = {
+    UUID: strawberry.scalar(
+        name="UUID",
+        description="The id of a row: a UUID (versions 7 and 8 are used here) in lower case.",
+        specified_by_url="https://www.rfc-editor.org/rfc/rfc9562",
+        serialize=_same,
+        parse_value=_uuid,
+    ),
+    Date: strawberry.scalar(
+        name="Date",
+        description="A calendar day, `2026-11-22`.",
+        specified_by_url="https://www.rfc-editor.org/rfc/rfc3339",
+        serialize=_same,
+        parse_value=_date,
+    ),
+    DateTime: strawberry.scalar(
+        name="DateTime",
+        description="An instant, answered in UTC: `2026-11-22T13:05:09.120Z`. Any offset is taken.",
+        specified_by_url="https://scalars.graphql.org/andimarek/date-time.html",
+        serialize=_same,
+        parse_value=_instant,
+    ),
+    Money: strawberry.scalar(
+        name="Money",
+        description="A whole number of minor units (fen, cents); the currency stands beside it.",
+        specified_by_url="https://www.rfc-editor.org/rfc/rfc8259#section-6",
+        serialize=_same,
+        parse_value=_money,
+    ),
+}

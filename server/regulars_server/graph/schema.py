@@ -1,0 +1,20 @@
+"""The GraphQL schema, put together from its roots."""
+
+from __future__ import annotations
+
+import strawberry
+from strawberry.schema.config import StrawberryConfig
+
+from regulars_server.graph.mutation import Mutation
+from regulars_server.graph.query import Query
+from regulars_server.graph.scalars import SCALARS
+from regulars_server.graph.types import TYPES
+
+
+def build_schema() -> strawberry.Schema:
+    return strawberry.Schema(
+        query=Query,
+        mutation=Mutation,
+        types=list(TYPES.values()),
+        config=StrawberryConfig(scalar_map=dict(SCALARS)),
+    )

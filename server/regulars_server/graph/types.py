@@ -1,0 +1,454 @@
+"""Written by schema/generate.py from the declared entities: `make generate`, not by hand. Long because: every field has its line."""
+# ruff: noqa: E501 (descriptions)
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import strawberry
+
+from regulars_schema.declare import JSON
+from regulars_server.graph.connection import Connection
+from regulars_server.graph.declared import resolved
+from regulars_server.graph.enums import (
+    AcquisitionChannel,
+    Calendar,
+    Channel,
+    CreditStatus,
+    CustomerKind,
+    Gender,
+    IncomeBand,
+    InteractionKind,
+    LinkKind,
+    Outcome,
+    PartyRole,
+    PrivacyNotice,
+    ReportClass,
+    StaffRole,
+    UnitKind,
+)
+from regulars_server.graph.request import Info
+from regulars_server.graph.rows import Element, Node, Row
+from regulars_server.graph.scalars import UUID, Date, DateTime, Money
+
+
+@strawberry.type
+class Birth:
+    year: int | None = strawberry.field(description="年 · Year")
+    month: int = strawberry.field(description="月 · Month")
+    day: int = strawberry.field(description="日 · Day")
+    calendar: Calendar | None = strawberry.field(description="历法 · Calendar")
+    leap: bool | None = strawberry.field(description="闰月 · Leap month")
+
+    @classmethod
+    def of(cls, given: Mapping[str, JSON]) -> Birth:
+        return cls(
+            year=given.get("year"),
+            month=given["month"],
+            day=given["day"],
+            calendar=given.get("calendar"),
+            leap=given.get("leap"),
+        )
+
+
+@strawberry.type
+class PartyMember:
+    customer_id: UUID | None = strawberry.field(description="顾客 · Customer")
+    role: PartyRole | None = strawberry.field(description="角色 · Role")
+    name: str | None = strawberry.field(description="姓名 · Name")
+
+    @classmethod
+    def of(cls, given: Mapping[str, JSON]) -> PartyMember:
+        return cls(customer_id=given.get("customer"), role=given.get("role"), name=given.get("name"))
+
+    @resolved("顾客 · Customer")
+    async def customer(self, info: Info) -> Customer | None:
+        return await info.context.related(Customer, self.customer_id)
+
+
+@strawberry.type
+class Line:
+    product_id: UUID | None = strawberry.field(description="商品 · Product")
+    name: str | None = strawberry.field(description="名称 · Name")
+    quantity: int | None = strawberry.field(description="数量 · Quantity")
+    amount: Money | None = strawberry.field(description="金额 · Amount in minor units")
+    cost: Money | None = strawberry.field(description="成本 · Cost in minor units")
+    currency: str | None = strawberry.field(description="币种 · Currency")
+
+    @classmethod
+    def of(cls, given: Mapping[str, JSON]) -> Line:
+        return cls(
+            product_id=given.get("product"),
+            name=given.get("name"),
+            quantity=given.get("quantity"),
+            amount=given.get("amount"),
+            cost=given.get("cost"),
+            currency=given.get("currency"),
+        )
+
+    @resolved("商品 · Product")
+    async def product(self, info: Info) -> Product | None:
+        return await info.context.related(Product, self.product_id)
+
+
+@strawberry.type(
+    description="组织单元 · Unit. A node of the chain's tree: company, region, department, branch, point of sale."
+)
+class Unit(Node):
+    ENTITY: ClassVar[str] = "unit"
+    name: str = strawberry.field(description="名称 · Name")
+    kind: UnitKind = strawberry.field(description="类型 · Kind")
+    parent_id: UUID | None = strawberry.field(description="上级 · Parent")
+    time_zone: str | None = strawberry.field(description="时区 · Time zone")
+    country: str | None = strawberry.field(description="国家 · Country")
+    currency: str | None = strawberry.field(description="币种 · Currency")
+    external_ids: list[str] = strawberry.field(description="外部编号 · External ids")
+    archived: bool | None = strawberry.field(description="已归档 · Archived")
+
+    @classmethod
+    def of(cls, row: Row) -> Unit:
+        return cls(
+            row=row,
+            id=strawberry.ID(row.id),
+            version=row.version,
+            name=row.values["name"],
+            kind=row.values["kind"],
+            parent_id=row.values.get("parent"),
+            time_zone=row.values.get("time_zone"),
+            country=row.values.get("country"),
+            currency=row.values.get("currency"),
+            external_ids=row.keys("external_ids"),
+            archived=row.values.get("archived"),
+        )
+
+    @resolved("上级 · Parent; null when out of reach")
+    async def parent(self, info: Info) -> Unit | None:
+        return await info.context.related(Unit, self.parent_id)
+
+
+@strawberry.type(
+    description="员工 · Staff. A member of staff; the manager is the superior who is told of urgent reports (S86)."
+)
+class Staff(Node):
+    ENTITY: ClassVar[str] = "staff"
+    name: str = strawberry.field(description="姓名 · Name")
+    role: StaffRole = strawberry.field(description="角色 · Role")
+    unit_ids: list[UUID] = strawberry.field(description="所属 · Units")
+    manager_id: UUID | None = strawberry.field(description="上级 · Manager")
+    active: bool | None = strawberry.field(description="在职 · Active")
+    external_ids: list[str] = strawberry.field(description="外部编号 · External ids")
+
+    @classmethod
+    def of(cls, row: Row) -> Staff:
+        return cls(
+            row=row,
+            id=strawberry.ID(row.id),
+            version=row.version,
+            name=row.values["name"],
+            role=row.values["role"],
+            unit_ids=row.keys("units"),
+            manager_id=row.values.get("manager"),
+            active=row.values.get("active"),
+            external_ids=row.keys("external_ids"),
+        )
+
+    @resolved("所属 · Units; those within reach")
+    async def units(self, info: Info) -> list[Unit]:
+        return await info.context.related_all(Unit, self.unit_ids)
+
+    @resolved("上级 · Manager; null when out of reach")
+    async def manager(self, info: Info) -> Staff | None:
+        return await info.context.related(Staff, self.manager_id)
+
+
+@strawberry.type(description="商品 · Product. Mirrored from the shop system (S87).")
+class Product(Node):
+    ENTITY: ClassVar[str] = "product"
+    name: str = strawberry.field(description="名称 · Name")
+    category: str | None = strawberry.field(description="类别 · Category")
+    usage_days: int | None = strawberry.field(description="使用天数 · Days of use per piece")
+    refill_lead_days: int | None = strawberry.field(description="提前天数 · Days to remind before")
+    price: Money | None = strawberry.field(description="价格 · Price in minor units")
+    currency: str | None = strawberry.field(description="币种 · Currency")
+    external_ids: list[str] = strawberry.field(description="外部编号 · External ids")
+    archived: bool | None = strawberry.field(description="已归档 · Archived")
+
+    @classmethod
+    def of(cls, row: Row) -> Product:
+        return cls(
+            row=row,
+            id=strawberry.ID(row.id),
+            version=row.version,
+            name=row.values["name"],
+            category=row.values.get("category"),
+            usage_days=row.values.get("usage_days"),
+            refill_lead_days=row.values.get("refill_lead_days"),
+            price=row.values.get("price"),
+            currency=row.values.get("currency"),
+            external_ids=row.keys("external_ids"),
+            archived=row.values.get("archived"),
+        )
+
+
+@strawberry.type(description="设备 · Device. A tablet; its credentials are kept apart.")
+class Device(Node):
+    ENTITY: ClassVar[str] = "device"
+    name: str = strawberry.field(description="名称 · Name")
+    unit_id: UUID = strawberry.field(description="所属 · Unit")
+    revoked: bool | None = strawberry.field(description="已吊销 · Revoked")
+
+    @classmethod
+    def of(cls, row: Row) -> Device:
+        return cls(
+            row=row,
+            id=strawberry.ID(row.id),
+            version=row.version,
+            name=row.values["name"],
+            unit_id=row.values["unit"],
+            revoked=row.values.get("revoked"),
+        )
+
+    @resolved("所属 · Unit; null when out of reach")
+    async def unit(self, info: Info) -> Unit | None:
+        return await info.context.related(Unit, self.unit_id)
+
+
+@strawberry.type(
+    description="分群 · Segment. A named set of customers. Its static members are kept on the customers, so they follow them."
+)
+class Segment(Node):
+    ENTITY: ClassVar[str] = "segment"
+    name: str = strawberry.field(description="名称 · Name")
+    purpose: str | None = strawberry.field(description="用途 · Purpose")
+    owner_id: UUID | None = strawberry.field(description="负责人 · Owner")
+    archived: bool | None = strawberry.field(description="已归档 · Archived")
+
+    @classmethod
+    def of(cls, row: Row) -> Segment:
+        return cls(
+            row=row,
+            id=strawberry.ID(row.id),
+            version=row.version,
+            name=row.values["name"],
+            purpose=row.values.get("purpose"),
+            owner_id=row.values.get("owner"),
+            archived=row.values.get("archived"),
+        )
+
+    @resolved("负责人 · Owner; null when out of reach")
+    async def owner(self, info: Info) -> Staff | None:
+        return await info.context.related(Staff, self.owner_id)
+
+
+@strawberry.type(
+    description="顾客 · Customer. A person or an organization that accepts the chain's product or service (S1, S10-S19)."
+)
+class Customer(Node):
+    ENTITY: ClassVar[str] = "customer"
+    name: str = strawberry.field(description="姓名 · Name")
+    kind: CustomerKind | None = strawberry.field(description="性质 · Kind")
+    home_unit_id: UUID | None = strawberry.field(description="所属门店 · Home unit")
+    owner_id: UUID | None = strawberry.field(description="负责人 · Owner")
+    phones: list[Element] = strawberry.field(description="电话 · Phones")
+    emails: list[Element] = strawberry.field(description="邮箱 · E-mails")
+    member_no: str | None = strawberry.field(description="会员号 · Member number")
+    external_ids: list[str] = strawberry.field(description="外部编号 · External ids")
+    wechat: str | None = strawberry.field(description="微信 · WeChat")
+    gender: Gender | None = strawberry.field(description="性别 · Gender")
+    birth: Birth | None = strawberry.field(description="生日 · Birth")
+    address: str | None = strawberry.field(description="地址 · Address")
+    acquisition_channel: AcquisitionChannel | None = strawberry.field(
+        description="来源渠道 · Acquisition channel"
+    )
+    trading_since: Date | None = strawberry.field(description="首次交易 · Trading since")
+    first_seen: DateTime | None = strawberry.field(description="首次到店 · First seen")
+    consent_asked_at: DateTime | None = strawberry.field(description="最近询问同意 · Consent last asked")
+    privacy_notice: PrivacyNotice | None = strawberry.field(description="隐私告知 · Privacy notice")
+    contact_by: list[Channel] = strawberry.field(description="允许联系方式 · May be contacted by")
+    preferred_channel: Channel | None = strawberry.field(description="首选渠道 · Preferred channel")
+    tags: list[str] = strawberry.field(description="标签 · Tags")
+    hobbies: list[str] = strawberry.field(description="爱好 · Hobbies")
+    segment_ids: list[UUID] = strawberry.field(description="静态分群 · Static segments")
+    notes: str | None = strawberry.field(description="备注 · Notes")
+    income_band: IncomeBand | None = strawberry.field(
+        description="收入 · Income band (sensitive: null without that right)"
+    )
+    belief: str | None = strawberry.field(description="信仰 · Belief (sensitive: null without that right)")
+    credit_status: CreditStatus | None = strawberry.field(
+        description="信用状况 · Credit status (sensitive: null without that right)"
+    )
+    tax_no: str | None = strawberry.field(
+        description="税号或证件号 · Tax or identity number (sensitive: null without that right)"
+    )
+    archived: bool | None = strawberry.field(description="已归档 · Archived")
+
+    @classmethod
+    def of(cls, row: Row) -> Customer:
+        return cls(
+            row=row,
+            id=strawberry.ID(row.id),
+            version=row.version,
+            name=row.values["name"],
+            kind=row.values.get("kind"),
+            home_unit_id=row.values.get("home_unit"),
+            owner_id=row.values.get("owner"),
+            phones=row.elements("phones"),
+            emails=row.elements("emails"),
+            member_no=row.values.get("member_no"),
+            external_ids=row.keys("external_ids"),
+            wechat=row.values.get("wechat"),
+            gender=row.values.get("gender"),
+            birth=row.part("birth", Birth.of),
+            address=row.values.get("address"),
+            acquisition_channel=row.values.get("acquisition_channel"),
+            trading_since=row.values.get("trading_since"),
+            first_seen=row.values.get("first_seen"),
+            consent_asked_at=row.values.get("consent_asked_at"),
+            privacy_notice=row.values.get("privacy_notice"),
+            contact_by=row.keys("contact_by"),
+            preferred_channel=row.values.get("preferred_channel"),
+            tags=row.keys("tags"),
+            hobbies=row.keys("hobbies"),
+            segment_ids=row.keys("segments"),
+            notes=row.values.get("notes"),
+            income_band=row.values.get("income_band"),
+            belief=row.values.get("belief"),
+            credit_status=row.values.get("credit_status"),
+            tax_no=row.values.get("tax_no"),
+            archived=row.values.get("archived"),
+        )
+
+    @resolved("所属门店 · Home unit; null when out of reach")
+    async def home_unit(self, info: Info) -> Unit | None:
+        return await info.context.related(Unit, self.home_unit_id)
+
+    @resolved("负责人 · Owner; null when out of reach")
+    async def owner(self, info: Info) -> Staff | None:
+        return await info.context.related(Staff, self.owner_id)
+
+    @resolved("静态分群 · Static segments; those within reach")
+    async def segments(self, info: Info) -> list[Segment]:
+        return await info.context.related_all(Segment, self.segment_ids)
+
+    @resolved("关系 · Link: those that name this customer, newest first")
+    async def links(self, info: Info, first: int | None = None, after: str | None = None) -> Connection[Link]:
+        return await info.context.naming(Link, self.row.id, first, after)
+
+    @resolved("往来 · Interaction: those that name this customer, newest first")
+    async def interactions(
+        self, info: Info, first: int | None = None, after: str | None = None
+    ) -> Connection[Interaction]:
+        return await info.context.naming(Interaction, self.row.id, first, after)
+
+
+@strawberry.type(
+    description="关系 · Link. A relation between two customers; its id is made of both and the kind, so two tablets agree."
+)
+class Link(Node):
+    ENTITY: ClassVar[str] = "link"
+    from_customer_id: UUID = strawberry.field(description="顾客 · From")
+    to_customer_id: UUID = strawberry.field(description="对象 · To")
+    kind: LinkKind = strawberry.field(description="关系类型 · Kind")
+    active: bool | None = strawberry.field(description="有效 · Active")
+    note: str | None = strawberry.field(description="说明 · Note")
+
+    @classmethod
+    def of(cls, row: Row) -> Link:
+        return cls(
+            row=row,
+            id=strawberry.ID(row.id),
+            version=row.version,
+            from_customer_id=row.values["from_customer"],
+            to_customer_id=row.values["to_customer"],
+            kind=row.values["kind"],
+            active=row.values.get("active"),
+            note=row.values.get("note"),
+        )
+
+    @resolved("顾客 · From; null when out of reach")
+    async def from_customer(self, info: Info) -> Customer | None:
+        return await info.context.related(Customer, self.from_customer_id)
+
+    @resolved("对象 · To; null when out of reach")
+    async def to_customer(self, info: Info) -> Customer | None:
+        return await info.context.related(Customer, self.to_customer_id)
+
+
+@strawberry.type(
+    description="往来 · Interaction. One append-only fact (S69, S79-S82). A correction is a further fact that supersedes it; so is voiding."
+)
+class Interaction(Node):
+    ENTITY: ClassVar[str] = "interaction"
+    kind: InteractionKind = strawberry.field(description="类型 · Kind")
+    at: DateTime = strawberry.field(description="时间 · At")
+    unit_id: UUID | None = strawberry.field(description="门店 · Unit")
+    staff_id: UUID | None = strawberry.field(description="员工 · Staff")
+    channel: Channel | None = strawberry.field(description="渠道 · Channel")
+    party: list[PartyMember] = strawberry.field(description="参与人 · Party")
+    lines: list[Line] = strawberry.field(description="明细 · Lines")
+    stage_reached: int | None = strawberry.field(description="到达阶段 · Stage reached")
+    outcome: Outcome | None = strawberry.field(description="结果 · Outcome")
+    report_class: ReportClass | None = strawberry.field(description="报告类别 · Report class")
+    effort_min: int | None = strawberry.field(description="投入分钟 · Effort in minutes")
+    note: str | None = strawberry.field(description="内容 · Note")
+    supersedes_id: UUID | None = strawberry.field(description="更正 · Supersedes")
+    void: bool | None = strawberry.field(description="作废 · Void")
+    external_ids: list[str] = strawberry.field(description="外部编号 · External ids")
+
+    @classmethod
+    def of(cls, row: Row) -> Interaction:
+        return cls(
+            row=row,
+            id=strawberry.ID(row.id),
+            version=row.version,
+            kind=row.values["kind"],
+            at=row.values["at"],
+            unit_id=row.values.get("unit"),
+            staff_id=row.values.get("staff"),
+            channel=row.values.get("channel"),
+            party=row.parts("party", PartyMember.of),
+            lines=row.parts("lines", Line.of),
+            stage_reached=row.values.get("stage_reached"),
+            outcome=row.values.get("outcome"),
+            report_class=row.values.get("report_class"),
+            effort_min=row.values.get("effort_min"),
+            note=row.values.get("note"),
+            supersedes_id=row.values.get("supersedes"),
+            void=row.values.get("void"),
+            external_ids=row.values.get("external_ids") or [],
+        )
+
+    @resolved("门店 · Unit; null when out of reach")
+    async def unit(self, info: Info) -> Unit | None:
+        return await info.context.related(Unit, self.unit_id)
+
+    @resolved("员工 · Staff; null when out of reach")
+    async def staff(self, info: Info) -> Staff | None:
+        return await info.context.related(Staff, self.staff_id)
+
+    @resolved("更正 · Supersedes; null when out of reach")
+    async def supersedes(self, info: Info) -> Interaction | None:
+        return await info.context.related(Interaction, self.supersedes_id)
+
+    @resolved("顾客 · The customers it names, those within reach")
+    async def customers(self, info: Info) -> list[Customer]:
+        named = [item.customer_id for item in self.party if item.customer_id is not None]
+        return await info.context.related_all(Customer, named)
+
+    @resolved("更正 · The facts that correct or void this one")
+    async def superseded_by(self, info: Info) -> list[Interaction]:
+        return await info.context.referring(Interaction, "supersedes", self.row.id)
+
+
+TYPES: Mapping[str, type[Node]] = {
+    "unit": Unit,
+    "staff": Staff,
+    "product": Product,
+    "device": Device,
+    "segment": Segment,
+    "customer": Customer,
+    "link": Link,
+    "interaction": Interaction,
+}
+"""The GraphQL type of each entity that has one."""

@@ -1,0 +1,272 @@
+"""A mutation is a change: this makes it, for writers who know no cids, and sends it down the one road.
+
+The cid comes from the token and the idempotency key, so the same mutation sent twice is the same
+change and is answered from the log. A new row's id comes from the cid. `seen` is what the writer may
+read of each written field at this moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Literal
+
+import msgspec
+
+from regulars_schema.declare import JSON, Entity, Level, Ref, Unfit, check_text, is_id
+from regulars_schema.normal import element_path
+from regulars_server.access import Principal
+from regulars_server.service import Service
+from regulars_server.storage.interface import Reader
+from regulars_sync import changes, document, log
+from regulars_sync.changes import Change, Malformed, Value
+from regulars_sync.errors import Refused
+from regulars_sync.ids import row_id
+from regulars_sync.log import Entry
+from regulars_sync.reconcile import Author, Ruling
+
+KEY_CHARS_MAX = 200
+PATHS_MAX = 1_000
+_OUT_OF_REACH = frozenset({"row_unknown", "scope_left"})
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """What one change shall write. Paths are those of the registry: `name`, `tags/vip`."""
+
+    cid: str
+    op: Literal["create", "edit"]
+    entity: str
+    id: str
+    fields: Mapping[str, JSON]
+
+
+class Mutations:
+    """Writes on behalf of one person or program. Everything refused is a `Refused` and stores nothing."""
+
+    def __init__(self, service: Service, principal: Principal, author: Author) -> None:
+        self._service = service
+        self._registry = service.storage.registry
+        self._principal = principal
+        self._author = author
+
+    def cid(self, key: str, place: int = 0) -> str:
+        """The cid under an idempotency key; `place` tells several changes of one mutation apart."""
+        try:
+            check_text(key, KEY_CHARS_MAX)
+        except Unfit as unfit:
+            raise Refused(unfit.code, field="idempotencyKey", **unfit.detail) from None
+        if not key.strip():
+            raise Refused("text_empty", field="idempotencyKey")
+        said = f"{self._principal.token}\n{place}\n{key}".encode()
+        return blake2b(said, digest_size=16, person=b"regulars.graphql").hexdigest()
+
+    @staticmethod
+    def new_id(entity: str, cid: str) -> str:
+        return row_id("graphql", entity, cid)
+
+    async def write(self, edit: Edit, expected_seq: int | None = None) -> None:
+        """Apply one change. `Refused`: a value's codes, not_found, version_conflict, idempotency_reused."""
+        change = await self._change(edit)
+        versions = None if expected_seq is None else {(edit.entity, edit.id): expected_seq}
+        ((ruling,),) = await self._service.admission.write(self._author, [[change]], versions=versions)
+        refused = refusal(ruling)
+        if refused is not None:
+            raise refused
+
+    async def write_each(self, edits: Sequence[Edit]) -> list[Refused | None]:
+        """Apply each change that can be applied; what became of each, in order."""
+        made = [[await self._change(edit)] for edit in edits]
+        results = await self._service.admission.write(self._author, made, keep_going=True)
+        return [refusal(ruling) for (ruling,) in results]
+
+    # --- what waits -------------------------------------------------------------------------------------
+
+    async def held(self, cid: str) -> Entry:
+        """The held or rejected change of this cid; `Refused("not_found")`."""
+        async with self._reader() as reader:
+            found = await reader.open_entries(1, cids=[cid]) if changes.is_cid(cid) else []
+        if not found:
+            raise Refused("not_found", entity="change", field="cid")
+        return found[0]
+
+    async def retry(self, cid: str) -> None:
+        """Try a held change and its group again; head office's word reaches the whole chain."""
+        entry = await self.held(cid)
+        await self._service.admission.retry(entry.group, elevated=self._author.head_office)
+
+    async def mend(self, key: str, cid: str, fields: Mapping[str, JSON], without: Sequence[str]) -> None:
+        """Put a corrected change in the place of a held one. It keeps what that one had seen."""
+        mended = self.cid(key)
+        entry = await self._replaceable(cid, mended)
+        old = _change_in(entry)
+        if old is None:
+            raise Refused("mend_invalid", replaces=cid)
+        given = {path: value for path, value in old.fields.items() if path not in without}
+        given |= {path: Value(value) for path, value in fields.items()}
+        _require_paths(given)
+        added = Edit(
+            mended, old.op, old.entity, old.id, {p: v.value for p, v in given.items() if p not in old.fields}
+        )
+        seen = {path: cids for path, cids in old.seen.items() if path in given}
+        seen |= dict((await self._change(added, check=False)).seen) if added.fields else {}
+        change = msgspec.structs.replace(
+            old,
+            cid=mended,
+            group=mended,
+            size=1,
+            fields=given,
+            seen=seen,
+            stamp=None,
+            schema=self._registry.version,
+            actor=self._principal.staff or old.actor,
+            replaces=cid,
+        )
+        await self._write_mend(change)
+
+    async def drop(self, key: str, cid: str) -> None:
+        """Give up a held change: it is kept in the log and never tried again."""
+        dropped = self.cid(key)
+        entry = await self._replaceable(cid, dropped)
+        entity, id = entry.entity, entry.id
+        if entity not in self._registry.by_name or not is_id(id):
+            entity, id = "customer", self.new_id("customer", cid)
+        change = self._service.change("edit", entity, id, {}, cid=dropped, actor=self._principal.staff)
+        await self._write_mend(msgspec.structs.replace(change, replaces=cid))
+
+    async def _replaceable(self, cid: str, own: str) -> Entry:
+        """The change that a mend is to replace, also one that this very mend, replayed, has closed."""
+        try:
+            return await self.held(cid)
+        except Refused:
+            async with self._service.storage.writer() as writer:
+                known = await writer.entries({cid, own})
+            if own in known and known[own].replaces == cid and cid in known:
+                return known[cid]
+            raise
+
+    async def _write_mend(self, change: Change) -> None:
+        ((ruling,),) = await self._service.admission.write(self._author, [[change]])
+        refused = refusal(ruling)
+        if refused is not None and refused.code != "mend_waits":
+            raise refused
+
+    # --- making a change ----------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _reader(self) -> AsyncIterator[Reader]:
+        storage, scopes = self._service.storage, self._author.scopes
+        async with storage.unscoped_reader() if scopes is None else storage.reader(scopes) as reader:
+            yield reader
+
+    async def _change(self, edit: Edit, check: bool = True) -> Change:
+        """The change with what its writer has seen; `Refused("not_found")` for a row out of reach."""
+        entity = self._registry.get(edit.entity)
+        _require_paths(edit.fields)
+        fields = {self._normal(entity, path, value): value for path, value in edit.fields.items()}
+        seen: dict[str, list[str]] = {}
+        async with self._reader() as reader:
+            if check:
+                missing = await self._missing(reader, entity, fields)
+                if missing is not None and not await self._is_known(edit.cid):
+                    raise missing
+            if not entity.is_fact:
+                found = (await reader.find(entity.name, [edit.id])).get(edit.id)
+                levels = {} if found is None else found.documents
+                registers = document.decode(
+                    {
+                        level: raw
+                        for level, raw in levels.items()
+                        if self._principal.sensitive or level is not Level.SENSITIVE
+                    }
+                )
+                for path in fields:
+                    if path in registers and registers[path].values:
+                        seen[path] = sorted(cid for cid in registers[path].values if cid != edit.cid)
+        return self._service.change(
+            edit.op,
+            edit.entity,
+            edit.id,
+            fields,
+            seen={path: cids for path, cids in seen.items() if cids},
+            cid=edit.cid,
+            actor=self._principal.staff,
+        )
+
+    def _normal(self, entity: Entity, path: str, value: JSON) -> str:
+        """The path as it is stored; one that does not fit stays as it is, for admission to refuse."""
+        try:
+            field, key = entity.at(path)
+            return path if key is None else element_path(field, key, value, self._author.country)
+        except Unfit:
+            return path
+
+    async def _missing(self, reader: Reader, entity: Entity, fields: Mapping[str, JSON]) -> Refused | None:
+        """The first row that the change names and that its writer can't see."""
+        for target, named in _named(entity, fields).items():
+            found = await reader.find(target, named.keys())
+            for id, path in named.items():
+                if id not in found:
+                    return Refused("not_found", entity=target, field=path)
+        return None
+
+    async def _is_known(self, cid: str) -> bool:
+        async with self._service.storage.writer() as writer:
+            return bool(await writer.entries({cid}))
+
+
+def refusal(ruling: Ruling) -> Refused | None:
+    """Why a change was not taken; None when it was. Out of reach and non-existing are the same."""
+    if ruling.verdict in log.ACCEPTED:
+        return None
+    code = ruling.code or "change_malformed"
+    if code in _OUT_OF_REACH:
+        return Refused("not_found", entity=ruling.change.entity)
+    detail = dict(ruling.detail or {})
+    if ruling.field is not None:
+        detail["field"] = ruling.field
+    return Refused(code, **detail)
+
+
+def _named(entity: Entity, fields: Mapping[str, JSON]) -> dict[str, dict[str, str]]:
+    """Target entity -> id -> path, of references to customers and to what the whole chain holds."""
+    named: dict[str, dict[str, str]] = {}
+    for path, value in fields.items():
+        try:
+            field, key = entity.at(path)
+        except Unfit:
+            continue
+        id = key if field.is_set and value else value
+        if isinstance(field.type, Ref) and is_id(id) and field.type.entity in _CHECKED:
+            named.setdefault(field.type.entity, {})[str(id)] = path
+    for name, part in entity.naming:
+        if part is not None and isinstance(fields.get(name), list):
+            for item in fields[name]:
+                if isinstance(item, dict) and is_id(item.get(part)):
+                    named.setdefault("customer", {})[item[part]] = name
+    return named
+
+
+_CHECKED = frozenset({"unit", "staff", "segment", "customer", "interaction"})
+
+
+def _change_in(entry: Entry) -> Change | None:
+    try:
+        return changes.decode(entry.body) if entry.body is not None else None
+    except Malformed:
+        return None
+
+
+def _require_paths(fields: Iterable[str]) -> None:
+    paths = list(fields)
+    if len(paths) > PATHS_MAX:
+        raise Refused("query_too_large", what="fields", limit=PATHS_MAX)
+    for path in paths:
+        try:
+            check_text(path, changes.NAME_CHARS_MAX)
+        except Unfit as unfit:
+            raise Refused(
+                unfit.code, field=path[:80].encode(errors="replace").decode(), **unfit.detail
+            ) from None
