@@ -148,7 +148,8 @@ def settle(world: World, author: Author, group: Sequence[Change]) -> list[Ruling
     if author.revoked:
         waits = f"device:{author.device}"
         return [Ruling(change, "held", "device_revoked", waits=waits) for change in group]
-    if len(group) != group[0].size or any(c.size != len(group) for c in group):
+    cids = {change.cid for change in group}
+    if len(cids) != len(group) or any(change.size != len(group) for change in group):
         return [Ruling(change, "held", "group_broken", waits="person") for change in group]
     draft: dict[Key, Row] = {}
     stamp_max, moved = world.stamp_max, set(world.moved_by_author)

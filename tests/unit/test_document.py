@@ -146,6 +146,14 @@ def test_a_field_of_a_newer_version_survives_a_round_trip_at_its_level(given_, l
     assert document.decode(again)["later"] == decoded["later"]
 
 
+def test_a_field_of_a_newer_version_whose_level_nobody_told_is_put_into_no_document():
+    decoded = document.decode([{"id": ID, "later": "x", "last": "a", "v": [[cid_of(1), 1]]}])
+    documents = documents_of(THING, decoded)
+    assert [(level, orjson.loads(raw).keys()) for level, raw in documents.items()] == [
+        (Level.INTERNAL, {"id", "last", "v"})
+    ]
+
+
 @given(histories())
 def test_nested_and_elements_show_the_present_elements_only(made):
     flat = document.shown(THING, replay(THING, made))

@@ -128,7 +128,7 @@ def test_what_a_tablet_shows_is_what_the_server_admits(fields, country):
 @given(st.permutations(["phones/138 0013 8000", "phones/+8613800138000", "phones/138-0013-8000"]))
 def test_spelling_a_number_anew_keeps_it_whatever_stands_first(paths):
     fields = {path: path.endswith("138-0013-8000") for path in paths}
-    made = change(1, fields, seen={paths[0]: [7], paths[1]: [8, 7]})
+    made = change(1, fields, seen={paths[0]: [7], paths[1]: [8]})
     for given_ in (admit(REGISTRY, made, "CN", None)[1], provisional(REGISTRY, made, "CN")):
         assert {path: v.value for path, v in given_.fields.items()} == {"phones/+8613800138000": True}
         assert {path: set(cids) for path, cids in given_.seen.items()} == {

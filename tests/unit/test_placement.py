@@ -148,6 +148,19 @@ def test_only_the_level_that_was_written_gets_a_document_and_an_entry():
     assert places_of(writes) == {Place(f"{A}/sensitive", "customer", ONE, False)}
 
 
+def test_levels_that_different_changes_wrote_are_all_stored():
+    world = world_of(person(ONE, UNIT_A, belief="x"))
+    settle(world, AUTHOR_A, [change(1, {"belief": "y"})])
+    settle(world, AUTHOR_A, [change(2, {"kind": "person"})])
+    assert {level for _, _, level, _ in conclude(world).documents} == set(Level)
+
+
+def test_a_departure_is_told_once():
+    world = world_of(stored("customer", ONE, [B], {"name": "x", "home_unit": UNIT_B}, 101, left=[A]))
+    settle(world, HEAD_OFFICE, [change(1, {"kind": "person"})])
+    assert places_of(conclude(world)) == {Place(B, "customer", ONE, False)}
+
+
 def test_values_that_cancelled_each_other_leave_no_stale_document():
     world = world_of(person(ONE, UNIT_A, belief="x"))
     made = [

@@ -330,7 +330,10 @@ def test_a_change_that_was_held_when_it_was_seen_is_cancelled_when_it_is_release
     world.entries[cid_of(50)].verdict = "held"
     assert alone(world, AUTHOR_A, change(60, {"kind": "person"}, seen={"kind": [50]})).verdict == "applied"
     assert alone(world, AUTHOR_A, change(50, {"kind": "organization"})).verdict == "merged"
-    assert world.rows["customer", MINE].values["kind"] == "person"
+    registers = world.rows["customer", MINE].registers
+    assert registers is not None
+    assert set(registers["kind"].values) == {cid_of(60)}
+    assert registers["kind"].kept == set()
 
 
 def test_a_fact_replayed_with_the_same_content_is_applied_again_without_a_trace():
@@ -354,6 +357,7 @@ def test_a_new_row_takes_its_unit_from_its_writer():
     world = small_world()
     assert alone(world, AUTHOR_A, change(1, {"name": "x"}, op=CREATE, id=MISSING)).verdict == "applied"
     assert world.rows["customer", MISSING].values["home_unit"] == UNIT_A
+    assert world.moved_by_author == set()
     assert alone(world, AUTHOR_A, visit(2)).verdict == "applied"
     assert world.rows["interaction", visit(2).id].values["unit"] == UNIT_A
 
@@ -454,6 +458,13 @@ def test_a_group_that_did_not_come_whole_is_broken(sizes):
     assert [(r.verdict, r.code, r.waits) for r in rulings] == [("held", "group_broken", "person")] * len(
         group
     )
+    assert not world.rows["customer", MINE].written
+
+
+def test_a_group_that_says_the_same_change_twice_is_broken():
+    world = small_world()
+    group = [change(1, {"name": name}, group=1, size=2) for name in ("a", "b")]
+    assert [r.code for r in settle(world, AUTHOR_A, group)] == ["group_broken"] * 2
     assert not world.rows["customer", MINE].written
 
 
