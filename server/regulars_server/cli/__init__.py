@@ -1,0 +1,38 @@
+"""The command line: `regulars COMMAND`. Commands open the chain's own file, beside a running server too.
+
+Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 something was refused and the rest taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import typer
+
+from regulars_server.cli import devices, founding, loading, serving, units
+
+HELP = """Regulars (熟客): the customers of a chain of shops, offline first.
+
+连锁门店的顾客中心，离线可用。
+
+\b
+Start 开始
+  regulars serve --data shop        a server; a new chain when the folder is empty
+  regulars demo                     see it work
+\b
+Exit codes 退出码
+  0 done 完成   1 refused or failed 失败   2 wrong usage 用法错误   3 taken but for some lines 部分不合格
+"""
+
+
+def create_cli() -> typer.Typer:
+    """The command line, every command in its place."""
+    app = typer.Typer(help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+    for room in (founding, serving, loading, units, devices):
+        room.register(app)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and end the process with its exit code."""
+    create_cli()(args=None if arguments is None else list(arguments), prog_name="regulars")

@@ -1,0 +1,189 @@
+"""`regulars serve`: the server on one folder, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from regulars_server.cli import founding
+from regulars_server.cli.command import Run, command
+from regulars_server.cli.founding import Company
+from regulars_sync.errors import LocalError
+
+STOP_S_MAX = 30
+"""What is under way when the server is told to stop may take so long."""
+BACKLOG = 2_048
+ADMINISTRATOR = "admin"
+
+
+def register(app: typer.Typer) -> None:
+    default = Company()
+
+    @command(
+        app,
+        "serve",
+        "启动服务器。空目录会先建库，并显示一次管理员密码。Ctrl-C 或 SIGTERM 会先做完已收到的请求再停止。",
+        [
+            "regulars serve --data shop",
+            "regulars serve --data shop --host 0.0.0.0 --port 8470",
+            "regulars serve --data shop --port 0 --json     (a free port; the first line says which)",
+        ],
+        new_loop=fast_loop,
+    )
+    async def serve(
+        run: Run,
+        host: Annotated[str | None, typer.Option(help="Address to listen at; 0.0.0.0 is all. 地址")] = None,
+        port: Annotated[int | None, typer.Option(min=0, max=65_535, help="0 takes a free one. 端口")] = None,
+        name: founding.Name = default.name,
+        time_zone: founding.TimeZone = default.time_zone,
+        country: founding.Country = default.country,
+        currency: founding.Currency = default.currency,
+    ) -> None:
+        """Run the server of the chain in a folder. This is all that a shop needs.
+
+        An empty folder is made a chain first (--name and so on count only then) and the administrator's
+        password is shown once. SIGTERM and Ctrl-C end it after what was already accepted is done.
+        """
+        company = Company(name, time_zone, country.upper(), currency.upper())
+        founding.check(run, company)
+        settings = replace(
+            run.settings,
+            host=run.settings.host if host is None else host,
+            port=run.settings.port if port is None else port,
+        )
+        await _serve(replace(run, settings=settings), company)
+
+
+async def _serve(run: Run, company: Company) -> None:
+    from regulars_server.app import create_app
+
+    terminal, settings = run.terminal, run.settings
+    log_to_stderr(settings.log_level)
+    with contextlib.closing(listen(settings.host, settings.port)) as listening:
+        is_new = not await founding.is_founded(run)
+        async with run.chain(new=True) as service:
+            password = None
+            if is_new:
+                password = await founding.found(service, company, ADMINISTRATOR, None)
+            urls = addresses(listening)
+
+            def ready() -> None:
+                said = {"urls": urls, "graphql": f"{urls[0]}/graphql", "data": str(run.data)}
+                terminal.data({**said, "login": ADMINISTRATOR if password else None, "password": password})
+                if password:
+                    terminal.line(
+                        f"已新建连锁，管理员：{ADMINISTRATOR}", f"A new chain. Login: {ADMINISTRATOR}"
+                    )
+                    founding.show_once(run, password)
+                for url in urls:
+                    terminal.line(
+                        f"服务器 {url}   GraphQL {url}/graphql", f"Server {url}   GraphQL {url}/graphql"
+                    )
+                terminal.line(f"数据 {run.data}   Ctrl-C 停止", f"Data {run.data}   Ctrl-C stops it")
+
+            app = create_app(settings, service)
+            await listen_and_serve(app, listening, ready)
+    terminal.line("已停止。", "Stopped.")
+
+
+async def listen_and_serve(app: object, listening: socket.socket, ready: Callable[[], None]) -> None:
+    """Serve on this socket until a signal; requests that were accepted are answered first."""
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            ready()
+
+        @contextlib.contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            """uvicorn's own raises the signal again when it is done; here the end is an ordinary one."""
+            stopping = [signal.SIGINT, signal.SIGTERM]
+            before = [(s, signal.signal(s, self.handle_exit)) for s in stopping]
+            try:
+                yield
+            finally:
+                for s, handler in before:
+                    signal.signal(s, handler)
+
+    config = uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        http="httptools",
+        ws="none",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=STOP_S_MAX,
+    )
+    await Server(config).serve([listening])
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens there; `LocalError("address_taken")` when another program does."""
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise LocalError("address_invalid", host=host, port=port, reason=error.strerror) from error
+    try:
+        if sys.platform != "win32":
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(BACKLOG)
+    except OSError as error:
+        listening.close()
+        if error.errno == errno.EADDRINUSE:
+            raise LocalError("address_taken", host=host, port=port) from error
+        raise LocalError("address_invalid", host=host, port=port, reason=error.strerror) from error
+    listening.set_inheritable(False)
+    return listening
+
+
+def addresses(listening: socket.socket) -> list[str]:
+    """The addresses at which a socket can be reached, this machine's own name for it first."""
+    host, port, *_ = listening.getsockname()
+    if host not in {"0.0.0.0", "::"}:
+        return [_url(host, port)]
+    found = {"127.0.0.1": None}
+    with contextlib.suppress(OSError):
+        for *_, address in socket.getaddrinfo(socket.gethostname(), None, type=socket.SOCK_STREAM):
+            if not str(address[0]).startswith(("fe80", "127.")):
+                found[str(address[0])] = None
+    return [_url(one, port) for one in found]
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def fast_loop() -> asyncio.AbstractEventLoop:
+    """uvloop's where there is one."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+def log_to_stderr(level: str) -> None:
+    """Every log line as JSON on stderr, uvicorn's too."""
+    from regulars_server.web import JsonLines
+
+    names = logging.getLevelNamesMapping()
+    if level.upper() not in names:
+        raise LocalError("setting_invalid", name="REGULARS_LOG_LEVEL", value=level[:80])
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(level=names[level.upper()], handlers=[handler], force=True)
+    for noisy in ("uvicorn", "tortoise", "asyncio", "aiosqlite"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
