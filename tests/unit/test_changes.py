@@ -221,3 +221,11 @@ def test_consecutive_members_of_a_transaction_stand_together(numbers):
     assert [c for group in found for c in group] == made
     assert all(len({c.group for c in group}) == 1 for group in found)
     assert all(one[0].group != other[0].group for one, other in pairwise(found))
+
+
+def test_changes_written_together_are_tied_under_the_cid_of_the_first():
+    drafted = [change(n, {"name": str(n)}) for n in (3, 1, 2)]
+    tied = changes.grouped(drafted)
+    assert [(c.cid, c.group, c.size) for c in tied] == [(c.cid, cid_of(3), 3) for c in drafted]
+    assert [c.fields for c in tied] == [c.fields for c in drafted]
+    assert list(changes.groups(tied)) == [tied]
