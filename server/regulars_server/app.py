@@ -54,6 +54,7 @@ async def opened(service: Service) -> AsyncIterator[Service]:
     try:
         await service.access.open()
         try:
+            await service.admission.sweep()
             yield service
         finally:
             await service.access.close()

@@ -356,7 +356,7 @@ async def test_a_revoked_device_reads_nothing_and_what_it_pushes_is_held(
     assert (status, codes(said)) == (200, [("held", "device_revoked")])
     async with chain.service.storage.unscoped_reader() as reader:
         (kept,) = await reader.open_entries(10)
-    assert await chain.service.admission.retry(kept.group, elevated=True)
+    assert await chain.service.admission.retry(kept.group, by_head_office=True)
 
 
 @pytest.mark.parametrize("token", ["", "nonsense", "rgl_dev_0000", "x" * 10_000])

@@ -55,6 +55,27 @@ async def test_what_waited_for_a_row_is_released_when_it_comes(chain: Chain) -> 
     assert await chain.digests_equal(one)
 
 
+async def test_a_release_that_was_cut_off_is_made_up_for_at_the_next_start(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = await chain.tablet("one"), await chain.tablet("two")
+    lin = await two.customers.create(name="林芳")
+    await one.interactions.record(lin.id, kind="visit")
+    await one.sync()
+
+    async def cut_off() -> None:
+        chain.service.admission._ready.clear()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(chain.service.admission, "_release", cut_off)
+        await two.sync()
+    await one.sync()
+    assert len(await one.held()) == 1
+    await chain.service.admission.sweep()
+    await one.sync()
+    assert await one.held() == []
+
+
 async def test_a_group_with_one_bad_member_is_held_whole_and_its_mend_frees_all(chain: Chain) -> None:
     one = await chain.tablet("one")
     lin = await one.customers.create(name="林芳")

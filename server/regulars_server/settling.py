@@ -1,0 +1,285 @@
+"""One write transaction on its way to one commit: what it read, what it decided, what it will write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import msgspec
+import orjson
+
+from regulars_schema.declare import Level, Registry
+from regulars_schema.entities import CHANGE_VERDICT
+from regulars_server.authors import SERVER, UnitTree, device_author
+from regulars_server.storage.interface import Batch, Incarnation, Writer
+from regulars_sync import changes, log
+from regulars_sync.changes import Change, Malformed
+from regulars_sync.document import META
+from regulars_sync.log import Entry
+from regulars_sync.placement import Place, conclude, moved
+from regulars_sync.protocol import Verdict
+from regulars_sync.reconcile import Author, Ruling, World, needs, settle
+from regulars_sync.scope import Reach, device_scope, reach
+
+
+class Settling:
+    """Settles groups of one author in one transaction; `commit` writes all of it, or nothing happened."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        registry: Registry,
+        tree: UnitTree,
+        author: Author,
+        now_ms: int,
+        entropy: Callable[[int], bytes],
+    ) -> None:
+        self.writer = writer
+        self.author = author
+        self.now_ms = now_ms
+        self.batch = Batch()
+        self.verdicts: dict[str, Verdict] = {}
+        """What this transaction says of each cid."""
+        self._registry = registry
+        self._tree = tree
+        self._entropy = entropy
+        self._told: dict[str, Entry] = {}
+        """By cid, what its device is to be told in its own scope."""
+        self._world = World(registry, now_ms, 0, {}, {})
+
+    # --- reading ----------------------------------------------------------------------------------------
+
+    async def load(self, wanted: Iterable[Change], author: Author | None = None) -> None:
+        """Load into the world what these changes touch and what it does not hold yet."""
+        world, author = self._world, author or self.author
+        world.stamp_max = max(world.stamp_max, (await self.writer.head()).stamp_max)
+        keys, cids = needs(self._registry, wanted)
+        keys -= world.rows.keys()
+        if keys:
+            world.rows.update(await self.writer.rows(keys))
+        movers = {
+            row.id: cid
+            for row in (world.rows[key] for key in keys if key in world.rows)
+            if row.entity.name == "customer" and reach(row.places, author.scopes) is Reach.LEFT
+            if (cid := _writer_of(row.documents.get(Level.INTERNAL), "home_unit"))
+        }
+        cids = (cids | set(movers.values())) - world.entries.keys()
+        if cids:
+            world.entries.update(await self.writer.entries(cids))
+        for id, cid in movers.items():
+            entry = world.entries.get(cid)
+            if author.device and entry is not None and entry.device == author.device:
+                world.moved_by_author.add(id)
+
+    # --- deciding ---------------------------------------------------------------------------------------
+
+    async def settle(self, group: Sequence[Change]) -> list[Ruling]:
+        """Settle a new group; one that mends a held change is tried in that change's group and place."""
+        mend = group[0]
+        if len(group) > 1 or mend.replaces is None:
+            return settle(self._world, self.author, group)
+        target = (await self.writer.entries({mend.replaces})).get(mend.replaces)
+        allowed = target is not None and (target.device == self.author.device or self.author.head_office)
+        if target is None or not target.is_open or not allowed:
+            return settle(self._world, self.author, group)
+        author = self.author
+        if author.head_office and target.device:
+            author = elevated(await self.author_of(target.device))
+        if await self.retry(target.group, author, mend):
+            verdict = self.verdicts[mend.cid]
+            return [Ruling(mend, verdict.verdict, verdict.code)]
+        world = self._world
+        scratch = World(world.registry, world.now_ms, world.stamp_max, dict(world.rows), dict(world.entries))
+        alone = settle(scratch, author, [msgspec.structs.replace(mend, replaces=None)])[0]
+        if alone.verdict == "rejected":
+            return [alone._replace(change=mend)]
+        return [Ruling(mend, "held", "mend_waits", waits="person")]
+
+    async def retry(self, group: str, author: Author, mend: Change | None = None) -> bool:
+        """Settle a held group, mends in the places of what they replace; note what became of each member.
+
+        True when all of it was accepted. A head office author's word also frees a group that never
+        came whole.
+        """
+        entries = [entry for entry in await self.writer.members([group]) if entry.is_open]
+        members = [entry for entry in entries if entry.group == group]
+        mends = {e.replaces: e for e in entries if e.group != group and e.verdict == "held"}
+        tried: list[Change] = []
+        for entry in members:
+            chosen = mend if mend and mend.replaces == entry.cid else decoded(mends.get(entry.cid, entry))
+            if chosen is None:
+                return False
+            tried.append(chosen)
+        if not tried:
+            return False
+        size = len(tried) if author.head_office else max(change.size for change in tried)
+        tried = [msgspec.structs.replace(change, group=group, size=size) for change in tried]
+        await self.load(tried, author)
+        rulings = settle(self._world, author, tried)
+        if all(ruling.verdict in log.ACCEPTED for ruling in rulings):
+            self.batch.waits[group] = None
+            for entry, ruling in zip(members, rulings, strict=True):
+                self._accepted(entry, ruling, [e for e in entries if e.replaces == entry.cid])
+            return True
+        waits = next((r.waits for r in rulings if r.waits), None)
+        if mend is None:
+            for entry, ruling in zip(members, rulings, strict=True):
+                same = (ruling.verdict, ruling.code) == (entry.verdict, entry.code)
+                if ruling.change.cid == entry.cid and not same:
+                    self.note(entry, ruling)
+        if mend is None or waits != "person":
+            self.batch.waits[group] = waits
+        return False
+
+    def _accepted(self, entry: Entry, ruling: Ruling, mends: list[Entry]) -> None:
+        """A member's place was accepted: by itself, or by the mend that closes it and every other mend."""
+        winner = ruling.change.cid
+        if winner == entry.cid:
+            self.note(entry, ruling)
+        else:
+            code = "mended" if ruling.change.fields else "dropped"
+            self.note(entry, Ruling(ruling.change, "rejected", code), closed=True)
+            self.verdicts[winner] = Verdict(winner, ruling.verdict, ruling.code)
+        for other in mends:
+            self.batch.waits[other.group] = None
+            if other.cid == winner:
+                self.note(other, ruling)
+            else:
+                self.note(other, Ruling(ruling.change, "rejected", "mended"), closed=True)
+
+    async def author_of(self, device: str | None) -> Author:
+        """The author that a device is at this moment; the server itself for None."""
+        if device is None:
+            return SERVER
+        found = (await self.writer.find("device", [device])).get(device)
+        if found is None:
+            return Author(device, frozenset(), revoked=True)
+        said: dict[str, Any] = orjson.loads(found.documents[Level.INTERNAL])
+        return device_author(
+            self._tree, device, said["unit"], sensitive=True, revoked=bool(said.get("revoked"))
+        )
+
+    # --- the log ----------------------------------------------------------------------------------------
+
+    def log(
+        self, ruling: Ruling, raw: bytes, incarnation: Incarnation | None = None, n: int | None = None
+    ) -> None:
+        """Append a change as it came, with what became of it."""
+        change = ruling.change
+        key = self._entropy(log.KEY_BYTES)
+        entry = Entry(
+            cid=change.cid,
+            group=change.group,
+            entity=change.entity,
+            id=change.id,
+            verdict=ruling.verdict,
+            code=ruling.code,
+            field=ruling.field,
+            detail=ruling.detail,
+            device=self.author.device,
+            incarnation=incarnation.id if incarnation else None,
+            n=n,
+            actor=change.actor,
+            replaces=change.replaces,
+            stamp=ruling.stamp,
+            at_ms=self.now_ms,
+            body=raw,
+            key=key,
+            digest=log.body_digest(key, raw),
+        )
+        self.append(entry)
+        if entry.is_open:
+            self.batch.waits[change.group] = ruling.waits
+            self._told[change.cid] = entry
+
+    def note(self, entry: Entry, ruling: Ruling, closed: bool = False) -> None:
+        """Append that a logged change has another verdict now, and tell its device."""
+        noted = Entry(
+            cid=entry.cid,
+            group=entry.group,
+            entity=entry.entity,
+            id=entry.id,
+            verdict=ruling.verdict,
+            code=ruling.code,
+            field=ruling.field,
+            detail=ruling.detail,
+            device=entry.device,
+            replaces=entry.replaces,
+            closed=closed,
+            stamp=ruling.stamp,
+            at_ms=self.now_ms,
+        )
+        self.append(noted)
+        self._told[entry.cid] = noted
+
+    def append(self, entry: Entry) -> None:
+        self.batch.entries.append(entry)
+        self.verdicts[entry.cid] = verdict_of(entry)
+
+    # --- writing ----------------------------------------------------------------------------------------
+
+    async def commit(self) -> set[str]:
+        """Write everything and end the transaction; what groups may have waited for."""
+        movers = moved(self._world)
+        dependents = await self.writer.dependents(movers) if movers else []
+        rows = self._world.rows
+        named = {("customer", id) for row in dependents for id in row.entity.named_customers(row.values)}
+        if named - rows.keys():
+            rows.update(await self.writer.rows(named - rows.keys()))
+        batch = self.batch
+        batch.writes = conclude(
+            self._world, [row for row in dependents if (row.entity.name, row.id) not in rows]
+        )
+        batch.stamp_max = self._world.stamp_max
+        for cid, entry in self._told.items():
+            if entry.device is not None:
+                batch.writes.documents.append((CHANGE_VERDICT, cid, Level.INTERNAL, _told(entry)))
+                scope = device_scope(entry.device)
+                batch.writes.places.append(Place(scope, CHANGE_VERDICT.name, cid, left=False))
+        await self.writer.commit(batch)
+        return batch.writes.ready
+
+
+def elevated(author: Author) -> Author:
+    """Head office's word for a device's change: any row of the chain, phones read as the device's unit does."""
+    return Author(author.device, None, author.unit, author.country, head_office=True)
+
+
+def decoded(entry: Entry) -> Change | None:
+    """The change that an entry logged, None when there is none to be read (any more)."""
+    if entry.body is None:
+        return None
+    try:
+        return changes.decode(entry.body)
+    except Malformed:
+        return None
+
+
+def verdict_of(entry: Entry) -> Verdict:
+    return Verdict(entry.cid, entry.verdict, entry.code, entry.field, entry.detail)
+
+
+def _told(entry: Entry) -> bytes:
+    """The row in a device's own scope that says what became of its change."""
+    said = {
+        "id": entry.cid,
+        "device": entry.device,
+        "verdict": entry.verdict,
+        "code": entry.code,
+        "field": entry.field,
+        "detail": entry.detail,
+        "closed": entry.closed,
+        "v": [],
+    }
+    return orjson.dumps(said)
+
+
+def _writer_of(raw: bytes | None, path: str) -> str | None:
+    """The cid of the change whose value of a path is shown."""
+    if raw is None:
+        return None
+    document = orjson.loads(raw)
+    if path in META or path not in document:
+        return None
+    at = document.get("x", {}).get(path, [0])[0]
+    return str(document["v"][at][0])
