@@ -1,0 +1,422 @@
+"""What people do in a simulated chain. Each deed draws what it needs from the world and says what it did."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from regulars_schema.declare import Level
+from regulars_sync.changes import Value
+from regulars_sync.ids import link_id
+from tests.simulation.hq import run
+
+if TYPE_CHECKING:
+    from tests.simulation.tablet import Tablet
+    from tests.simulation.world import World
+
+PHONES = {
+    "CN": [(f"138 0013 80{i:02}", f"+86 138-0013-80{i:02}") for i in range(12)],
+    "SG": [(f"9123 45{i:02}", f"+65 9123 45{i:02}") for i in range(12)],
+}
+NAMES = ("林芳", "王伟", "Anna Tan", "陈静", "O'Neil", "刘洋", "Zoë")
+TAGS = ("vip", "oak", "late payer", "new home")
+LINKS = ("family", "companion", "household")
+
+
+# --- on a tablet ------------------------------------------------------------------------------------------------
+
+
+async def create(world: World, tablet: Tablet) -> str:
+    id = tablet.shop.new_id()
+    fields = new_card(world, tablet, id)
+    await tablet.shop.write("customer", id, "create", fields)
+    tablet.made.append(id)
+    return f"customer {id[-5:]}"
+
+
+def new_card(world: World, tablet: Tablet, id: str) -> dict[str, Any]:
+    """The fields of a new customer, with a phone that others may have too."""
+    rnd = world.random
+    home = world.random.choice(sorted(tablet.units))
+    country = tablet.shop.country or "CN"
+    spelling = rnd.choice(rnd.choice(PHONES[country]))
+    digits = "".join(ch for ch in spelling if ch.isdecimal())
+    prefix = {"CN": "86", "SG": "65"}[country]
+    key = f"+{digits}" if spelling.startswith("+") else f"+{prefix}{digits}"
+    if rnd.random() < 0.25:
+        world.movers.add(id)
+    world.customers[id] = home
+    fields: dict[str, Any] = {
+        "name": rnd.choice(NAMES),
+        "kind": "person",
+        "home_unit": world.units[home],
+        f"phones/{key}": spelling,
+        "notes": text(world, id),
+    }
+    if rnd.random() < 0.2:
+        fields["belief"] = text(world, id)
+    return fields
+
+
+def text(world: World, *ids: str) -> str:
+    """A text about these customers, with their branch's canary when none of them can ever leave it."""
+    from tests.simulation.world import canary
+
+    drawn = f"{world.random.getrandbits(32):08x}"
+    homes = {world.customers.get(id) for id in ids}
+    (home,) = homes if len(homes) == 1 else (None,)
+    if home is None or world.movers.intersection(ids):
+        return drawn
+    return canary(home) + drawn
+
+
+def some_fields(world: World, id: str, count: int) -> dict[str, Any]:
+    rnd = world.random
+    drawn = rnd.getrandbits(30)
+    day = f"20{drawn % 20 + 10}-0{drawn % 9 + 1}-1{drawn % 9}"
+    every: dict[str, Any] = {
+        "name": f"{rnd.choice(NAMES)} {drawn % 97}",
+        "notes": text(world, id),
+        "address": text(world, id),
+        "wechat": f"w{drawn % 1000}",
+        "gender": rnd.choice(("female", "male", "other", None)),
+        "birth": {"month": drawn % 12 + 1, "day": drawn % 28 + 1},
+        "member_no": f"m{drawn % 40}",
+        "trading_since": rnd.choice((day, day, None)),
+        "first_seen": f"{day}T10:00:00.000Z",
+        "consent_asked_at": rnd.choice((f"{day}T10:00:00.000Z", None)),
+        "privacy_notice": rnd.choice(("not_shown", "shown", "accepted", None)),
+        "preferred_channel": rnd.choice(("phone", "sms", "wechat")),
+        "income_band": rnd.choice(("low", "middle", "high")),
+        "belief": text(world, id),
+        "credit_status": rnd.choice(("good", "watch")),
+        "tax_no": f"t{drawn % 50}",
+        "acquisition_channel": rnd.choice(("hotline", "event")),
+    }
+    return {name: every[name] for name in rnd.sample(sorted(every), count)}
+
+
+def any_customer(world: World, tablet: Tablet) -> str:
+    """One of its customers, the first ones more often, so that tablets meet."""
+    held = tablet.customers()
+    if not held:
+        return world.new_id()
+    rnd = world.random
+    return rnd.choice(held[:4]) if rnd.random() < 0.4 else rnd.choice(held)
+
+
+async def edit(world: World, tablet: Tablet) -> str:
+    id = any_customer(world, tablet)
+    fields = some_fields(world, id, world.random.choice((1, 1, 2, 3)))
+    verified = world.random.choice((None, None, None, "verified"))
+    await tablet.shop.write("customer", id, "edit", fields, verified=verified)
+    return f"customer {id[-5:]}: {sorted(fields)}"
+
+
+async def same(world: World, tablet: Tablet) -> str:
+    """Everybody's favourite field of the chain's first customers."""
+    held = sorted(tablet.customers())[:3] or [world.new_id()]
+    id = world.random.choice(held)
+    field = world.random.choice(("preferred_channel", "notes", "privacy_notice", "trading_since", "member_no"))
+    every = some_fields(world, id, 17)
+    await tablet.shop.write("customer", id, "edit", {field: every[field]})
+    return f"customer {id[-5:]}: {field}"
+
+
+async def twice(world: World, tablet: Tablet) -> str:
+    world.faults["edited twice before a sync"] += 1
+    id = any_customer(world, tablet)
+    for _ in range(2):
+        await tablet.shop.write("customer", id, "edit", {"notes": text(world, id), "archived": False})
+    return f"customer {id[-5:]}, twice"
+
+
+async def set_(world: World, tablet: Tablet) -> str:
+    rnd = world.random
+    id = any_customer(world, tablet)
+    path = rnd.choice(
+        [f"tags/{rnd.choice(TAGS)}", f"hobbies/{rnd.choice(TAGS)}", f"segments/{rnd.choice(world.segments)}"]
+        + [f"contact_by/{rnd.choice(('phone', 'sms'))}"] * 2
+    )
+    present = rnd.random() < 0.6
+    await tablet.shop.write("customer", id, "edit", {path: present})
+    return f"customer {id[-5:]}: {path} {present}"
+
+
+async def archive(world: World, tablet: Tablet) -> str:
+    id = any_customer(world, tablet)
+    archived = world.random.random() < 0.5
+    await tablet.shop.write("customer", id, "edit", {"archived": archived})
+    return f"customer {id[-5:]}: archived {archived}"
+
+
+async def link(world: World, tablet: Tablet) -> str:
+    rnd = world.random
+    one, two = any_customer(world, tablet), any_customer(world, tablet)
+    kind = rnd.choice(LINKS)
+    known = await tablet.shop.links.of(one)
+    if known and rnd.random() < 0.4:
+        await tablet.shop.links.remove(known[0])
+        return f"link {known[0].id[-5:]} removed"
+    made = await tablet.shop.links.add(one, two, kind, text(world, one, two))
+    return f"link {made.id[-5:]}"
+
+
+async def record(world: World, tablet: Tablet) -> str:
+    rnd = world.random
+    party = [any_customer(world, tablet) for _ in range(rnd.choice((1, 1, 2)))]
+    id = tablet.shop.new_id()
+    await tablet.shop.write("interaction", id, "create", fact(world, tablet, party))
+    return f"interaction {id[-5:]}"
+
+
+def fact(world: World, tablet: Tablet, party: list[str]) -> dict[str, Any]:
+    return {
+        "kind": world.random.choice(("visit", "purchase", "call")),
+        "at": "2026-11-22T10:00:00.000Z",
+        "unit": tablet.unit,
+        "party": [{"customer": id, "role": "principal"} for id in dict.fromkeys(party)],
+        "note": text(world, *party),
+    }
+
+
+async def amend(world: World, tablet: Tablet) -> str:
+    """Correct or void a fact."""
+    found = await tablet.shop.interactions.of(any_customer(world, tablet))
+    if not found:
+        return "nothing to amend"
+    fact = world.random.choice(list(found))
+    if world.random.random() < 0.5:
+        made = await tablet.shop.interactions.correct(fact, stage_reached=world.random.randint(1, 8))
+    else:
+        made = await tablet.shop.interactions.void(fact)
+    return f"interaction {made.id[-5:]} for {fact.id[-5:]}"
+
+
+async def early(world: World, tablet: Tablet) -> str:
+    """A fact about a customer whom a colleague registered and this tablet has not got yet, or never will."""
+    held = set(tablet.customers())
+    known = [id for id in world.customers if id not in held] or [world.new_id()]
+    customer = world.random.choice(known[-6:])
+    id = tablet.shop.new_id()
+    await tablet.shop.write("interaction", id, "create", fact(world, tablet, [customer]))
+    return f"interaction {id[-5:]} with {customer[-5:]}, not yet here"
+
+
+async def group(world: World, tablet: Tablet) -> str:
+    """A customer with the first visit, or a tag on several customers: all or nothing."""
+    shop, rnd = tablet.shop, world.random
+    tag = f"g-{rnd.getrandbits(40):010x}"
+    if rnd.random() < 0.5:
+        id, visit = shop.new_id(), shop.new_id()
+        async with shop.transaction():
+            await shop.write("customer", id, "create", {**new_card(world, tablet, id), f"tags/{tag}": True})
+            world.groups[tag] = [id]
+            await shop.write("interaction", visit, "create", fact(world, tablet, [id]))
+            if rnd.random() < 0.5:
+                await shop.write("customer", id, "edit", {"hobbies/tea": True})
+        tablet.made.append(id)
+        return f"customer {id[-5:]} with visit {visit[-5:]}"
+    members = list(dict.fromkeys(any_customer(world, tablet) for _ in range(rnd.randint(2, 6))))
+    world.groups[tag] = members
+    async with shop.transaction():
+        for id in members:
+            await shop.write("customer", id, "edit", {f"tags/{tag}": True, **some_fields(world, id, 1)})
+        if rnd.random() < 0.25:
+            stranger = world.new_id()
+            await shop.write("interaction", shop.new_id(), "create", fact(world, tablet, [stranger]))
+    return f"{len(members)} customers get {tag}"
+
+
+async def move(world: World, tablet: Tablet) -> str:
+    movers = [id for id in tablet.customers() if id in world.movers]
+    if not movers:
+        return "nobody moves"
+    id = world.random.choice(movers)
+    number = world.random.randrange(len(world.units))
+    await tablet.shop.write("customer", id, "edit", {"home_unit": world.units[number]})
+    return f"customer {id[-5:]} to branch {number}"
+
+
+async def invalid(world: World, tablet: Tablet) -> str:
+    """What the SDK would refuse, sent all the same; sometimes beside a good change in one transaction."""
+    shop, rnd = tablet.shop, world.random
+    id = any_customer(world, tablet)
+    bad = rnd.choice(
+        [
+            ("edit", "customer", id, {"nickname": "x"}),
+            ("edit", "customer", id, {"gender": "robot"}),
+            ("edit", "customer", id, {"name": None}),
+            ("create", "customer", world.new_id(), {"notes": text(world, id)}),
+            ("edit", "unit", world.units[0], {"name": "mine"}),
+            ("edit", "interaction", world.new_id(), {"note": "changed"}),
+            ("create", "link", world.new_id(), {"from_customer": id, "to_customer": id, "kind": "family"}),
+            ("edit", "link", link_id(id, id, "family"), {"kind": "referrer"}),
+            ("create", "customer", id, {"name": "again", "notes": text(world, id)}),
+        ]
+    )
+    given = [bad]
+    if rnd.random() < 0.4:
+        given.insert(rnd.randrange(2), ("edit", "customer", id, {"notes": text(world, id)}))
+    drafted = [
+        shop._draft(entity, at, op, {p: Value(v) for p, v in fields.items()}, {}, None)  # type: ignore[arg-type]
+        for op, entity, at, fields in given
+    ]
+    await shop._save(drafted)
+    return f"{bad[0]} {bad[1]} {sorted(bad[3])} past the check"
+
+
+async def mend(world: World, tablet: Tablet) -> str:
+    """Mend or drop one of the changes that were refused."""
+    shop, rnd = tablet.shop, world.random
+    held = await shop.held()
+    if not held:
+        return "nothing is held"
+    chosen = rnd.choice(held)
+    entity = chosen.change.entity
+    customers = tablet.customers()
+    if rnd.random() < 0.4 or entity not in {"customer", "interaction"} or not customers:
+        world.sometimes["dropped by the tablet"] += 1
+        await shop.drop(chosen.cid)
+        return f"drop {chosen.cid[:6]} ({chosen.code})"
+    world.sometimes["mended by the tablet"] += 1
+    if entity == "interaction":
+        await shop.mend(chosen.cid, party=[{"customer": rnd.choice(customers), "role": "principal"}])
+    else:
+        await shop.mend(chosen.cid, name=rnd.choice(NAMES))
+    return f"mend {chosen.cid[:6]} ({chosen.code})"
+
+
+TABLET_DEEDS: dict[str, Callable[[World, Tablet], Awaitable[str]]] = {
+    "create": create,
+    "edit": edit,
+    "same": same,
+    "twice": twice,
+    "set": set_,
+    "archive": archive,
+    "link": link,
+    "record": record,
+    "amend": amend,
+    "early": early,
+    "group": group,
+    "move": move,
+    "invalid": invalid,
+    "mend": mend,
+}
+
+
+# --- at head office ----------------------------------------------------------------------------------------------
+
+
+def _customer_row(world: World) -> tuple[str, dict[str, Any]] | None:
+    ids = [id for (id,) in world.log("SELECT id FROM customer WHERE document IS NOT NULL ORDER BY row")]
+    if not ids:
+        return None
+    id = world.random.choice(ids)
+
+    async def find() -> dict[str, Any]:
+        async with world.server.storage.unscoped_reader() as reader:
+            found = (await reader.find("customer", [id]))[id]
+        documents = [orjson.loads(found.documents[level]) for level in Level if level in found.documents]
+        return {path: seen for document in documents for path, seen in present(document).items()}
+
+    return id, run(find())
+
+
+def present(document: dict[str, Any]) -> dict[str, list[str]]:
+    """The cids of each path's values in a stored document."""
+    listed = document.get("x", {})
+    result = {}
+    for path in document:
+        if path not in {"id", "v", "x", "s"}:
+            at, *beside = listed.get(path, [0])
+            result[path] = [document["v"][i][0] for i in (at, *(i for i, _ in beside))]
+    return result
+
+
+def hq_edit(world: World) -> str:
+    row = _customer_row(world)
+    if row is None:
+        return "no customer yet"
+    id, values = row
+    fields = some_fields(world, id, world.random.choice((1, 2)))
+    has_seen = world.random.random() < 0.7
+    seen = {path: values[path] for path in fields if path in values} if has_seen else {}
+    ruling = world.server.write("edit", "customer", id, fields, seen)
+    return f"customer {id[-5:]}: {sorted(fields)} {ruling.verdict if ruling else 'refused'}"
+
+
+def hq_move(world: World) -> str:
+    row = _customer_row(world)
+    if row is None or row[0] not in world.movers:
+        return "nobody moves"
+    id, values = row
+    number = world.random.randrange(len(world.units))
+    seen = {"home_unit": values["home_unit"]} if world.random.random() < 0.7 else {}
+    world.server.write("edit", "customer", id, {"home_unit": world.units[number]}, seen)
+    return f"customer {id[-5:]} to branch {number}"
+
+
+def _held(world: World) -> Any:
+    async def read() -> Any:
+        async with world.server.storage.unscoped_reader() as reader:
+            return await reader.open_entries(50)
+
+    entries = run(read())
+    return world.random.choice(entries) if entries else None
+
+
+def hq_retry(world: World) -> str:
+    entry = _held(world)
+    if entry is None:
+        return "nothing is held"
+    accepted = run(world.server.admission.retry(entry.group, by_head_office=world.random.random() < 0.5))
+    world.sometimes["head office released"] += accepted
+    return f"retry {entry.group[:6]}: {accepted}"
+
+
+def hq_mend(world: World) -> str:
+    entry = _held(world)
+    if entry is None or entry.entity not in {"customer", "interaction"}:
+        return "nothing to mend"
+    body = orjson.loads(entry.body)
+    fields = {path: given["value"] for path, given in body["fields"].items() if path != "nickname"}
+    if entry.entity == "customer":
+        fields["name"] = world.random.choice(NAMES)
+        fields.pop("gender", None)
+    else:
+        row = _customer_row(world)
+        if row is None:
+            return "nobody to put in"
+        fields["party"] = [{"customer": row[0], "role": "principal"}]
+        fields["note"] = text(world, row[0])
+    ruling = world.server.write(body["op"], entry.entity, entry.id, fields, replaces=entry.cid)
+    verdict = ruling.verdict if ruling else "refused"
+    world.sometimes["head office mended"] += verdict in {"applied", "merged"}
+    return f"mend {entry.cid[:6]}: {verdict}"
+
+
+def hq_drop(world: World) -> str:
+    entry = _held(world)
+    if entry is None or world.random.random() < 0.5:
+        return "nothing to drop"
+    entity = entry.entity if entry.entity in {"customer", "interaction", "link"} else "customer"
+    ruling = world.server.write("edit", entity, entry.id or world.new_id(), {}, replaces=entry.cid)
+    return f"drop {entry.cid[:6]}: {ruling.verdict if ruling else 'refused'}"
+
+
+def hq_product(world: World) -> str:
+    world.server.write("create", "product", world.new_id(), {"name": f"sofa {world.random.randrange(99)}"})
+    return "a product"
+
+
+HEAD_OFFICE_DEEDS: dict[str, Callable[[World], str]] = {
+    "edit": hq_edit,
+    "move": hq_move,
+    "retry": hq_retry,
+    "mend": hq_mend,
+    "drop": hq_drop,
+    "product": hq_product,
+}

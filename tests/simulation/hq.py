@@ -1,0 +1,222 @@
+"""Head office in a simulation: the real storage and admission on a real file, without a web server.
+
+`serve` does what the endpoints of `/sync/v1` do, with the same functions and the same bytes. The
+file's driver can be told to crash before or after a commit; the process is then started anew.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from regulars_schema.entities import REGISTRY
+from regulars_server.admission import Admission
+from regulars_server.authors import SERVER, device_author
+from regulars_server.pull import pull
+from regulars_server.storage.sqlite import SqliteStorage
+from regulars_server.storage.sqlite.connection import InlineConnection
+from regulars_sync.changes import Change, Stated, Value
+from regulars_sync.errors import Refused, RegularsError
+from regulars_sync.protocol import (
+    PUSH_CHANGES_MAX,
+    Contact,
+    PairAnswer,
+    PairRequest,
+    Problem,
+    PullRequest,
+    PushRequest,
+)
+from regulars_sync.reconcile import Author, Ruling
+
+T = TypeVar("T")
+
+
+class ServerCrash(BaseException):
+    """The server's process ended here."""
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """The result of a coroutine that never has to wait, since nothing here does."""
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]
+    raise AssertionError("it waits for something")
+
+
+class CrashingConnection(InlineConnection):
+    """A driver that ends the process at a chosen moment."""
+
+    def __init__(self, connection: sqlite3.Connection, fuse: Fuse) -> None:
+        super().__init__(connection)
+        self._fuse = fuse
+
+    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        fuse = self._fuse
+        if fuse.before is not None:
+            fuse.before -= 1
+            if fuse.before < 0:
+                fuse.before = None
+                raise ServerCrash
+        connection = self._connection
+        was_open = connection.in_transaction
+        result = work(connection)
+        if fuse.after is not None and was_open and not connection.in_transaction:
+            fuse.after -= 1
+            if fuse.after < 0:
+                fuse.after = None
+                raise ServerCrash
+        return result
+
+
+@dataclass
+class Fuse:
+    """When the server is to crash: before that many further operations, or after so many commits."""
+
+    before: int | None = None
+    after: int | None = None
+
+
+@dataclass
+class Token:
+    device: str
+    unit: str
+    sensitive: bool
+    revoked: bool = False
+
+
+class HeadOffice:
+    def __init__(
+        self, path: Path, now_ms: Callable[[], int], entropy: Callable[[int], bytes], page_rows: int
+    ) -> None:
+        self.path = path
+        self.backup = path.with_suffix(".backup")
+        self.now_ms = now_ms
+        self.entropy = entropy
+        self.page_rows = page_rows
+        self.fuse = Fuse()
+        self.tokens: dict[str, Token] = {}
+        self.invited: dict[str, Token] = {}
+        self.starts = 0
+        self.storage: SqliteStorage
+        self.admission: Admission
+        self.start()
+
+    # --- the process ------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        async def connect(opener: Callable[[], sqlite3.Connection]) -> CrashingConnection:
+            return CrashingConnection(opener(), self.fuse)
+
+        self.fuse.before = self.fuse.after = None
+        self.storage = SqliteStorage(self.path, REGISTRY, self.entropy, readers=1, connect=connect)
+        run(self.storage.open())
+        self.admission = Admission(self.storage, self.now_ms, self.entropy)
+        run(self.admission.sweep())
+        self.starts += 1
+
+    def stop(self) -> None:
+        run(self.storage.close())
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def back_up(self) -> None:
+        self.stop()
+        shutil.copyfile(self.path, self.backup)
+        self.start()
+
+    def restore(self) -> None:
+        self.stop()
+        for suffix in ("-wal", "-shm"):
+            Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+        shutil.copyfile(self.backup, self.path)
+        self.start()
+
+    # --- the endpoints ----------------------------------------------------------------------------------
+
+    def serve(self, path: str, body: bytes, bearer: str | None) -> tuple[int, bytes]:
+        """Status and body of the answer; `ServerCrash` may come out of it."""
+        try:
+            match path:
+                case "/sync/v1/pull":
+                    return self._pull(msgspec.json.decode(body, type=PullRequest), self.tokens[bearer or ""])
+                case "/sync/v1/push":
+                    return self._push(msgspec.json.decode(body, type=PushRequest), self.tokens[bearer or ""])
+                case "/sync/v1/pair":
+                    return 200, msgspec.json.encode(self._pair(msgspec.json.decode(body, type=PairRequest)))
+            raise AssertionError(path)
+        except Refused as refused:
+            return _problem(refused)
+
+    def author(self, token: Token) -> Author:
+        tree = run(self.admission.tree())
+        return device_author(tree, token.device, token.unit, token.sensitive, token.revoked)
+
+    def _pair(self, asked: PairRequest) -> PairAnswer:
+        token = self.invited.pop(asked.code)
+        bearer = self.entropy(8).hex()
+        self.tokens[bearer] = token
+        country = run(self.admission.tree()).country(token.unit)
+        return PairAnswer(bearer, token.device, token.unit, self.storage.chain.id, country)
+
+    def _pull(self, asked: PullRequest, token: Token) -> tuple[int, bytes]:
+        author = self.author(token)
+        try:
+            if token.revoked:
+                raise Refused("device_revoked")
+            return 200, run(pull(self.storage, author, asked, self.now_ms(), self.page_rows))
+        except Refused as refused:
+            return _problem(refused, Contact(self.now_ms(), run(self._acks(author, asked))))
+
+    async def _acks(self, author: Author, asked: PullRequest) -> dict[str, Any]:
+        async with self.storage.reader(author.scopes or frozenset()) as reader:
+            return await reader.acks(author.device or "", asked.acked)
+
+    def _push(self, asked: PushRequest, token: Token) -> tuple[int, bytes]:
+        assert 0 < len(asked.changes) <= PUSH_CHANGES_MAX
+        assert asked.n > 0
+        return 200, msgspec.json.encode(run(self.admission.push(self.author(token), asked)))
+
+    # --- people at head office ------------------------------------------------------------------------------
+
+    def write(
+        self,
+        op: str,
+        entity: str,
+        id: str,
+        fields: dict[str, Any],
+        seen: dict[str, list[str]] | None = None,
+        replaces: str | None = None,
+    ) -> Ruling | None:
+        """One change; None when it was refused as a whole."""
+        cid = self.entropy(16).hex()
+        change = Change(
+            cid=cid,
+            group=cid,
+            op=op,  # type: ignore[arg-type]
+            entity=entity,
+            id=id,
+            fields={path: Value(value) for path, value in fields.items()},
+            seen=seen or {},
+            stated=Stated(self.now_ms()),
+            schema=REGISTRY.version,
+            replaces=replaces,
+        )
+        try:
+            ((ruling,),) = run(self.admission.write(SERVER, [[change]]))
+        except RegularsError:
+            return None
+        return ruling
+
+
+def _problem(refused: Refused, contact: Contact | None = None) -> tuple[int, bytes]:
+    said = Problem(refused.code, "", refused.detail, refused.retryable, contact)
+    return refused.status, msgspec.json.encode(said)

@@ -1,0 +1,180 @@
+"""A tablet in a simulation: the real SDK on real files, whose process may end between any two local steps."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Callable, Generator
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from regulars import Shop
+from regulars.files import InlineConnection
+from tests.simulation.hq import run
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+T = TypeVar("T")
+SUFFIXES = (".db", ".outbox.db")
+
+
+class TabletCrash(BaseException):
+    """The tablet's process ended here."""
+
+
+class Pause:
+    """A moment at which somebody else may go on: a message is on its way."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield
+
+
+class CrashingConnection(InlineConnection):
+    """A connection that ends the process before or after a chosen transaction."""
+
+    def __init__(self, path: Path, tablet: Tablet) -> None:
+        super().__init__(path)
+        self._tablet = tablet
+
+    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        tablet = self._tablet
+        if tablet.fuse is None:
+            return work(self._connection)
+        tablet.fuse -= 1
+        if tablet.fuse == -1:
+            raise TabletCrash
+        result = work(self._connection)
+        if tablet.fuse == -2:
+            raise TabletCrash
+        return result
+
+
+class SimTransport:
+    """The network between a tablet and head office: the protocol's bytes, given to the world."""
+
+    def __init__(self, tablet: Tablet) -> None:
+        self._tablet = tablet
+
+    async def post(self, path: str, body: bytes, token: str | None) -> tuple[int, bytes]:
+        await Pause()
+        return self._tablet.world.deliver(self._tablet, path, body, token)
+
+    async def close(self) -> None:
+        pass
+
+
+class Tablet:
+    """A place for a tablet: its files, its clock, what goes wrong with it next."""
+
+    def __init__(self, world: World, index: int, units: frozenset[int], unit: str, sensitive: bool) -> None:
+        self.world = world
+        self.index = index
+        self.units = units
+        """The branches that it may see, by number."""
+        self.unit = unit
+        self.sensitive = sensitive
+        self.path = world.folder / f"tablet{index}.db"
+        self.skew_ms = 0
+        self.fuse: int | None = None
+        self.fault: str | None = None
+        self.at = 0
+        self.posts = 0
+        self.revoked = False
+        self.made: list[str] = []
+        """Customers that were registered here, in order."""
+        self.wrote: dict[str, None] = {}
+        """The cids of every write that the SDK has acknowledged here."""
+        self._read = 0
+        self.shop: Shop
+        self._opened: AbstractAsyncContextManager[Shop]
+        self.open()
+
+    def now_ms(self) -> int:
+        return self.world.now_ms() + self.skew_ms
+
+    # --- the process ------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        async def connect(path: Path) -> InlineConnection:
+            return CrashingConnection(path, self)
+
+        self.fuse = None
+        self._opened = Shop.open(
+            self.path,
+            now_ms=self.now_ms,
+            entropy=self.world.entropy,
+            transport=lambda url: SimTransport(self),
+            connect=connect,
+            durable=False,
+        )
+        self.shop = run(self._opened.__aenter__())
+
+    def close(self) -> None:
+        run(self._opened.__aexit__(None, None, None))
+
+    def restart(self) -> None:
+        self.close()
+        self.open()
+
+    # --- its files --------------------------------------------------------------------------------------
+
+    @property
+    def files(self) -> list[Path]:
+        return [self.path.with_suffix(suffix) for suffix in SUFFIXES]
+
+    def back_up(self) -> None:
+        self.close()
+        for file in self.files:
+            shutil.copyfile(file, f"{file}.backup")
+        self.open()
+
+    def has_backup(self) -> bool:
+        return Path(f"{self.path}.backup").exists()
+
+    def restore(self) -> None:
+        self.close()
+        for file in self.files:
+            for suffix in ("-wal", "-shm"):
+                Path(f"{file}{suffix}").unlink(missing_ok=True)
+            shutil.copyfile(f"{file}.backup", file)
+        self._read = 0
+        self.open()
+
+    def clone(self, other: Tablet) -> None:
+        """Make the other tablet a copy of this one."""
+        self.close()
+        other.close()
+        for mine, its in zip(self.files, other.files, strict=True):
+            for suffix in ("-wal", "-shm"):
+                Path(f"{its}{suffix}").unlink(missing_ok=True)
+            shutil.copyfile(mine, its)
+        other.made = list(self.made)
+        other.skew_ms = self.skew_ms
+        self.open()
+        other.open()
+
+    def rows(self, sql: str, *given: Any) -> list[tuple[Any, ...]]:
+        """Look into the replica file, as nobody else does."""
+        return self._look(self.shop._rows.file._connection, sql, given)
+
+    def outbox(self, sql: str, *given: Any) -> list[tuple[Any, ...]]:
+        return self._look(self.shop._outbox.file._connection, sql, given)
+
+    def _look(self, connection: Any, sql: str, given: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        return connection._connection.execute(sql, given).fetchall()  # type: ignore[no-any-return]
+
+    def acknowledge(self) -> list[str]:
+        """Note what the SDK has written since: the caller was told that it is durable."""
+        found = self.outbox("SELECT pos, cid FROM change WHERE pos > ? ORDER BY pos", self._read)
+        if found:
+            self._read = found[-1][0]
+        cids = [cid for _, cid in found]
+        self.wrote.update(dict.fromkeys(cids))
+        return cids
+
+    def customers(self) -> list[str]:
+        """The customers of its replica, and those that were registered here."""
+        found = [id for (id,) in self.rows("SELECT id FROM row WHERE entity='customer' AND level='internal'")]
+        return found + [id for id in self.made if id not in set(found)]

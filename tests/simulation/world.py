@@ -1,0 +1,414 @@
+"""A chain of tablets on virtual time: carries out a plan's events, lets things go wrong, keeps the story.
+
+Real SQLite files, real bytes, the real SDK and the server's real core; no sockets, no threads, no
+event loop: nothing ever waits, so a coroutine is run by hand, and stands still only where a message
+is on its way. Time and randomness come from here alone.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Coroutine, Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from regulars_sync.errors import LocalError, Offline
+from regulars_sync.ids import ENTROPY_BYTES, uuid7
+from regulars_sync.round import SyncReport
+from tests.simulation import deeds
+from tests.simulation.hq import HeadOffice, ServerCrash, Token, run
+from tests.simulation.plan import HEAD_OFFICE, Event, describe
+from tests.simulation.tablet import Tablet, TabletCrash
+
+START_MS = 1_795_300_000_000
+LIVENESS_MS_MAX = 10 * 60_000
+LIVENESS_ROUNDS = 8
+COUNTRIES = ("CN", "CN", "SG")
+
+
+class Failure(AssertionError):
+    """A law that did not hold."""
+
+
+class World:
+    def __init__(self, chain: dict[str, Any], folder: Path, tell: bool = False) -> None:
+        self.folder = folder
+        self.tell = tell
+        self.ms = START_MS
+        self.random = random.Random(chain["seed"])
+        self.trace = blake2b(digest_size=8)
+        self.faults: Counter[str] = Counter()
+        self.sometimes: Counter[str] = Counter()
+        self.server = HeadOffice(folder / "chain.db", self.now_ms, self.entropy, chain["page_rows"])
+        self.units: list[str] = []
+        self.customers: dict[str, int] = {}
+        """Every customer ever registered -> the number of its first home."""
+        self.movers: set[str] = set()
+        """Customers that may move to another branch; the others carry their branch's canary."""
+        self.groups: dict[str, list[str]] = {}
+        """Tag that one transaction puts on several customers -> those customers."""
+        self.late: list[tuple[str, bytes, str | None]] = []
+        """Pushes that the network kept back."""
+        self.lost: set[str] = set()
+        """Changes that are gone because the last file that held them was copied over."""
+        self.epochs = {self.server.storage.chain.epoch}
+        self.tablets: dict[int, Tablet] = {}
+        self._found(chain)
+
+    # --- time, randomness, story --------------------------------------------------------------------------
+
+    def now_ms(self) -> int:
+        self.ms += 1
+        return self.ms
+
+    def entropy(self, count: int) -> bytes:
+        return self.random.randbytes(count)
+
+    def new_id(self) -> str:
+        return uuid7(self.now_ms(), self.entropy(ENTROPY_BYTES))
+
+    def say(self, text: str) -> None:
+        self.trace.update(text.encode())
+        if self.tell:
+            print(text)
+
+    def check(self, holds: bool, law: str, *about: Any) -> None:
+        if not holds:
+            raise Failure(law, *about)
+
+    # --- founding -------------------------------------------------------------------------------------------
+
+    def _found(self, chain: dict[str, Any]) -> None:
+        company = self.new_id()
+        self._create("unit", company, {"name": "hq", "kind": "company", "country": "CN"})
+        for i in range(chain["branches"]):
+            self.units.append(self.new_id())
+            fields = {"name": f"branch {i}", "kind": "branch", "parent": company, "country": COUNTRIES[i]}
+            self._create("unit", self.units[i], fields)
+        self.segments = [self.new_id() for _ in range(2)]
+        for id in self.segments:
+            self._create("segment", id, {"name": f"segment {id[-3:]}"})
+        for i, given in enumerate(chain["tablets"]):
+            numbers = range(chain["branches"]) if given["unit"] == HEAD_OFFICE else (given["unit"],)
+            unit = company if given["unit"] == HEAD_OFFICE else self.units[given["unit"]]
+            tablet = self._place(i, frozenset(numbers), unit, given["sensitive"])
+            device = self.new_id()
+            self._create("device", device, {"name": f"tablet {i}", "unit": unit})
+            self.server.invited[str(i)] = Token(device, unit, given["sensitive"])
+            self._drive(tablet.shop.pair("http://hq", str(i)))
+
+    def _place(self, index: int, numbers: frozenset[int], unit: str, sensitive: bool) -> Tablet:
+        tablet = self.tablets[index] = Tablet(self, index, numbers, unit, sensitive)
+        return tablet
+
+    def _create(self, entity: str, id: str, fields: dict[str, Any]) -> None:
+        ruling = self.server.write("create", entity, id, fields)
+        assert ruling is not None
+        assert ruling.verdict == "applied"
+
+    def token_of(self, tablet: Tablet) -> Token:
+        return self.server.tokens[tablet.shop._said["token"]]
+
+    # --- events ---------------------------------------------------------------------------------------------
+
+    def play(self, events: Sequence[Event]) -> None:
+        """Carry out the events in their order, then let faults stop and everything settle."""
+        for event in events:
+            at, do, index, draw, *more = event
+            self.ms = max(self.ms, START_MS + at)
+            self.random.seed(draw)
+            self.say(describe(event))
+            if index == HEAD_OFFICE:
+                deed = deeds.HEAD_OFFICE_DEEDS.get(do)
+                if deed is not None:
+                    self.say(f"    {deed(self)}")
+                else:
+                    getattr(self, f"do_{do}")()
+                continue
+            tablet = self.tablets.get(index)
+            if tablet is None:
+                continue
+            if do in deeds.TABLET_DEEDS:
+                self.write(tablet, do)
+            else:
+                getattr(self, f"do_{do}")(tablet, *more)
+
+    def write(self, tablet: Tablet, kind: str) -> None:
+        try:
+            outcome = run(deeds.TABLET_DEEDS[kind](self, tablet))
+        except LocalError as error:
+            outcome = f"refused here: {error.code}"
+            self.sometimes["refused on the tablet"] += 1
+        except TabletCrash:
+            outcome = "the tablet crashed"
+            self.faults["crash in a write"] += 1
+            tablet.restart()
+        cids = tablet.acknowledge()
+        self.say(f"    {outcome} {[cid[:6] for cid in cids]}")
+
+    def do_offline_day(self, tablet: Tablet) -> None:
+        self.faults["offline day"] += 1
+
+    def do_clock(self, tablet: Tablet, jump_ms: int) -> None:
+        tablet.skew_ms = jump_ms
+        self.faults["clock ahead" if jump_ms > 0 else "clock behind" if jump_ms < 0 else "clock set right"] += 1
+
+    def do_crash_write(self, tablet: Tablet, step: int) -> None:
+        tablet.fuse = step
+        self.write(tablet, "group")
+        tablet.fuse = None
+
+    def do_sync(self, tablet: Tablet, fault: str | None = None, at: int = 0) -> None:
+        self._finish(tablet, self._begin(tablet, fault, at))
+
+    def do_cross(self, tablet: Tablet) -> None:
+        """Two rounds at the same time, their messages in a random order."""
+        other = self.random.choice([t for t in self.tablets.values() if t is not tablet])
+        going = [(tablet, self._begin(tablet, None, 0)), (other, self._begin(other, None, 0))]
+        self.faults["reordered"] += 1
+        while going:
+            turn = self.random.randrange(len(going))
+            if self._step(*going[turn]):
+                del going[turn]
+
+    def do_mid_write(self, tablet: Tablet) -> None:
+        """People go on working while a round is under way."""
+        round_ = self._begin(tablet, None, 0)
+        self.faults["write in a round"] += 1
+        while not self._step(tablet, round_):
+            if self.random.random() < 0.5:
+                self.write(tablet, self.random.choice(("create", "edit", "record", "group")))
+
+    def do_late(self) -> None:
+        if self.late:
+            path, body, token = self.late.pop(self.random.randrange(len(self.late)))
+            status, _ = self._serve(path, body, token)
+            self.faults["old push delivered"] += 1
+            self.say(f"    an old push arrives: {status}")
+
+    def do_back_up(self, tablet: Tablet) -> None:
+        tablet.back_up()
+
+    def do_restore(self, tablet: Tablet) -> None:
+        """Its files are copied back: what only they held is gone."""
+        if not tablet.has_backup():
+            return
+        before = {cid for (cid,) in tablet.outbox("SELECT cid FROM change")}
+        tablet.restore()
+        self._note_lost(before)
+        self.faults["tablet restored"] += 1
+
+    def do_clone(self, tablet: Tablet, slot: int) -> None:
+        other = self._place(slot, tablet.units, tablet.unit, tablet.sensitive)
+        tablet.clone(other)
+        self.faults["tablet cloned"] += 1
+
+    def do_revoke(self, tablet: Tablet) -> None:
+        token = self.token_of(tablet)
+        for other in self.tablets.values():
+            other.revoked = other.revoked or self.token_of(other) is token
+        token.revoked = True
+        self.server.write("edit", "device", token.device, {"revoked": True})
+        self.faults["tablet revoked"] += 1
+
+    def do_back_up_server(self) -> None:
+        self.server.back_up()
+
+    def do_restore_server(self) -> None:
+        if not self.server.backup.exists():
+            return
+        before = {cid for (cid,) in self.log("SELECT DISTINCT lower(hex(cid)) FROM log WHERE body IS NOT NULL")}
+        self.server.restore()
+        self._note_lost(before)
+        self.faults["server restored"] += 1
+
+    def _note_lost(self, cids: set[str]) -> None:
+        """Of these changes, which a file held that was copied over: those that no other file holds."""
+        held = {cid for (cid,) in self.log("SELECT DISTINCT lower(hex(cid)) FROM log")}
+        for tablet in self.tablets.values():
+            held |= {cid for (cid,) in tablet.outbox("SELECT cid FROM change")}
+        self.lost |= cids - held
+
+    def log(self, sql: str, *given: Any) -> list[tuple[Any, ...]]:
+        """Look into the chain's file, as nobody else does."""
+        connection: Any = self.server.storage._writer
+        return connection._connection.execute(sql, given).fetchall()  # type: ignore[no-any-return]
+
+    # --- rounds and the network -----------------------------------------------------------------------------
+
+    def _begin(self, tablet: Tablet, fault: str | None, at: int) -> Coroutine[Any, Any, SyncReport]:
+        tablet.fault, tablet.at, tablet.posts = fault, at, 0
+        if fault == "device_crash":
+            tablet.fuse = self.random.randrange(24)
+        return tablet.shop.sync()
+
+    def _finish(self, tablet: Tablet, round_: Coroutine[Any, Any, SyncReport]) -> None:
+        while not self._step(tablet, round_):
+            pass
+
+    def _step(self, tablet: Tablet, round_: Coroutine[Any, Any, SyncReport]) -> bool:
+        """Go on with a round until its next message; whether it is over."""
+        try:
+            round_.send(None)
+            return False
+        except StopIteration as stop:
+            self._report(tablet, stop.value)
+        except TabletCrash:
+            self.faults["crash in a round"] += 1
+            self.say("    the tablet crashed")
+            round_.close()
+            tablet.restart()
+        tablet.fault, tablet.fuse = None, None
+        self.check_tablet(tablet)
+        return True
+
+    def _report(self, tablet: Tablet, report: SyncReport) -> None:
+        some = self.sometimes
+        for name in ("merged", "held", "rejected", "left", "renewals"):
+            some[name] += getattr(report, name)
+        some["several pages"] += report.pages > 2
+        problem = report.problem
+        if problem is not None:
+            some[f"problem {problem.code}"] += 1
+            self.check(problem.code != "replica_differs", "a replica differs from the server", tablet.index)
+            self.check(problem.code != "internal", "the server failed", problem)
+        self.say(
+            f"    tablet {tablet.index}: pushed {report.pushed}, pulled {report.pulled}, "
+            f"left {report.left}, {problem.code if problem else 'equal' if report.equal else 'not equal'}"
+        )
+
+    def _drive(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        while True:
+            try:
+                coroutine.send(None)
+            except StopIteration:
+                return
+
+    def deliver(self, tablet: Tablet, path: str, body: bytes, token: str | None) -> tuple[int, bytes]:
+        """Carry a request to head office and its answer back, or not."""
+        fault = tablet.fault if tablet.posts == tablet.at else None
+        is_first = tablet.posts == 0
+        tablet.posts += 1
+        is_push = path.endswith("push")
+        match fault:
+            case "lost_request" | "cut":
+                self.faults["request lost"] += 1
+                if not is_first and not is_push:
+                    self.faults["pull cut between pages"] += 1
+                raise Offline("offline")
+            case "delayed":
+                if is_push:
+                    self.late.append((path, body, token))
+                    self.faults["request delayed"] += 1
+                raise Offline("offline")
+            case "server_crash_before_commit":
+                self.server.fuse.before = self.random.randrange(12)
+            case "server_crash_after_commit":
+                self.server.fuse.after = self.random.randrange(2)
+            case "doubled":
+                self._serve(path, body, token)
+                self.faults["request doubled"] += 1
+        status, answer = self._serve(path, body, token)
+        for number in range(len(self.units)):
+            if number not in tablet.units and canary(number).encode() in answer:
+                self.check(False, "a tablet is sent another branch's customer", tablet.index, path, answer)
+        if is_push and self.random.random() < 0.1:
+            self.late.append((path, body, token))
+        if fault == "lost_answer":
+            self.faults["answer lost"] += 1
+            raise Offline("offline")
+        return status, answer
+
+    def _serve(self, path: str, body: bytes, token: str | None) -> tuple[int, bytes]:
+        server = self.server
+        try:
+            status, answer = server.serve(path, body, token)
+        except ServerCrash:
+            self.faults["server crash"] += 1
+            self.say("    the server crashed")
+            server.restart()
+            raise Offline("offline") from None
+        finally:
+            server.fuse.before = server.fuse.after = None
+            self.epochs.add(server.storage.chain.epoch)
+        self.trace.update(body)
+        self.trace.update(answer)
+        return status, answer
+
+    # --- what must hold at every step ----------------------------------------------------------------------
+
+    def check_tablet(self, tablet: Tablet) -> None:
+        """No part of a group, no fact without its customer, no row of another branch."""
+        tags: dict[str, set[str]] = {}
+        ids: set[str] = set()
+        facts: list[dict[str, Any]] = []
+        for entity, raw in tablet.rows(
+            "SELECT entity, document FROM row WHERE entity IN ('customer', 'interaction', 'link') "
+            "AND level='internal'"
+        ):
+            document = orjson.loads(raw)
+            if entity != "customer":
+                facts.append(document)
+                continue
+            ids.add(document["id"])
+            for path in document:
+                if path.startswith("tags/g-"):
+                    tags.setdefault(path[5:], set()).add(document["id"])
+        for fact in facts:
+            named = [m["customer"] for m in fact.get("party") or [] if m.get("customer")]
+            named += [fact[end] for end in ("from_customer", "to_customer") if end in fact]
+            self.check(not named or not ids.isdisjoint(named), "a fact without its customer", tablet.index, fact)
+        for tag, tagged in tags.items():
+            members = ids.intersection(self.groups[tag])
+            self.check(tagged == members, "part of a group", tablet.index, tag, tagged ^ members)
+
+    # --- the end --------------------------------------------------------------------------------------------
+
+    def settle(self) -> None:
+        """No more faults, no more writes: every tablet must come to rest within ten virtual minutes."""
+        self.say("faults stop")
+        self.random.seed(self.ms)
+        begun = self.ms
+        waiting = [tablet for tablet in self.tablets.values() if not tablet.revoked]
+        for _ in range(LIVENESS_ROUNDS):
+            for tablet in self.tablets.values():
+                self.do_sync(tablet)
+            waiting = [tablet for tablet in waiting if not self.is_at_rest(tablet)]
+            if not waiting:
+                waiting = [t for t in self.tablets.values() if not t.revoked and not self.is_at_rest(t)]
+                if not waiting:
+                    break
+            self.ms += 30_000
+        said = [(tablet.index, run(tablet.shop.status())) for tablet in waiting]
+        self.check(not waiting, "a tablet never comes to rest", said)
+        self.check(self.ms - begun < LIVENESS_MS_MAX, "it took too long")
+
+    def is_at_rest(self, tablet: Tablet) -> bool:
+        """Nothing is pending, and its rows, counted anew from their bytes, are what the server's scopes hold."""
+        if run(tablet.shop.status()).pending:
+            return False
+        held = run(tablet.shop.verify())
+
+        async def there() -> dict[str, Any]:
+            scopes = self.server.author(self.token_of(tablet)).scopes
+            assert scopes is not None
+            async with self.server.storage.reader(scopes) as reader:
+                found = await reader.digests(scopes)
+            return {scope: digest for scope, digest in found.items() if digest.rows}
+
+        return held == run(there())
+
+    def close(self) -> None:
+        for tablet in self.tablets.values():
+            tablet.close()
+        self.server.stop()
+
+
+def canary(number: int) -> str:
+    """What stands in everything that is about a branch's customers, as long as they can't move."""
+    return f"ca-{number}-"
+
