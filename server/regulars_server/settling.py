@@ -16,7 +16,7 @@ from regulars_sync import changes, log
 from regulars_sync.changes import Change, Malformed
 from regulars_sync.document import META
 from regulars_sync.log import Entry
-from regulars_sync.placement import Place, conclude, moved
+from regulars_sync.placement import Place, conclude, moved, unloaded, unloaded
 from regulars_sync.protocol import Verdict
 from regulars_sync.reconcile import Author, Ruling, World, needs, settle
 from regulars_sync.scope import Reach, device_scope, reach
@@ -222,14 +222,10 @@ class Settling:
         """Write everything and end the transaction; what groups may have waited for."""
         movers = moved(self._world)
         dependents = await self.writer.dependents(movers) if movers else []
-        rows = self._world.rows
-        named = {("customer", id) for row in dependents for id in row.entity.named_customers(row.values)}
-        if named - rows.keys():
-            rows.update(await self.writer.rows(named - rows.keys()))
+        if missing := unloaded(self._world, dependents):
+            self._world.rows.update(await self.writer.rows(missing))
         batch = self.batch
-        batch.writes = conclude(
-            self._world, [row for row in dependents if (row.entity.name, row.id) not in rows]
-        )
+        batch.writes = conclude(self._world, dependents)
         batch.stamp_max = self._world.stamp_max
         for cid, entry in self._told.items():
             if entry.device is not None:
@@ -261,7 +257,7 @@ def verdict_of(entry: Entry) -> Verdict:
 
 def _told(entry: Entry) -> bytes:
     """The row in a device's own scope that says what became of its change."""
-    said = {
+    said: dict[str, Any] = {
         "id": entry.cid,
         "device": entry.device,
         "verdict": entry.verdict,
