@@ -31,9 +31,8 @@ from regulars_schema.declare import (
 
 INT_32_MAX = 2**31 - 1
 EXPOSED = ("unit", "staff", "product", "device", "segment", "customer", "link", "interaction")
-FILTERS = (
-    "BooleanFilter, DateFilter, DateTimeFilter, Filter, IdFilter, IntFilter, SetEdit, SetFilter, TextFilter"
-)
+FILTERS = "BooleanFilter, DateFilter, DateTimeFilter, ElementEdit, ElementFilter, Filter, IdFilter, IdSetEdit"
+FILTERS += ", IdSetFilter, IntFilter, SetEdit, SetFilter, TextFilter"
 LISTED = ("unit", "staff", "product", "device", "segment", "customer", "interaction")
 WRITTEN = ("unit", "staff", "product", "segment", "customer", "interaction")
 ENUMS = "from regulars_server.graph.enums import"
@@ -414,8 +413,10 @@ def _struct_input(struct: Struct) -> list[str]:
 
 
 def _filter(f: Field) -> str:
-    if f.is_set or isinstance(f.type, List):
-        return "SetFilter"
+    if isinstance(f.type, List):
+        return "IdSetFilter" if isinstance(f.type.of, Struct) else "SetFilter"
+    if f.is_set:
+        return _set_input(f.type, "Filter")
     match f.type:
         case Bool():
             return "BooleanFilter"
@@ -430,6 +431,13 @@ def _filter(f: Field) -> str:
         case Enum():
             return f"Filter[{f.type.name}]"
     return "TextFilter"
+
+
+def _set_input(type_: Type, what: str) -> str:
+    """The filter or edit of a set, by what its elements are."""
+    if isinstance(type_, Enum):
+        return f"Element{what}[{type_.name}]"
+    return f"IdSet{what}" if isinstance(type_, Ref) else f"Set{what}"
 
 
 def _where(entity: Entity) -> list[str]:
@@ -467,7 +475,9 @@ def _input(entity: Entity, name: str, about: str, create: bool) -> list[str]:
             continue
         attribute = _attribute(f.name, f.type, f.is_set)
         if f.is_set:
-            annotation = f"list[{_python(f.type)}] | None" if create else "SetEdit | None"
+            annotation = (
+                f"list[{_python(f.type)}] | None" if create else f"{_set_input(f.type, 'Edit')} | None"
+            )
         else:
             inner = _python(f.type, "Input")
             annotation = inner if create and f.required else f"{inner} | None"

@@ -95,7 +95,7 @@ class Mutations:
     async def retry(self, cid: str) -> None:
         """Try a held change and its group again; head office's word reaches the whole chain."""
         entry = await self.held(cid)
-        await self._service.admission.retry(entry.group, elevated=self._author.head_office)
+        await self._service.admission.retry(entry.group, by_head_office=self._author.head_office)
 
     async def mend(self, key: str, cid: str, fields: Mapping[str, JSON], without: Sequence[str]) -> None:
         """Put a corrected change in the place of a held one. It keeps what that one had seen."""

@@ -109,10 +109,38 @@ class SetFilter:
     exists: bool | None = strawberry.UNSET
 
 
+@strawberry.input(description="Tests on a set of references: one that is in it, or any at all.")
+class IdSetFilter:
+    has: UUID | None = strawberry.UNSET
+    has_all: list[UUID] | None = strawberry.UNSET
+    has_any: list[UUID] | None = strawberry.UNSET
+    exists: bool | None = strawberry.UNSET
+
+
+@strawberry.input(description="Tests on a set out of a closed list of values.")
+class ElementFilter(Generic[T]):
+    has: T | None = strawberry.UNSET
+    has_all: list[T] | None = strawberry.UNSET
+    has_any: list[T] | None = strawberry.UNSET
+    exists: bool | None = strawberry.UNSET
+
+
 @strawberry.input(description="Elements to put into a set and to take out of it; all others stay.")
 class SetEdit:
     add: list[str] | None = strawberry.UNSET
     remove: list[str] | None = strawberry.UNSET
+
+
+@strawberry.input(description="References to put into a set and to take out of it; all others stay.")
+class IdSetEdit:
+    add: list[UUID] | None = strawberry.UNSET
+    remove: list[UUID] | None = strawberry.UNSET
+
+
+@strawberry.input(description="Values to put into a set and to take out of it; all others stay.")
+class ElementEdit(Generic[T]):
+    add: list[T] | None = strawberry.UNSET
+    remove: list[T] | None = strawberry.UNSET
 
 
 _OPERATORS: dict[str, Operator] = {
@@ -162,9 +190,10 @@ def _tests(
         value = getattr(given, attributes.get(field.name, field.name), None)
         if not field.stored or value is None or value is strawberry.UNSET:
             continue
-        yield from (
-            _elements(field, value, country) if isinstance(value, SetFilter) else _scalar(field.name, value)
-        )
+        if isinstance(value, SetFilter | IdSetFilter | ElementFilter):
+            yield from _elements(field, value, country)
+        else:
+            yield from _scalar(field.name, value)
 
 
 def _scalar(field: str, given: object) -> Iterator[Where]:
@@ -190,9 +219,12 @@ def _exists_for_id(field: str, operator: Operator, value: JSON) -> Where:
     return Test(field, operator, value)
 
 
-def _elements(field: Field, given: SetFilter, country: str | None) -> Iterator[Where]:
-    def has(key: str) -> Where:
-        return Test(field.name, "has", key_of(field, key, country))
+def _elements(
+    field: Field, given: SetFilter | IdSetFilter | ElementFilter[Any], country: str | None
+) -> Iterator[Where]:
+    def has(key: str | Enum) -> Where:
+        typed = str(key.value) if isinstance(key, Enum) else key
+        return Test(field.name, "has", key_of(field, typed, country))
 
     if given.has is not None and given.has is not strawberry.UNSET:
         yield has(given.has)

@@ -26,8 +26,12 @@ from regulars_server.graph.filters import (
     BooleanFilter,
     DateFilter,
     DateTimeFilter,
+    ElementEdit,
+    ElementFilter,
     Filter,
     IdFilter,
+    IdSetEdit,
+    IdSetFilter,
     IntFilter,
     SetEdit,
     SetFilter,
@@ -99,7 +103,7 @@ class StaffWhere:
     id: IdFilter | None = strawberry.UNSET
     name: TextFilter | None = strawberry.field(description="姓名 · Name", default=strawberry.UNSET)
     role: Filter[StaffRole] | None = strawberry.field(description="角色 · Role", default=strawberry.UNSET)
-    unit_ids: SetFilter | None = strawberry.field(description="所属 · Units", default=strawberry.UNSET)
+    unit_ids: IdSetFilter | None = strawberry.field(description="所属 · Units", default=strawberry.UNSET)
     manager_id: IdFilter | None = strawberry.field(description="上级 · Manager", default=strawberry.UNSET)
     active: BooleanFilter | None = strawberry.field(description="在职 · Active", default=strawberry.UNSET)
     external_ids: SetFilter | None = strawberry.field(
@@ -218,11 +222,11 @@ class CustomerWhere:
     trading_since: DateFilter | None = strawberry.field(
         description="首次交易 · Trading since", default=strawberry.UNSET
     )
-    contact_by: SetFilter | None = strawberry.field(
+    contact_by: ElementFilter[Channel] | None = strawberry.field(
         description="允许联系方式 · May be contacted by", default=strawberry.UNSET
     )
     tags: SetFilter | None = strawberry.field(description="标签 · Tags", default=strawberry.UNSET)
-    segment_ids: SetFilter | None = strawberry.field(
+    segment_ids: IdSetFilter | None = strawberry.field(
         description="静态分群 · Static segments", default=strawberry.UNSET
     )
     archived: BooleanFilter | None = strawberry.field(
@@ -263,7 +267,7 @@ class InteractionWhere:
     unit_id: IdFilter | None = strawberry.field(description="门店 · Unit", default=strawberry.UNSET)
     staff_id: IdFilter | None = strawberry.field(description="员工 · Staff", default=strawberry.UNSET)
     channel: Filter[Channel] | None = strawberry.field(description="渠道 · Channel", default=strawberry.UNSET)
-    party: SetFilter | None = strawberry.field(description="参与人 · Party", default=strawberry.UNSET)
+    party: IdSetFilter | None = strawberry.field(description="参与人 · Party", default=strawberry.UNSET)
     stage_reached: IntFilter | None = strawberry.field(
         description="到达阶段 · Stage reached", default=strawberry.UNSET
     )
@@ -318,7 +322,7 @@ class UnitEdit:
 class StaffEdit:
     name: str | None = strawberry.field(description="姓名 · Name", default=strawberry.UNSET)
     role: StaffRole | None = strawberry.field(description="角色 · Role", default=strawberry.UNSET)
-    unit_ids: SetEdit | None = strawberry.field(description="所属 · Units", default=strawberry.UNSET)
+    unit_ids: IdSetEdit | None = strawberry.field(description="所属 · Units", default=strawberry.UNSET)
     manager_id: UUID | None = strawberry.field(description="上级 · Manager", default=strawberry.UNSET)
     active: bool | None = strawberry.field(description="在职 · Active", default=strawberry.UNSET)
     external_ids: SetEdit | None = strawberry.field(
@@ -437,7 +441,7 @@ class CustomerEdit:
     privacy_notice: PrivacyNotice | None = strawberry.field(
         description="隐私告知 · Privacy notice", default=strawberry.UNSET
     )
-    contact_by: SetEdit | None = strawberry.field(
+    contact_by: ElementEdit[Channel] | None = strawberry.field(
         description="允许联系方式 · May be contacted by", default=strawberry.UNSET
     )
     preferred_channel: Channel | None = strawberry.field(

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import strawberry
 
 from regulars_schema.declare import JSON, Entity, Field, List, Struct, Type
-from regulars_server.graph.filters import SetEdit
+from regulars_server.graph.filters import ElementEdit, IdSetEdit, SetEdit
 from regulars_server.graph.inputs import ATTRIBUTES
 from regulars_server.graph.problems import Refusal, VersionConflict, conflict, refusal
 from regulars_server.graph.request import Context
@@ -43,7 +43,9 @@ def fields_of(entity: Entity, given: object) -> dict[str, JSON]:
 def _elements(field: Field, value: Any) -> dict[str, JSON]:
     if value is None:
         return {}
-    added, removed = (value.add, value.remove) if isinstance(value, SetEdit) else (value, None)
+    added, removed = (
+        (value.add, value.remove) if isinstance(value, SetEdit | IdSetEdit | ElementEdit) else (value, None)
+    )
     paths: dict[str, JSON] = {}
     for keys, present in ((removed, False), (added, True)):
         for key in keys or ():

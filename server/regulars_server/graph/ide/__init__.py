@@ -11,7 +11,7 @@ from starlette.responses import Response
 FOLDER = Path(__file__).parent
 ASSETS = {"ide.js": "text/javascript", "ide.css": "text/css"}
 HEADERS = {
-    "content-security-policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'",
+    "content-security-policy": "default-src 'self'; img-src data:; frame-ancestors 'none'; base-uri 'none'",
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
     "cache-control": "no-cache",
