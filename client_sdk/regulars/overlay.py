@@ -143,7 +143,8 @@ class Overlay:
     ) -> dict[str, Laid]:
         wanted = list(ids)
         stored = replica.documents(connection, entity.name, wanted)
-        relevant = [change for change in live if change.entity == entity.name and change.id in set(wanted)]
+        among = set(wanted)
+        relevant = [change for change in live if change.entity == entity.name and change.id in among]
         acked = replica.acks(connection) if relevant else {}
         said = replica.verdicts(connection) if relevant else {}
         replaced = {change.replaces for change in relevant if change.replaces}

@@ -118,7 +118,7 @@ class Replica:
             connection.execute("DELETE FROM stage")
             facts = {
                 "cursor": page.cursor,
-                "acks": msgspec.json.encode(head.acks),
+                "acks": msgspec.json.encode(page.acks),
                 "stamp_max": head.stamp_max,
                 "epoch": page.epoch,
                 "applied_ms": now_ms,
@@ -134,7 +134,7 @@ class Replica:
                 for scope in sorted(head.digests.keys() | held.keys())
                 if held.get(scope, EMPTY) != Digest(*head.digests.get(scope, EMPTY))
             ]
-            return Applied(changed, differing, head.acks, open_cids(connection))
+            return Applied(changed, differing, page.acks, open_cids(connection))
 
         return await self.file.write(work)
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import cast
 
 from regulars.outbox import Outbox
 from regulars.replica import Key, Replica
 from regulars.transport import Transport, ask
-from regulars_sync.errors import Offline
+from regulars_sync.errors import LocalError, Offline
 from regulars_sync.protocol import Problem, PullAnswer, PullRequest, PushAnswer, PushRequest
 from regulars_sync.round import (
     Apply,
@@ -66,7 +66,7 @@ class Syncer:
             case Pull():
                 return await self._pull()
             case Stage(page):
-                await self.rows.stage(page)
+                return await self._room_for(self.rows.stage(page))
             case Apply(page):
                 assert page.head is not None
                 applied = await self.rows.apply(page.head, self.now_ms())
@@ -82,6 +82,16 @@ class Syncer:
                 return await self._push(request)
             case Renew(incarnation, expect):
                 await self.outbox.renew(incarnation, expect)
+        return None
+
+    async def _room_for(self, keeping: Awaitable[None]) -> Problem | None:
+        """A full disk keeps rows from coming, but not changes from going out."""
+        try:
+            await keeping
+        except LocalError as error:
+            if error.code != "disk_full":
+                raise
+            return Problem(error.code, error.text(), error.detail, True)
         return None
 
     async def _pull(self) -> PullAnswer | Problem:

@@ -11,7 +11,7 @@ from functools import lru_cache
 import phonenumbers
 from pypinyin import Style, lazy_pinyin
 
-from regulars_schema.declare import JSON, Entity, Enum, Field, Form, Ref, Unfit, check_text
+from regulars_schema.declare import JSON, Entity, Enum, Field, Form, Ref, Text, Unfit, check_text
 
 
 def phone_key(typed: str, country: str | None) -> str:
@@ -67,7 +67,7 @@ def element_path(field: Field, key: str, value: JSON, country: str | None) -> st
     if isinstance(field.type, Ref | Enum):
         field.type.check(key)
         return f"{field.name}/{key}"
-    plain = check_text(key, 200).strip()
+    plain = check_text(key, field.type.chars_max if isinstance(field.type, Text) else 200).strip()
     if not plain:
         raise Unfit("text_empty", field=field.name)
     return f"{field.name}/{plain}"

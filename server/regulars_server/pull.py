@@ -1,7 +1,7 @@
 """What a tablet reads: pages of its scopes' feed, and at the head the proof that it holds the same.
 
 A page is read from one snapshot. The last one, which reached the head of its own snapshot, carries
-digests, acks and the highest stamp of that very snapshot.
+digests and the highest stamp of that very snapshot.
 """
 
 from __future__ import annotations
@@ -29,13 +29,12 @@ async def pull(storage: Storage, author: Author, request: PullRequest, now: int,
             read = said.scopes
         after = {scope: read.get(scope, 0) for scope in author.scopes}
         page = await reader.feed(after, max(1, min(request.rows_max, rows_max)), PAGE_BYTES_MAX)
+        acks = await reader.acks(author.device, request.acked)
         proof = None
         if not page.more:
             proof = {
-                "digests": {scope: [*digest] for scope, digest in (await reader.digests(author.scopes)).items()},
-                "acks": {
-                    incarnation: {"n": ack.n, "trail": ack.trail}
-                    for incarnation, ack in (await reader.acks(author.device, request.acked)).items()
+                "digests": {
+                    scope: [*digest] for scope, digest in (await reader.digests(author.scopes)).items()
                 },
                 "stamp_max": head.stamp_max,
             }
@@ -47,6 +46,7 @@ async def pull(storage: Storage, author: Author, request: PullRequest, now: int,
             "now": now,
             "cursor": cursor.encode(reached, chain.secret),
             "dropped": sorted(read.keys() - author.scopes),
+            "acks": {incarnation: {"n": ack.n, "trail": ack.trail} for incarnation, ack in acks.items()},
             "head": proof,
             "pages": [_rows(rows) for rows in page.rows],
         }

@@ -21,6 +21,9 @@ from regulars_sync.protocol import Verdict
 from regulars_sync.reconcile import Author, Ruling, World, needs, settle
 from regulars_sync.scope import Reach, device_scope, reach
 
+_MEND_WAITS = "mend_waits"
+"""The code of a mend that was let into the place of what it replaces and does not pass there yet."""
+
 
 class Settling:
     """Settles groups of one author in one transaction; `commit` writes all of it, or nothing happened."""
@@ -78,10 +81,13 @@ class Settling:
         mend = group[0]
         if len(group) > 1 or mend.replaces is None:
             return settle(self._world, self.author, group)
-        target = (await self.writer.entries({mend.replaces})).get(mend.replaces)
+        target = await self._open_entry(mend.replaces)
+        if target is not None:
+            target = await self._open_entry(target.replaces) or target
         allowed = target is not None and (target.device == self.author.device or self.author.head_office)
-        if target is None or not target.is_open or not allowed:
+        if target is None or not allowed:
             return settle(self._world, self.author, group)
+        mend = msgspec.structs.replace(mend, replaces=target.cid)
         author = self.author
         if author.head_office and target.device:
             author = elevated(await self.author_of(target.device))
@@ -93,7 +99,21 @@ class Settling:
         alone = settle(scratch, author, [msgspec.structs.replace(mend, replaces=None)])[0]
         if alone.verdict == "rejected":
             return [alone._replace(change=mend)]
-        return [Ruling(mend, "held", "mend_waits", waits="person")]
+        return [Ruling(mend, "held", _MEND_WAITS, waits="person")]
+
+    async def home_of(self, group: str) -> str:
+        """The group in which a group has its place: that of a mend is where what it replaces stands."""
+        mend = await self._open_entry(group)
+        target = await self._open_entry(mend.replaces) if mend else None
+        if mend is None or target is None or mend.device not in {target.device, None}:
+            return group
+        return target.group
+
+    async def _open_entry(self, cid: str | None) -> Entry | None:
+        if cid is None:
+            return None
+        found = (await self.writer.entries({cid})).get(cid)
+        return found if found is not None and found.is_open else None
 
     async def retry(self, group: str, author: Author, mend: Change | None = None) -> bool:
         """Settle a held group, mends in the places of what they replace; note what became of each member.
@@ -103,7 +123,7 @@ class Settling:
         """
         entries = [entry for entry in await self.writer.members([group]) if entry.is_open]
         members = [entry for entry in entries if entry.group == group]
-        mends = {e.replaces: e for e in entries if e.group != group and e.verdict == "held"}
+        mends = {e.replaces: e for e in entries if e.group != group and e.code == _MEND_WAITS}
         tried: list[Change] = []
         for entry in members:
             chosen = mend if mend and mend.replaces == entry.cid else decoded(mends.get(entry.cid, entry))

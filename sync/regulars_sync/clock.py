@@ -9,6 +9,9 @@ from __future__ import annotations
 STAMPS_PER_MS = 1_000
 DRIFT_MS_MAX = 5 * 60 * 1_000
 """How far beyond the server's clock a stamp may lie before it counts as impossible."""
+STEPS_MAX = 100_000
+"""How far beyond the highest accepted stamp one may lie when the server's clock went back: so many changes
+of one replica may stand between, and a broken client gains no more than that at a time."""
 
 
 def fix(stated_ms: int, offset_ms: int, server_now_ms: int, known: int, last: int) -> int:
@@ -30,4 +33,4 @@ def next_stamp(now_ms: int, last: int) -> int:
 
 def is_impossible(stamp: int, server_now_ms: int, highest: int) -> bool:
     """Whether no honest clock can have made this stamp: negative, or far beyond everything known."""
-    return stamp < 0 or stamp > max((server_now_ms + DRIFT_MS_MAX) * STAMPS_PER_MS, highest + 1_000_000)
+    return stamp < 0 or stamp > max((server_now_ms + DRIFT_MS_MAX) * STAMPS_PER_MS, highest + STEPS_MAX)

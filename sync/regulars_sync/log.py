@@ -63,5 +63,8 @@ def body_digest(key: bytes, body: bytes) -> bytes:
 
 def entry_hash(before: bytes, entry: Entry) -> bytes:
     """The hash of an entry over the one before it."""
-    said = f"{entry.cid}|{entry.verdict}|{entry.code or ''}|{entry.at_ms}|{entry.closed:d}".encode()
-    return blake2b(before + entry.digest + said, digest_size=HASH_BYTES).digest()
+    said = (
+        entry.cid, entry.group, entry.entity, entry.id, entry.verdict, entry.code, entry.field, entry.device,
+        entry.incarnation, entry.n, entry.actor, entry.replaces, entry.closed, entry.stamp, entry.at_ms,
+    )  # fmt: skip
+    return blake2b(before + entry.digest + repr(said).encode(), digest_size=HASH_BYTES).digest()

@@ -116,11 +116,9 @@ def apply(
             register.values[change.cid] = candidate
 
 
-def stands_alone(registers: Mapping[str, Register], change: Change) -> bool:
-    """Whether every field that the change wrote holds only its value."""
-    return all(
-        register.values.keys() == {change.cid} for register in (registers[path] for path in change.fields)
-    )
+def stands_alone(registers: Mapping[str, Register], cid: str, paths: Iterable[str]) -> bool:
+    """Whether each of these fields holds only what this change wrote."""
+    return all(registers[path].values.keys() == {cid} for path in paths)
 
 
 def contested(registers: Mapping[str, Register]) -> list[str]:

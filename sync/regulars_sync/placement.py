@@ -75,7 +75,7 @@ def conclude(world: World, dependents: Iterable[Row] = ()) -> Writes:
     for row in [row for row in world.rows.values() if row.written]:
         changed: set[Level] = set()
         is_new = row.registers is None or not row.documents
-        for level in row.written:
+        for level in sorted(row.written):
             if row.registers is None:
                 raw: bytes | None = row.documents[level]
             else:
@@ -99,10 +99,10 @@ def _place(row: Row, homes: Mapping[str, str | None], changed: set[Level], write
     levels = changed | set(row.documents)
     wanted = {at_level(base, level): level for base in bases for level in levels}
     name = row.entity.name
-    for scope, level in wanted.items():
+    for scope, level in sorted(wanted.items()):  # in one order, so that one history gives one feed
         if level in changed or row.places.get(scope, True):
             writes.places.append(Place(scope, name, row.id, left=False))
-    for scope, left in row.places.items():
+    for scope, left in sorted(row.places.items()):
         if not left and scope not in wanted:
             writes.places.append(Place(scope, name, row.id, left=True))
     if any(row.places.get(scope, True) for scope in wanted):

@@ -59,7 +59,6 @@ class Head(msgspec.Struct):
 
     digests: dict[str, tuple[int, str]]
     """Scope -> count and hash of what it holds."""
-    acks: dict[str, Acked]
     stamp_max: int
     """The highest accepted stamp."""
 
@@ -69,6 +68,8 @@ class PullAnswer(msgspec.Struct, omit_defaults=True):
     epoch: str
     now: int
     cursor: str
+    acks: dict[str, Acked] = {}
+    """Of the same snapshot; what a push needs even where the page can't be kept."""
     pages: list[Rows] = []
     dropped: list[str] = []
     """Scopes no longer granted: everything that only they held goes."""
@@ -95,7 +96,7 @@ class PushRequest(msgspec.Struct, omit_defaults=True):
 class Verdict(msgspec.Struct, omit_defaults=True, frozen=True):
     cid: str
     verdict: str
-    """applied, merged, held or rejected."""
+    """applied, merged, held or rejected; a newer server may say more."""
     code: str | None = None
     field: str | None = None
     detail: dict[str, Any] | None = None

@@ -21,7 +21,7 @@ from regulars_sync.check import admit
 from regulars_sync.clock import is_impossible, next_stamp
 from regulars_sync.log import Entry
 from regulars_sync.merge import Registers
-from regulars_sync.scope import Reach, reach, unit_scope
+from regulars_sync.scope import CHAIN, Reach, at_level, reach, unit_scope
 
 Key = tuple[str, str]
 """(entity, id)."""
@@ -38,6 +38,10 @@ class Author:
     country: str | None = None
     head_office: bool = False
     revoked: bool = False
+
+    def reads(self, level: Level) -> bool:
+        """Whether it may know what stands at this level; a verdict says nothing of what it may not."""
+        return self.scopes is None or level is Level.INTERNAL or at_level(CHAIN, level) in self.scopes
 
 
 @dataclass(slots=True)
@@ -225,7 +229,11 @@ def _accept(world: World, author: Author, change: Change, draft: dict[Key, Row])
     row.written |= document.levels_of(entity, change.fields)
     if author.device and home and row.values.get("home_unit") != home:
         world.moved_by_author.add(change.id)
-    alone = merge.stands_alone(row.registers, change)
+    for name in entity.required:
+        if name in change.fields and not row.registers[name].values:
+            raise Unfit("field_required", field=name)
+    readable = [path for path in change.fields if author.reads(entity.at(path)[0].level)]
+    alone = merge.stands_alone(row.registers, change.cid, readable)
     return Ruling(change, "applied" if alone else "merged", code, stamp=stamp)
 
 

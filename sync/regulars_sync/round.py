@@ -4,7 +4,7 @@ The same body serves every driver: asyncio with HTTP, blocking scripts, and the 
 virtual time. A driver answers each step:
 
     Pull      send a pull            -> PullAnswer, or Problem
-    Stage     keep a page durably    -> None
+    Stage     keep a page durably    -> None; Problem when there is no room for it
     Apply     stage -> replica       -> None   rows, cursor and acks in one transaction; Problem
                                         when the digests say that the replica is damaged
     Reset     forget the cursor      -> None   the next pages to be applied replace every row
@@ -26,6 +26,7 @@ from regulars_sync.protocol import Acked, Contact, Problem, PullAnswer, PushAnsw
 
 RENEWALS_MAX = 3
 RESETS_MAX = 2
+COUNTED = frozenset({"applied", "merged", "held", "rejected"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,10 @@ def _pull(report: SyncReport) -> Generator[Step, Reply, Contact | None]:
         report.pages += 1
         report.pulled += sum(len(rows.rows) for rows in answer.pages)
         report.left += sum(len(rows.left) for rows in answer.pages)
-        yield Stage(answer)
+        unkept = yield Stage(answer)
+        if isinstance(unkept, Problem):
+            report.problem = unkept
+            return Contact(answer.now, answer.acks)
         if answer.head is not None:
             damage = yield Apply(answer)
             report.equal = damage is None
@@ -135,7 +139,7 @@ def _pull(report: SyncReport) -> Generator[Step, Reply, Contact | None]:
                 yield Reset()
                 continue
             report.problem = damage if isinstance(damage, Problem) else None
-            return Contact(answer.now, answer.head.acks)
+            return Contact(answer.now, answer.acks)
 
 
 def _push(report: SyncReport, contact: Contact) -> Generator[Step, Reply, tuple[bool, Problem | None]]:
@@ -154,7 +158,8 @@ def _push(report: SyncReport, contact: Contact) -> Generator[Step, Reply, tuple[
             acks[request.incarnation] = answer.acked
             report.pushed += len(answer.verdicts)
             for verdict in answer.verdicts:
-                setattr(report, verdict.verdict, getattr(report, verdict.verdict) + 1)
+                if verdict.verdict in COUNTED:
+                    setattr(report, verdict.verdict, getattr(report, verdict.verdict) + 1)
                 report.verdicts.append(verdict)
             if answer.acked.n < request.n:
                 return pushed, Problem("answer_invalid", retryable=True)

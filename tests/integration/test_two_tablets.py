@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from regulars import LocalError
+from regulars_sync.pins import SALT_BYTES, verifier
 from tests.support.chain import Chain, Clock, new_chain
 
 
@@ -127,3 +130,154 @@ async def test_a_customer_that_moves_leaves_one_tablet_and_enters_the_other(chai
     assert (await there.interactions.get(visit.id)).kind == "visit"
     assert await chain.digests_equal(here)
     assert await chain.digests_equal(there)
+
+
+async def test_a_links_note_is_edited_on_both_tablets_and_stays_in_reach(chain: Chain) -> None:
+    one, two = await chain.tablet("one", "Nanjing Road"), await chain.tablet("two", "Nanjing Road")
+    lin, wang = await one.customers.create(name="林芳"), await one.customers.create(name="王芳")
+    await one.links.add(lin, wang, "household")
+    await one.sync()
+    await two.sync()
+    await two.links.add(lin.id, wang.id, "household", note="sisters")
+    report = await two.sync()
+    assert (report.held, report.rejected) == (0, 0)
+    await one.sync()
+    for shop in (one, two):
+        (link,) = await shop.links.of(lin.id)
+        assert link.note == "sisters"
+        assert await chain.digests_equal(shop)
+
+
+async def test_the_same_link_made_on_both_tablets_is_one(chain: Chain) -> None:
+    one, two = await chain.tablet("one", "Nanjing Road"), await chain.tablet("two", "Nanjing Road")
+    lin, wang = await one.customers.create(name="林芳"), await one.customers.create(name="王芳")
+    await one.sync()
+    await two.sync()
+    await one.links.add(lin, wang, "companion")
+    await two.links.add(lin.id, wang.id, "companion")
+    for shop in (one, two, one):
+        await shop.sync()
+    assert len(await one.links.of(lin)) == len(await two.links.of(lin.id)) == 1
+
+
+async def test_a_verdict_says_nothing_of_what_its_reader_may_not_see(chain: Chain) -> None:
+    one = await chain.tablet("one", "Nanjing Road", sensitive=True)
+    two = await chain.tablet("two", "Nanjing Road")
+    lin = await one.customers.create(name="林芳", belief="first")
+    await one.sync()
+    await two.sync()
+    assert (await two.customers.get(lin.id)).belief is None
+    await two.customers.edit(lin.id, belief="second")
+    report = await two.sync()
+    assert (report.applied, report.merged) == (1, 0)
+    await one.sync()
+    assert (await one.customers.get(lin.id)).state.contested == ("belief",)
+    for shop in (one, two):
+        assert await chain.digests_equal(shop)
+    assert "first" not in (chain.folder / "two.db").read_bytes().decode("latin1")
+
+
+async def test_rows_that_find_no_room_do_not_keep_changes_from_going_out(chain: Chain) -> None:
+    one, two = await chain.tablet("one", "Nanjing Road"), await chain.tablet("two", "Nanjing Road")
+    await one.sync()
+    for _ in range(60):
+        await two.customers.create(name="林芳", notes="n" * 3_000)
+    await two.sync()
+    lin = await one.customers.create(name="李娜")
+    connection = one._rows.file._connection
+    assert connection is not None
+    await connection.run(lambda c: c.execute("PRAGMA max_page_count = 1"))
+    report = await one.sync()
+    assert report.problem is not None
+    assert (report.problem.code, report.applied) == ("disk_full", 1)
+    await connection.run(lambda c: c.execute("PRAGMA max_page_count = 1000000"))
+    await one.sync()
+    assert not (await one.customers.get(lin.id)).state.pending
+    assert await chain.digests_equal(one)
+
+
+async def test_a_screen_is_told_what_changed_here_and_by_a_sync(chain: Chain) -> None:
+    one, two = await chain.tablet("one", "Nanjing Road"), await chain.tablet("two", "Nanjing Road")
+    await one.sync()
+    watching = one.watch()
+    first = asyncio.ensure_future(anext(watching))
+    await asyncio.sleep(0)
+    here = await one.customers.create(name="here")
+    assert await first == {("customer", here.id)}
+    there = await two.customers.create(name="there")
+    await two.sync()
+    second = asyncio.ensure_future(anext(watching))
+    await asyncio.sleep(0)
+    await one.sync()
+    assert ("customer", there.id) in await second
+    await watching.aclose()  # type: ignore[attr-defined]
+
+
+async def test_staff_sign_in_offline_and_only_in_their_own_unit(chain: Chain) -> None:
+    one, other = await chain.tablet("one", "Nanjing Road"), await chain.tablet("other", "Orchard")
+    li = chain.new_id()
+    unit = chain.units["Nanjing Road"]
+    await chain.write("create", "staff", li, {"name": "李店员", "role": "clerk", f"units/{unit}": True})
+    pin = verifier("2468", chain.entropy(SALT_BYTES))
+    await chain.write("create", "staff_pin", li, {f"units/{unit}": True, "verifier": pin})
+    for shop in (one, other):
+        await shop.sync()
+    chain.transports["one"].online = False
+    with pytest.raises(LocalError, match="sign_in_failed"):
+        await one.sign_in("李店员", "1357")
+    assert (await one.sign_in("李店员", "2468")).id == li
+    lin = await one.customers.create(name="林芳")
+    visit = await one.interactions.record(lin, kind="visit")
+    assert visit.staff == li
+    with pytest.raises(LocalError, match="sign_in_failed"):
+        await other.sign_in("李店员", "2468")
+
+
+async def test_a_static_segment_gains_members_on_two_tablets_at_once(chain: Chain) -> None:
+    one, two = await chain.tablet("one", "Nanjing Road"), await chain.tablet("two", "Nanjing Road")
+    await chain.write("create", "segment", segment := chain.new_id(), {"name": "autumn guests"})
+    lin, wang = await one.customers.create(name="林芳"), await one.customers.create(name="王芳")
+    await one.sync()
+    await two.sync()
+    (known,) = await one.segments.list()
+    await one.segments.add(known, [lin])
+    await two.segments.add(segment, [wang.id])
+    for shop in (one, two, one):
+        await shop.sync()
+    for shop in (one, two):
+        assert {c.name for c in await shop.segments.members(segment)} == {"林芳", "王芳"}
+    await one.segments.remove(known, [lin])
+    await one.sync()
+    await two.sync()
+    assert [c.name for c in await two.segments.members(segment)] == ["王芳"]
+
+
+async def test_what_does_not_fit_is_refused_on_the_tablet_and_nothing_is_written(chain: Chain) -> None:
+    one = await chain.tablet("one", "Nanjing Road", paired=False)
+    for code, fields in {
+        "fields_missing": {},
+        "field_unknown": {"name": "a", "shoe_size": 41},
+        "enum_unknown": {"name": "a", "gender": "seven"},
+        "text_invalid": {"name": "a\ud800"},
+        "phone_invalid": {"name": "a", "phone": "call me"},
+        "text_too_long": {"name": "a" * 201},
+    }.items():
+        with pytest.raises(LocalError, match=code) as refused:
+            await one.customers.create(**fields)
+        assert refused.value.text("zh") != refused.value.text("en")
+    with pytest.raises(LocalError, match="not_found"):
+        await one.customers.edit(chain.new_id(), notes="nobody")
+    assert (await one.status()).pending == 0
+    with pytest.raises(LocalError, match="not_paired"):
+        await one.sync()
+
+
+async def test_a_transaction_left_by_an_exception_writes_nothing(chain: Chain) -> None:
+    one = await chain.tablet("one", "Nanjing Road")
+    with pytest.raises(ZeroDivisionError):
+        async with one.transaction():
+            lin = await one.customers.create(name="林芳")
+            assert (await one.customers.get(lin.id)).name == "林芳"
+            raise ZeroDivisionError
+    assert await one.customers.find(lin.id) is None
+    assert (await one.status()).pending == 0

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regulars_sync.clock import DRIFT_MS_MAX, STAMPS_PER_MS, fix, is_impossible, next_stamp
+from regulars_sync.clock import DRIFT_MS_MAX, STAMPS_PER_MS, STEPS_MAX, fix, is_impossible, next_stamp
 
 MS = st.integers(-(2**53), 2**53)
 SERVER_MS = st.integers(1_600_000_000_000, 2_000_000_000_000)
@@ -67,7 +67,7 @@ def test_an_honest_device_is_never_locked_out(stated, offset, server_now, highes
 
 @given(SERVER_MS, STAMP)
 def test_a_stamp_far_beyond_everything_known_is_impossible(server_now, highest):
-    limit = max((server_now + DRIFT_MS_MAX) * STAMPS_PER_MS, highest + 1_000_000)
+    limit = max((server_now + DRIFT_MS_MAX) * STAMPS_PER_MS, highest + STEPS_MAX)
     assert not is_impossible(limit, server_now, highest)
     assert is_impossible(limit + 1, server_now, highest)
     assert is_impossible(-1, server_now, highest)

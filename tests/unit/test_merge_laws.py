@@ -171,7 +171,7 @@ def test_changes_that_saw_all_before_them_leave_one_value(made):
         aware.seen.update(seen)
         merge.apply(registers, THING, aware, c.stamp, accepted.__contains__)
         others = {path: v for path, v in c.fields.items() if path not in LATTICES}
-        assert merge.stands_alone(registers, change(int(c.cid, 16), others))
+        assert merge.stands_alone(registers, c.cid, others)
     assert merge.contested(registers) == []
 
 
@@ -243,7 +243,7 @@ def test_what_another_row_accepted_stays_with_the_field():
     aware = change(2, {"last": "new"}, seen={"last": [90]})
     registers = replay(THING, [aware])
     assert registers["last"].kept == {cid_of(90)}
-    assert merge.stands_alone(registers, aware)
+    assert merge.stands_alone(registers, aware.cid, aware.fields)
 
 
 def test_a_copied_register_shares_nothing():

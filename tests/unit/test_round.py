@@ -44,9 +44,10 @@ def page(cursor: str = "c", head: bool = True, left: Sequence[str] = ()) -> Pull
         "epoch",
         1_000,
         cursor,
+        ACKS,
         [Rows("unit:a", "customer", [], [*left])],
         [],
-        Head({}, ACKS, 5) if head else None,
+        Head({}, 5) if head else None,
     )
 
 
@@ -102,6 +103,16 @@ def test_nothing_to_push_is_one_pull():
     assert (report.pages, report.left, report.pushed, report.equal, report.problem) == (2, 3, 0, True, None)
     assert steps[1] == Stage(page("1", head=False, left=["x"]))
     assert steps[-1] == Outgoing(Contact(1_000, ACKS))
+
+
+def test_a_page_that_finds_no_room_does_not_keep_changes_from_going_out():
+    no_room = Problem("disk_full", retryable=True)
+    report, steps = scripted(
+        pull=[page(head=False)], stage=[no_room], outgoing=[push(2), None], push=[taken(2, "applied")]
+    )
+    assert kinds(steps) == ["Pull", "Stage", "Outgoing", "Push", "Outgoing", "Pull", "Stage"]
+    assert steps[2] == Outgoing(Contact(1_000, ACKS))
+    assert (report.problem, report.equal, report.applied) == (no_room, False, 1)
 
 
 def test_rows_are_counted_as_pulled():
