@@ -10,7 +10,7 @@ from regulars_server.storage.interface import Batch, Commit, Incarnation, Storag
 from regulars_sync import trail
 from regulars_sync.changes import Change, Stated, Value, encode, groups
 from regulars_sync.log import Entry, body_digest
-from regulars_sync.placement import conclude, moved
+from regulars_sync.placement import conclude, moved, unloaded
 from regulars_sync.reconcile import Author, Ruling, World, needs, settle
 
 START_MS = 1_795_000_000_000
@@ -84,12 +84,8 @@ class Scribe:
                 rulings += settle(world, author, group)
             customers = moved(world)
             dependents = await writer.dependents(customers) if customers else []
-            named = {("customer", id) for row in dependents for id in row.entity.named_customers(row.values)}
-            for key, row in (await writer.rows(named - world.rows.keys())).items():
-                world.rows[key] = row
-            batch = Batch(
-                conclude(world, [row for row in dependents if (row.entity.name, row.id) not in rows])
-            )
+            world.rows.update(await writer.rows(unloaded(world, dependents)))
+            batch = Batch(conclude(world, dependents))
             for ruling in rulings:
                 batch.entries.append(self.entry(ruling, author))
                 if ruling.waits is not None:

@@ -1,4 +1,4 @@
-"""The laws of storage, one test each. Every implementation passes them all: `class TestX(StorageContract)`."""
+"""The laws of storage, one test each. Every implementation passes them all."""
 
 from __future__ import annotations
 

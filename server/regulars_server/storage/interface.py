@@ -257,7 +257,10 @@ class Writer(Reader, Protocol):
         ...
 
     async def dependents(self, customers: Iterable[str]) -> list[Row]:
-        """Every row that names one of these customers (links, interactions), with documents and places."""
+        """Every row that names one of these customers (links, interactions), with documents and places.
+
+        In order of entity and id, so that the same history gives the same seqs.
+        """
         ...
 
     async def members(self, groups: Iterable[str]) -> list[Entry]:

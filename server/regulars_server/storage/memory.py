@@ -270,7 +270,7 @@ class MemoryReader:
                 count += 1
                 reached[scope] = seq
             page += [
-                FeedRows(scope, entity, documents[entity], sorted(left[entity]))
+                FeedRows(scope, entity, documents[entity], left[entity])
                 for entity in sorted({*documents, *left})
             ]
             if is_full:
@@ -389,7 +389,7 @@ class MemoryWriter(MemoryReader):
 
     async def dependents(self, customers: Iterable[str]) -> list[Row]:
         wanted = set(customers)
-        rows = map(self._row, self._state.rows)
+        rows = map(self._row, sorted(self._state.rows))
         return [row for row in rows if wanted.intersection(row.entity.named_customers(row.values))]
 
     async def members(self, groups: Iterable[str]) -> list[Entry]:

@@ -105,15 +105,15 @@ class Transaction(Snapshot):
                     sql = (
                         f"SELECT t.id FROM {entity.name} t WHERE t.row IN (SELECT row FROM element"
                         f" WHERE field={self.terms[f'{entity.name}.{name}']}"
-                        " AND key IN (SELECT value FROM json_each(?))) ORDER BY t.row"
+                        " AND key IN (SELECT value FROM json_each(?)))"
                     )
                 else:
                     sql = (
                         f'SELECT t.id FROM {entity.name} t WHERE t."{name}" IN'
-                        " (SELECT value FROM json_each(?)) ORDER BY t.row"
+                        " (SELECT value FROM json_each(?))"
                     )
                 keys += [(entity.name, id) for (id,) in self.rows(sql, names)]
-        return list(self.rows_of(keys).values())
+        return list(self.rows_of(sorted(keys)).values())
 
     def incarnation(self, id: str) -> Incarnation | None:
         found = self.rows("SELECT id, device, n, trail FROM incarnation WHERE id=?", id)

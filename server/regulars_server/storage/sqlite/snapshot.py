@@ -179,61 +179,68 @@ class Snapshot:
         reached = dict(after)
         page: list[FeedRows] = []
         rows_left, bytes_left = max(rows_max, 1), bytes_max
-        sql = (
-            "SELECT seq, entity, row, gone FROM feed INDEXED BY feed_by_seq"
-            " WHERE scope=? AND seq>? ORDER BY seq LIMIT ?"
-        )
         for scope in sorted(after):
-            if scope not in ids:
-                reached[scope] = max(after[scope], head)
+            start = after[scope]
+            number = ids.get(scope)
+            if number is None:
+                reached[scope] = max(start, head)
                 continue
             if rows_left <= 0 or (bytes_left <= 0 and page):
-                if self.rows("SELECT 1 FROM feed WHERE scope=? AND seq>? LIMIT 1", ids[scope], after[scope]):
+                if self.rows("SELECT 1 FROM feed WHERE scope=? AND seq>? LIMIT 1", number, start):
                     return FeedPage(page, reached, True)
-                reached[scope] = max(after[scope], head)
+                reached[scope] = max(start, head)
                 continue
-            entries = self.rows(sql, ids[scope], after[scope], rows_left + 1)
-            more = len(entries) > rows_left
-            if more:
-                entries.pop()
-            last = entries[-1][0] if entries else 0
-            entities = sorted({entry[1] for entry in entries})
-            parts = {e: self._documents(scope, ids[scope], e, after[scope], last) for e in entities}
+            sql = "SELECT seq FROM feed WHERE scope=? AND seq>? ORDER BY seq LIMIT 2 OFFSET ?"
+            bound = self.rows(sql, number, start, rows_left - 1)
+            more = len(bound) == 2
+            last = bound[0][0] if bound else head
+            sql = (
+                "SELECT entity, count(*), sum(gone), max(seq) FROM feed"
+                " WHERE scope=? AND seq>? AND seq<=? GROUP BY entity"
+            )
+            counts = sorted(self.rows(sql, number, start, last), key=lambda c: self.names[c[0]])
+            parts = {e: self._documents(scope, number, e, start, last) for e, _, _, _ in counts}
             size = sum(len(document) for part in parts.values() for _, document in part)
-            if size > bytes_left and (cut := _cut(parts.values(), bytes_left)) < last:
-                more = True
-                entries = [entry for entry in entries if entry[0] <= cut]
-                parts = {e: [item for item in part if item[0] <= cut] for e, part in parts.items()}
-            for e in entities:
-                left = self._left(e, [row for _, entity, row, gone in entries if gone and entity == e])
+            if size > bytes_left:
+                cut = _cut(parts.values(), bytes_left)
+                if cut < max(latest for _, _, _, latest in counts):
+                    more, last = True, cut
+                    parts = {e: [item for item in part if item[0] <= cut] for e, part in parts.items()}
+            for e, _, gone, _ in counts:
+                left = self._left(number, e, start, last) if gone else []
                 if parts[e] or left:
                     page.append(FeedRows(scope, self.names[e], [d for _, d in parts[e]], left))
-            rows_left -= len(entries)
-            bytes_left -= size
             if more:
-                reached[scope] = entries[-1][0]
+                reached[scope] = last
                 return FeedPage(page, reached, True)
-            reached[scope] = max(after[scope], head)
+            rows_left -= sum(count for _, count, _, _ in counts)
+            bytes_left -= size
+            reached[scope] = max(start, head)
         return FeedPage(page, reached, False)
 
     def _documents(
-        self, scope: str, scope_id: int, entity: int, after: int, last: int
+        self, scope: str, number: int, entity: int, after: int, last: int
     ) -> list[tuple[int, bytes]]:
         """(seq, document) of what of an entity stands in a stretch of a scope's feed."""
         name = self.names[entity]
-        suffix = "" if level_of(scope) is Level.INTERNAL else f"_{level_of(scope)}"
+        level = level_of(scope)
+        if level is not Level.INTERNAL:
+            name += f"_{level}"
         sql = (
-            f"SELECT f.seq, t.document FROM feed f INDEXED BY feed_by_seq CROSS JOIN {name}{suffix} t"
+            f"SELECT f.seq, t.document FROM feed f INDEXED BY feed_by_seq CROSS JOIN {name} t"
             " WHERE t.row=f.row AND f.scope=? AND f.seq>? AND f.seq<=? AND f.entity=? AND f.gone=0"
             " ORDER BY f.seq"
         )
-        return self.rows(sql, scope_id, after, last, entity)
+        return self.rows(sql, number, after, last, entity)
 
-    def _left(self, entity: int, rows: list[int]) -> list[str]:
-        if not rows:
-            return []
-        sql = f"SELECT id FROM {self.names[entity]} WHERE row IN (SELECT value FROM json_each(?)) ORDER BY id"
-        return [id for (id,) in self.rows(sql, json_list(rows))]
+    def _left(self, number: int, entity: int, after: int, last: int) -> list[str]:
+        """The ids of what of an entity left, in a stretch of a scope's feed."""
+        sql = (
+            f"SELECT t.id FROM feed f INDEXED BY feed_by_seq CROSS JOIN {self.names[entity]} t"
+            " WHERE t.row=f.row AND f.scope=? AND f.seq>? AND f.seq<=? AND f.entity=? AND f.gone=1"
+            " ORDER BY f.seq"
+        )
+        return [id for (id,) in self.rows(sql, number, after, last, entity)]
 
     def digests(self, scopes: Collection[str]) -> dict[str, Digest]:
         if self.scopes is not None and not self.scopes.issuperset(scopes):
