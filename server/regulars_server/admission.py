@@ -159,7 +159,8 @@ class Admission:
         versions: dict[Key, int] | None = None,
         keep_going: bool = False,
     ) -> list[list[Ruling]]:
-        """Apply groups whose caller waits for the answer: what is refused is answered and not stored.
+        """Apply groups whose caller waits for the answer: what is refused is answered and not stored (but
+        for a mend that waits for its group).
 
         With `keep_going` the other groups apply all the same; otherwise one refused group undoes all.
         `versions` gives the seq that a row must still have: `Refused("version_conflict")`. A known cid
@@ -178,7 +179,9 @@ class Admission:
                     continue
                 rulings = await settling.settle(group)
                 results.append(rulings)
-                if all(ruling.verdict in log.ACCEPTED for ruling in rulings):
+                # A mend that has to wait for others of its group is held, so that they can be mended too.
+                waits = [ruling.code for ruling in rulings] == ["mend_waits"]
+                if waits or all(ruling.verdict in log.ACCEPTED for ruling in rulings):
                     for ruling, change in zip(rulings, group, strict=True):
                         settling.log(ruling._replace(change=change), changes.encode(change))
                 elif not keep_going:
@@ -196,6 +199,7 @@ class Admission:
         Head office's word goes for any row of the chain, for a revoked device and for a broken group.
         """
         async with self._settling(SERVER) as settling:
+            group = await settling.home_of(group)
             members = await settling.writer.members([group])
             device = next((entry.device for entry in members if entry.group == group), None)
             author = await settling.author_of(device)

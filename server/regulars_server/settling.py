@@ -132,7 +132,8 @@ class Settling:
             tried.append(chosen)
         if not tried:
             return False
-        size = len(tried) if author.head_office else max(change.size for change in tried)
+        came = [change.size for entry in members if (change := decoded(entry))]
+        size = len(tried) if author.head_office else max(came, default=1)
         tried = [msgspec.structs.replace(change, group=group, size=size) for change in tried]
         await self.load(tried, author)
         rulings = settle(self._world, author, tried)

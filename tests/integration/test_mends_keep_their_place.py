@@ -1,0 +1,63 @@
+"""A mend stands where the change stands that it replaces, and shares the fate of that group."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from regulars import Shop
+from regulars.records import Customer
+from tests.support.chain import Chain, new_chain
+
+
+@pytest.fixture
+async def chain(tmp_path: Path) -> AsyncIterator[Chain]:
+    async with new_chain(tmp_path) as made:
+        yield made
+
+
+async def held_group(chain: Chain) -> tuple[Shop, Customer, dict[str, str]]:
+    """A tablet, its customer, and a group that is held: an edit of that customer, and a visit of nobody known."""
+    one = await chain.tablet("one", "Nanjing Road")
+    lin = await one.customers.create(name="林芳")
+    async with one.transaction():
+        await one.customers.edit(lin, notes="first")
+        await one.interactions.record(chain.new_id(), kind="visit")
+    await one.sync()
+    return one, lin, {held.entity: held.cid for held in await one.held()}
+
+
+async def test_a_mend_that_waits_is_never_tried_without_its_group(chain: Chain) -> None:
+    one, lin, held = await held_group(chain)
+    await one.mend(held["customer"], notes="second")
+    await one.sync()
+    (mend,) = [change.cid for change in await one.held() if change.code == "mend_waits"]
+    assert not await chain.service.admission.retry(mend)
+    await chain.service.admission.sweep()
+    two = await chain.tablet("two", "Nanjing Road")
+    await two.sync()
+    assert (await two.customers.get(lin.id)).notes is None
+    await one.drop(held["interaction"])
+    await one.sync()
+    await two.sync()
+    assert (await two.customers.get(lin.id)).notes == "second"
+    assert await one.held() == []
+
+
+async def test_a_mend_of_a_mend_takes_the_place_of_the_first(chain: Chain) -> None:
+    one, lin, held = await held_group(chain)
+    await one.mend(held["customer"], notes="second")
+    await one.sync()
+    (mend,) = [change.cid for change in await one.held() if change.code == "mend_waits"]
+    await one.mend(mend, notes="third")
+    await one.sync()
+    two = await chain.tablet("two", "Nanjing Road")
+    await two.sync()
+    assert (await two.customers.get(lin.id)).notes is None
+    await one.drop(held["interaction"])
+    await one.sync()
+    await two.sync()
+    assert (await two.customers.get(lin.id)).notes == "third"
+    assert await one.held() == []
