@@ -48,13 +48,17 @@ def create_service(
 
 
 @contextlib.asynccontextmanager
-async def opened(service: Service) -> AsyncIterator[Service]:
-    """The service with its files open; what was accepted is finished before they close."""
+async def opened(service: Service, sweep: bool = True) -> AsyncIterator[Service]:
+    """The service with its files open; what was accepted is finished before they close.
+
+    A server first tries what is held (`sweep`); a command beside it does not.
+    """
     await service.storage.open()
     try:
         await service.access.open()
         try:
-            await service.admission.sweep()
+            if sweep:
+                await service.admission.sweep()
             yield service
         finally:
             await service.access.close()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import typer
 
-from regulars_server.cli import devices, founding, loading, serving, units
+from regulars_server.cli import demo, devices, doctor, founding, held, loading, logins, serving, staff, units
 
 HELP = """Regulars (熟客): the customers of a chain of shops, offline first.
 
@@ -28,7 +28,7 @@ Exit codes 退出码
 def create_cli() -> typer.Typer:
     """The command line, every command in its place."""
     app = typer.Typer(help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-    for room in (founding, serving, loading, units, devices):
+    for room in (founding, serving, loading, units, staff, devices, logins, held, doctor, demo):
         room.register(app)
     return app
 

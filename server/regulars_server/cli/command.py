@@ -46,7 +46,7 @@ class Run:
         return self.settings.data
 
     @asynccontextmanager
-    async def chain(self, new: bool = False) -> AsyncIterator[Service]:
+    async def chain(self, new: bool = False, sweep: bool = False) -> AsyncIterator[Service]:
         """The chain's own files, opened beside a running server. `LocalError` chain_missing, file_*."""
         from regulars_server.app import DATABASE, create_service, opened  # slow: help must not wait for it
 
@@ -54,7 +54,7 @@ class Run:
             self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         elif not (self.data / DATABASE).exists():
             raise LocalError("chain_missing", folder=str(self.data))
-        async with opened(create_service(self.settings)) as service:
+        async with opened(create_service(self.settings), sweep) as service:
             yield service
 
 

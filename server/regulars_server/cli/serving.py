@@ -71,7 +71,7 @@ async def _serve(run: Run, company: Company) -> None:
     log_to_stderr(settings.log_level)
     with contextlib.closing(listen(settings.host, settings.port)) as listening:
         is_new = not await founding.is_founded(run)
-        async with run.chain(new=True) as service:
+        async with run.chain(new=True, sweep=True) as service:
             password = None
             if is_new:
                 password = await founding.found(service, company, ADMINISTRATOR, None)
@@ -107,14 +107,13 @@ async def listen_and_serve(app: object, listening: socket.socket, ready: Callabl
 
         @contextlib.contextmanager
         def capture_signals(self) -> Iterator[None]:
-            """uvicorn's own raises the signal again when it is done; here the end is an ordinary one."""
-            stopping = [signal.SIGINT, signal.SIGTERM]
-            before = [(s, signal.signal(s, self.handle_exit)) for s in stopping]
-            try:
-                yield
-            finally:
-                for s, handler in before:
-                    signal.signal(s, handler)
+            """uvicorn's own raises the signal again when it is done; here the end is an ordinary one.
+
+            The handlers stay, so that a further signal can't cut off the closing of the files.
+            """
+            for stopping in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(stopping, self.handle_exit)
+            yield
 
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]

@@ -69,8 +69,8 @@ class Terminal:
             self.note("没有记录。", "There is nothing to list.")
             return
         table = Table(box=None, pad_edge=False, header_style="bold")
-        for zh, en in heads.values():
-            table.add_column(self.said(zh, en), overflow="fold")
+        for name, (zh, en) in heads.items():
+            table.add_column(self.said(zh, en), overflow="fold", no_wrap=name in {"id", "cid"})
         for row in rows:
             table.add_row(*(escape(self._cell(row.get(name))) for name in heads))
         self.out.print(table)

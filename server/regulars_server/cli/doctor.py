@@ -1,0 +1,188 @@
+"""`regulars doctor`: whether the chain's file is whole, and what waits for somebody."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import typer
+from rich.markup import escape
+
+from regulars_schema.declare import Level
+from regulars_server.cli.command import Run, command
+from regulars_server.cli.rows import list_rows
+from regulars_server.cli.terminal import FAILED, Terminal
+from regulars_server.service import Service
+from regulars_server.storage.interface import Reader
+from regulars_server.storage.migrations import APPLICATION_ID, STEPS
+from regulars_sync.clock import DRIFT_MS_MAX, STAMPS_PER_MS
+from regulars_sync.digest import EMPTY, Digest, add, row_hash
+from regulars_sync.errors import LocalError, RegularsError
+from regulars_sync.scope import CHAIN, at_level, device_scope, unit_scope
+
+FREE_BYTES_MIN = 512 * 1024 * 1024
+LISTED_MAX = 1_000
+PAGE_ROWS, PAGE_BYTES = 5_000, 64 * 1024 * 1024
+EARLIEST_MS = 1_767_225_600_000
+"""2026: a clock before it is wrong."""
+
+State = Literal["ok", "look", "wrong"]
+MARKS: dict[State, str] = {"ok": "[green]✓[/]", "look": "[yellow]![/]", "wrong": "[bold red]✗[/]"}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    check: str
+    state: State
+    """`look` is for a person and nothing is broken."""
+    zh: str
+    en: str
+
+
+def register(app: typer.Typer) -> None:
+    @command(
+        app,
+        "doctor",
+        "检查数据库是否完好，并列出待处理事项；有错误时退出码为 1。可在服务器运行时使用。",
+        ["regulars doctor --data shop", "regulars doctor --json"],
+    )
+    async def doctor(run: Run) -> int:
+        """Check the database: version, integrity, log, digests; and say what waits. Changes nothing.
+
+        Exit code 1 when something is wrong.
+        """
+        from regulars_server.app import DATABASE
+
+        path = run.data / DATABASE
+        if not path.exists():
+            raise LocalError("chain_missing", folder=str(run.data))
+        findings = [*file_findings(path), disk(path)]
+        if all(f.state != "wrong" for f in findings if f.check in {"version", "integrity"}):
+            try:
+                async with run.chain() as service:
+                    findings += await chain_findings(service)
+            except RegularsError as error:
+                findings.append(_problem("open", error))
+        show(run.terminal, findings)
+        return FAILED if any(f.state == "wrong" for f in findings) else 0
+
+
+def _problem(check: str, error: RegularsError) -> Finding:
+    return Finding(check, "wrong", error.text("zh"), error.text("en"))
+
+
+def show(terminal: Terminal, findings: list[Finding]) -> None:
+    terminal.data([asdict(finding) for finding in findings])
+    if terminal.as_json:
+        return
+    for f in findings:
+        terminal.out.print(f"{MARKS[f.state]} {escape(terminal.said(f.zh, f.en))}", soft_wrap=True)
+
+
+def file_findings(path: Path) -> list[Finding]:
+    """What can be said of the file without opening it as a chain."""
+    try:
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=5)
+        try:
+            (application,) = connection.execute("PRAGMA application_id").fetchone()
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            said = [row for (row,) in connection.execute("PRAGMA integrity_check(5)")]
+        finally:
+            connection.close()
+    except sqlite3.DatabaseError as unread:
+        return [_problem("integrity", LocalError("file_damaged", file=str(path), reason=str(unread)))]
+    if application != APPLICATION_ID:
+        return [_problem("version", LocalError("file_foreign", file=str(path)))]
+    findings = [_version(path, version)]
+    if said == ["ok"]:
+        findings.append(Finding("integrity", "ok", "文件完好", "The file is whole"))
+    else:
+        shown = "; ".join(map(str, said))
+        findings.append(_problem("integrity", LocalError("file_damaged", file=str(path), reason=shown)))
+    return findings
+
+
+def _version(path: Path, version: int) -> Finding:
+    known = len(STEPS)
+    if version > known:
+        return _problem("version", LocalError("file_newer", file=str(path), found=version, known=known))
+    if version < known:
+        zh, en = f"数据库版本 {version}，将升级到 {known}", f"Database version {version}, to become {known}"
+        return Finding("version", "look", zh, en)
+    return Finding("version", "ok", f"数据库版本 {version}", f"Database version {version}")
+
+
+def disk(path: Path) -> Finding:
+    free, size = shutil.disk_usage(path.parent).free, path.stat().st_size
+    zh = f"数据库 {size / 1e6:.1f} MB，磁盘剩余 {free / 1e9:.1f} GB"
+    en = f"Database {size / 1e6:.1f} MB, {free / 1e9:.1f} GB free on the disk"
+    return Finding("disk", "ok" if free >= max(FREE_BYTES_MIN, 2 * size) else "wrong", zh, en)
+
+
+async def chain_findings(service: Service) -> list[Finding]:
+    findings = [await _log(service)]
+    units = await list_rows(service, "unit")
+    devices = await list_rows(service, "device")
+    names = [CHAIN, *(unit_scope(u["id"]) for u in units), *(device_scope(d["id"]) for d in devices)]
+    async with service.storage.unscoped_reader() as reader:
+        head = await reader.head()
+        findings.append(await _digests(reader, [at_level(name, level) for name in names for level in Level]))
+        equal = await reader.equal_keys(LISTED_MAX)
+        held = await reader.open_entries(LISTED_MAX)
+    now = service.now_ms()
+    behind_ms = head.stamp_max // STAMPS_PER_MS - now
+    if now < EARLIEST_MS or behind_ms > DRIFT_MS_MAX:
+        zh, en = "本机时钟不对：早于已有的修改", "The clock of this machine is wrong: behind what was written"
+        findings.append(Finding("clock", "wrong", zh, en))
+    else:
+        findings.append(Finding("clock", "ok", "时钟正常", "The clock is plausible"))
+    roots = [u["name"] for u in units if not u.get("parent") and not u.get("archived")]
+    if len(roots) != 1:
+        shown = ", ".join(roots) or "-"
+        zh = f"应只有一个最上级单元，现有：{shown}（可用 regulars unit archive 归档）"
+        en = f"One unit should stand on top, here: {shown} (regulars unit archive takes one away)"
+        findings.append(Finding("units", "look", zh, en))
+    en = "held changes: regulars held list"
+    findings.append(_count("held", len(held), "条修改暂存：regulars held list", en))
+    en = "keys that two customers or more share"
+    findings.append(_count("equal_keys", len(equal), "个号码为多位顾客共有", en))
+    return findings
+
+
+def _count(check: str, found: int, zh: str, en: str) -> Finding:
+    shown = f"{found}+" if found >= LISTED_MAX else str(found)
+    return Finding(check, "look" if found else "ok", f"{shown} {zh}", f"{shown} {en}")
+
+
+async def _log(service: Service) -> Finding:
+    try:
+        entries = await service.storage.verify_log()
+    except RegularsError as error:
+        return _problem("log", error)
+    return Finding("log", "ok", f"日志 {entries} 条，哈希链完整", f"Log of {entries} entries, its hashes fit")
+
+
+async def _digests(reader: Reader, scopes: list[str]) -> Finding:
+    """Count and hash of every scope, computed anew from the stored bytes."""
+    kept = await reader.digests(scopes)
+    differing = [scope for scope in scopes if await recount(reader, scope) != kept.get(scope, EMPTY)]
+    if differing:
+        shown = ", ".join(differing[:5])
+        return Finding("digests", "wrong", f"摘要不符：{shown}", f"The digest does not fit its rows: {shown}")
+    rows = sum(kept.get(scope, EMPTY).rows for scope in scopes)
+    return Finding("digests", "ok", f"{rows} 行与摘要相符", f"{rows} rows fit the digests of their scopes")
+
+
+async def recount(reader: Reader, scope: str) -> Digest:
+    """The digest of a scope from what its feed holds."""
+    digest, after = EMPTY, {scope: 0}
+    while True:
+        page = await reader.feed(after, PAGE_ROWS, PAGE_BYTES)
+        for rows in page.rows:
+            digest = add(digest, [row_hash(rows.entity, document) for document in rows.documents])
+        after = dict(page.reached)
+        if not page.more:
+            return digest
