@@ -71,7 +71,7 @@ class Customers:
         return await self.get(id)
 
     async def edit(self, customer: Customer | str, **fields: JSON) -> Customer:
-        """Write these fields and no other. `LocalError("not_found")` when this tablet does not hold the row."""
+        """Write these fields and no other. `LocalError("not_found")` when the row is not on this tablet."""
         id = id_of(customer)
         await self._shop.write("customer", id, "edit", paths(CUSTOMER, fields, self._shop.country))
         return await self.get(id)
@@ -96,7 +96,7 @@ class Customers:
     async def list(
         self, limit: int = 100, after: Customer | None = None, archived: bool = False
     ) -> Sequence[Customer]:
-        """Customers by name (pinyin), `limit` at a time, behind `after`; archived ones only when asked for."""
+        """Customers by name (pinyin), `limit` at a time, behind `after`; archived ones only when asked."""
         found: list[Customer] = []
         position = await self._shop.position(Customer, after.id) if after else None
         while True:
@@ -107,7 +107,7 @@ class Customers:
             position = await self._shop.position(Customer, page[-1].id)
 
     async def search(self, text: str, limit: int = 50) -> Sequence[Customer]:
-        """By name, pinyin, initials, parts of a phone number, e-mail, member number; every word must be found."""
+        """By name, pinyin, initials, part of a phone number, e-mail, member number; all words must be found."""
         return await self._shop.list_records(Customer, text=text, limit=limit)
 
     async def with_phone(self, phone: str) -> Sequence[Customer]:

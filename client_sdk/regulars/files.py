@@ -124,7 +124,7 @@ class File:
         return await self._run("BEGIN", work)
 
     async def write(self, work: Work[T]) -> T:
-        """Run a function in one write transaction: durable when this returns, without trace when it raises."""
+        """Run a function in one write transaction: durable when this returns, no trace when it raises."""
         return await self._run("BEGIN IMMEDIATE", work)
 
     async def _run(self, begin: str, work: Work[T]) -> T:

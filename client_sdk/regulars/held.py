@@ -32,7 +32,7 @@ class HeldChange:
 
 
 async def held_changes(rows: Replica, outbox: Outbox) -> list[HeldChange]:
-    """In the order in which they were made. One that a mend already replaces stays until the server says so."""
+    """In the order in which they were made; one that a mend replaces stays until the server says so."""
     live = {change.cid: change for change in await outbox.live()}
 
     def work(connection: sqlite3.Connection) -> dict[str, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Interactions: what happened with a customer. Facts, so they are recorded, corrected and voided, never edited."""
+"""Interactions: what happened with a customer. Facts: recorded, corrected and voided, never edited."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from regulars.shop import Shop
 
 Person = Customer | str | Mapping[str, JSON]
-"""A customer, an id, or a member of the party as `{"customer": id, "role": "companion"}` or `{"name": ...}`."""
+"""A customer, an id, or a member of the party: `{"customer": id, "role": "companion"}`, `{"name": ...}`."""
 
 
 class Interactions:
@@ -66,7 +66,7 @@ class Interactions:
     async def of(
         self, customer: Customer | str, limit: int = 1_000, corrections: bool = False
     ) -> Sequence[Interaction]:
-        """What happened with a customer, the latest first; with `corrections` also what was superseded or voided."""
+        """What happened with a customer, the latest first; with `corrections` also what no longer counts."""
         found = await self._shop.list_records(
             Interaction, element=("party", id_of(customer)), limit=limit, descending=True
         )

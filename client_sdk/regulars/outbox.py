@@ -28,8 +28,8 @@ CID_BYTES = 16
 
 DDL = """
 CREATE TABLE said (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE TABLE incarnation (id TEXT PRIMARY KEY, place INTEGER NOT NULL, n INTEGER NOT NULL, trail TEXT NOT NULL)
-    WITHOUT ROWID;
+CREATE TABLE incarnation (
+    id TEXT PRIMARY KEY, place INTEGER NOT NULL, n INTEGER NOT NULL, trail TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE change (
     pos INTEGER PRIMARY KEY, cid TEXT NOT NULL UNIQUE, incarnation TEXT NOT NULL, n INTEGER NOT NULL,
     trail TEXT NOT NULL, grp TEXT NOT NULL, entity TEXT NOT NULL, id TEXT NOT NULL, replaces TEXT,
@@ -81,7 +81,7 @@ class Outbox:
     # --- writing -------------------------------------------------------------------------------------
 
     async def append(self, group: Sequence[Change], known: int) -> None:
-        """Keep one transaction's changes, durably; `LocalError("group_too_large")` when it is over the limits.
+        """Keep one transaction's changes, durably; `LocalError("group_too_large")` over the limits.
 
         `known` is the highest accepted stamp that the replica held when they were written.
         """
@@ -204,7 +204,8 @@ class Outbox:
     ) -> list[tuple[int, bytes, int, int]]:
         """(pos, body, known, fixed) from `n` + 1 on: whole groups, up to the size of one push."""
         rows = connection.execute(
-            "SELECT pos, body, known, fixed, grp FROM change WHERE incarnation = ? AND n > ? ORDER BY n LIMIT ?",
+            "SELECT pos, body, known, fixed, grp FROM change "
+            "WHERE incarnation = ? AND n > ? ORDER BY n LIMIT ?",
             (incarnation, n, BATCH_CHANGES + GROUP_CHANGES_MAX),
         ).fetchall()
         taken: list[tuple[int, bytes, int, int]] = []

@@ -196,7 +196,8 @@ class Replica:
         self, connection: sqlite3.Connection, scope: str, name: str, ids: list[str]
     ) -> dict[str, bytes]:
         found = connection.execute(
-            "SELECT id, hash FROM member WHERE scope = ? AND entity = ? AND id IN (SELECT value FROM json_each(?))",
+            "SELECT id, hash FROM member "
+            "WHERE scope = ? AND entity = ? AND id IN (SELECT value FROM json_each(?))",
             (scope, name, orjson.dumps(ids).decode()),
         )
         return dict(found.fetchall())

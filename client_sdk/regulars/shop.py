@@ -122,7 +122,7 @@ class Shop:
         registry: Registry = REGISTRY,
         durable: bool = True,
     ) -> AsyncIterator[Self]:
-        """Open the replica at `path` and the outbox beside it (`branch.db`, `branch.outbox.db`), or make them.
+        """Open the replica at `path` and the outbox beside it (`branch.outbox.db`), or make them.
 
         `LocalError`: file_foreign, file_newer, file_busy, file_damaged, disk_full; nothing was changed.
         """
@@ -213,7 +213,7 @@ class Shop:
             return report
 
     async def graphql(self, query: str, variables: Mapping[str, JSON] | None = None) -> dict[str, Any]:
-        """Ask the server, online, with this tablet's rights; the answer as GraphQL gives it (data, errors)."""
+        """Ask the server, online, with this tablet's rights; GraphQL's answer as it is (data, errors)."""
         transport = self._connected()
         body = orjson.dumps({"query": query, "variables": dict(variables or {})})
         _, raw = await transport.post("/graphql", body, self._said["token"])

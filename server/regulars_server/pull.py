@@ -18,7 +18,8 @@ from regulars_sync.reconcile import Author
 
 async def pull(storage: Storage, author: Author, request: PullRequest, now: int, rows_max: int) -> bytes:
     """The encoded PullAnswer. `Refused`: cursor_invalid, chain_other, epoch_changed."""
-    assert author.device is not None and author.scopes is not None
+    assert author.device is not None
+    assert author.scopes is not None
     chain = storage.chain
     read: dict[str, int] = {}
     async with storage.reader(author.scopes) as reader:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from regulars_schema.declare import JSON
-
 from regulars_server.access import Access, Principal
 from regulars_server.admission import Admission
 from regulars_server.authors import device_author, person_author

@@ -16,7 +16,7 @@ from regulars_sync import changes, log
 from regulars_sync.changes import Change, Malformed
 from regulars_sync.document import META
 from regulars_sync.log import Entry
-from regulars_sync.placement import Place, conclude, moved, unloaded, unloaded
+from regulars_sync.placement import Place, conclude, moved, unloaded
 from regulars_sync.protocol import Verdict
 from regulars_sync.reconcile import Author, Ruling, World, needs, settle
 from regulars_sync.scope import Reach, device_scope, reach
@@ -258,7 +258,7 @@ class Settling:
 
 
 def elevated(author: Author) -> Author:
-    """Head office's word for a device's change: any row of the chain, phones read as the device's unit does."""
+    """Head office's word for a device's change: any row of the chain, phones read as in its unit."""
     return Author(author.device, None, author.unit, author.country, head_office=True)
 
 

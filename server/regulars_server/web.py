@@ -13,8 +13,7 @@ import orjson
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from regulars_schema.messages import text
-from regulars_sync.errors import RegularsError, Refused
+from regulars_sync.errors import Refused, RegularsError
 from regulars_sync.protocol import Contact, Problem
 
 GZIP_LEVEL = 1
@@ -101,7 +100,9 @@ def guarded(handler: Handler, now_ms: Callable[[], int], entropy: Callable[[int]
             response = problem(request, error)
         except Exception as error:
             incident = entropy(4).hex()
-            log.exception("incident %s", incident, extra={"incident": incident, "error": type(error).__name__})
+            log.exception(
+                "incident %s", incident, extra={"incident": incident, "error": type(error).__name__}
+            )
             response = problem(request, Refused("internal", incident=incident))
         log.info(
             "%s %s %d",
@@ -128,7 +129,11 @@ class JsonLines(logging.Formatter):
     FIELDS = ("method", "path", "status", "ms", "bytes", "device", "changes", "verdicts", "incident", "error")
 
     def format(self, record: logging.LogRecord) -> str:
-        said = {"at": int(record.created * 1000), "level": record.levelname.lower(), "event": record.getMessage()}
+        said = {
+            "at": int(record.created * 1000),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+        }
         said |= {name: value for name in self.FIELDS if (value := getattr(record, name, None)) is not None}
         if record.exc_info:
             said["trace"] = self.formatException(record.exc_info)
