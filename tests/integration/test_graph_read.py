@@ -1,0 +1,331 @@
+# ruff: noqa: E501 (queries)
+"""Pages, filters, relations and the schema of GraphQL."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from regulars_server.graph.export import SDL, exported
+from regulars_server.graph.request import Context
+from regulars_server.storage.sqlite.reader import SqliteReader
+from tests.support.chain import Chain, new_chain
+from tests.support.graph import Graph, caller
+
+NAMES = ["林芳", "王明", "陈晓", "Amy", "Zoe", "李雷", "韩梅梅"]
+
+
+@pytest.fixture
+async def chain(tmp_path: Path) -> AsyncIterator[Chain]:
+    async with new_chain(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+async def office(chain: Chain) -> Graph:
+    return await caller(chain, "admin", sensitive=True)
+
+
+def test_the_committed_sdl_is_current():
+    assert SDL.read_text("utf-8") == exported(), "run `make sdl`"
+
+
+def test_every_type_and_root_field_says_what_it_is():
+    text = SDL.read_text("utf-8")
+    assert "@specifiedBy" in text
+    assert "“" not in text
+    for name in ("Customer", "Interaction", "Unit", "Link", "Segment", "Staff", "Product", "Device"):
+        assert f'"""\ntype {name} ' in text or f'"""\ntype {name} implements' in text, name
+
+
+async def test_pages_by_keyset_are_stable_while_rows_are_inserted(chain: Chain, office: Graph):
+    for name in NAMES:
+        await office.customer(name)
+    page = "query ($after: String) { customers(first: 2, after: $after, orderBy: NAME_ASC) { totalCount nodes { name } pageInfo { hasNextPage hasPreviousPage endCursor } } }"
+    found: list[str] = []
+    after = None
+    rounds = 0
+    while True:
+        got = (await office.ask(page, after=after))["customers"]
+        found += [node["name"] for node in got["nodes"]]
+        assert got["pageInfo"]["hasPreviousPage"] == (after is not None)
+        if not got["pageInfo"]["hasNextPage"]:
+            break
+        after = got["pageInfo"]["endCursor"]
+        rounds += 1
+        await office.customer(f"Aaa {rounds}")  # sorts before everything read so far
+    assert sorted(found) == sorted(NAMES)
+    assert found == ["Amy", "陈晓", "韩梅梅", "李雷", "林芳", "王明", "Zoe"]
+
+
+async def test_last_and_before_walk_the_same_rows_backwards(office: Graph):
+    for name in NAMES:
+        await office.customer(name)
+    whole = await office.ask("{ customers(orderBy: NAME_DESC) { edges { cursor node { name } } } }")
+    edges = whole["customers"]["edges"]
+    got = await office.ask(
+        "query ($b: String) { customers(last: 3, before: $b, orderBy: NAME_DESC) { nodes { name } pageInfo { hasNextPage hasPreviousPage startCursor } } }",
+        b=edges[5]["cursor"],
+    )
+    assert [n["name"] for n in got["customers"]["nodes"]] == [e["node"]["name"] for e in edges[2:5]]
+    assert got["customers"]["pageInfo"] == {
+        "hasNextPage": True,
+        "hasPreviousPage": True,
+        "startCursor": edges[2]["cursor"],
+    }
+
+
+async def test_pages_by_a_field_that_some_rows_lack_lose_none(office: Graph):
+    for i, name in enumerate(NAMES):
+        await office.customer(name, **({"tradingSince": f"2024-01-0{i + 1}"} if i % 2 else {}))
+    page = "query ($a: String) { customers(first: 1, after: $a, orderBy: TRADING_SINCE_DESC) { nodes { name } pageInfo { hasNextPage endCursor } } }"
+    found, after, more = [], None, True
+    while more:
+        got = (await office.ask(page, a=after))["customers"]
+        found += [node["name"] for node in got["nodes"]]
+        after, more = got["pageInfo"]["endCursor"], got["pageInfo"]["hasNextPage"]
+    assert sorted(found) == sorted(NAMES)
+
+
+async def test_lists_are_clamped_and_nonsense_arguments_have_a_code(office: Graph):
+    await office.customer("林芳")
+    got = await office.ask(
+        "{ customers(first: 2147483647) { nodes { name } } none: customers(first: 0) { nodes { name } } }"
+    )
+    assert got == {"customers": {"nodes": [{"name": "林芳"}]}, "none": {"nodes": []}}
+    for arguments in ("first: -1", "last: -5", "first: 1, last: 1"):
+        assert await office.code(f"{{ customers({arguments}) {{ totalCount }} }}") == "argument_invalid"
+    assert await office.code('{ customers(after: "no") { totalCount } }') == "cursor_invalid"
+
+
+async def test_a_cursor_of_another_order_is_refused(office: Graph):
+    await office.customer("林芳")
+    got = await office.ask("{ customers(orderBy: NAME_ASC) { pageInfo { endCursor } } }")
+    cursor = got["customers"]["pageInfo"]["endCursor"]
+    ask = "query ($c: String) { customers(after: $c, orderBy: NAME_DESC) { totalCount } }"
+    assert await office.code(ask, c=cursor) == "cursor_invalid"
+
+
+FILTERS: list[tuple[str, set[str]]] = [
+    ('name: { eq: "Amy" }', {"Amy"}),
+    ('name: { ne: "Amy" }', {"林芳", "Bob"}),
+    ('name: { in: ["Amy", "Bob"] }', {"Amy", "Bob"}),
+    ('name: { startsWith: "A" }', {"Amy"}),
+    ("gender: { eq: FEMALE }", {"林芳"}),
+    ("gender: { eq: null }", {"Amy", "Bob"}),
+    ("gender: { ne: null }", {"林芳"}),
+    ("gender: { in: [MALE, FEMALE] }", {"林芳"}),
+    ("gender: { ne: FEMALE }", {"Amy", "Bob"}),
+    ('phones: { has: "138 0013 8000" }', {"林芳"}),
+    ('phones: { has: "+86 138-0013-8000" }', {"林芳"}),
+    ("phones: { exists: false }", {"Amy", "Bob"}),
+    ('tags: { hasAll: ["vip", "oak"] }', {"林芳"}),
+    ('tags: { hasAny: ["vip", "pine"] }', {"林芳", "Bob"}),
+    ("contactBy: { has: SMS }", {"Amy"}),
+    ('tradingSince: { gte: "2025-01-01" }', {"Amy"}),
+    ('tradingSince: { lt: "2025-01-01" }', {"林芳"}),
+    ('NOT: { tags: { has: "vip" } }', {"Amy", "Bob"}),
+    (
+        'OR: [{ name: { eq: "Amy" } }, { AND: [{ tags: { has: "vip" } }, { tags: { has: "oak" } }] }]',
+        {"Amy", "林芳"},
+    ),
+    ('name: { eq: "Amy" }, tags: { has: "vip" }', set()),
+    ("id: { exists: true }", {"Amy", "Bob", "林芳"}),
+    ("archived: { ne: true }", {"Amy", "Bob", "林芳"}),
+    ("{}"[1:1], {"Amy", "Bob", "林芳"}),
+    ("OR: []", set()),
+]
+
+
+async def test_filters_find_what_they_say(office: Graph):
+    await office.customer(
+        "林芳", gender="FEMALE", phones=["13800138000"], tags=["vip", "oak"], tradingSince="2024-05-01"
+    )
+    await office.customer("Amy", contactBy=["SMS"], tradingSince="2025-05-01")
+    await office.customer("Bob", tags=["pine"])
+    for where, expected in FILTERS:
+        got = await office.ask(f"{{ customers(where: {{ {where} }}) {{ totalCount nodes {{ name }} }} }}")
+        assert {node["name"] for node in got["customers"]["nodes"]} == expected, where
+        assert got["customers"]["totalCount"] == len(expected), where
+    for search, expected in (
+        ("linf", {"林芳"}),
+        ("lf", {"林芳"}),
+        ("8001", {"林芳"}),
+        ("138-0013", {"林芳"}),
+        ("am", {"Amy"}),
+    ):
+        got = await office.ask("query ($s: String) { customers(search: $s) { nodes { name } } }", s=search)
+        assert {node["name"] for node in got["customers"]["nodes"]} == expected, search
+
+
+async def test_a_filter_with_nonsense_in_it_has_a_code(office: Graph):
+    ask = "query ($w: CustomerWhere) { customers(where: $w) { totalCount } }"
+    assert await office.code(ask, w={"phones": {"has": "call me"}}) == "phone_invalid"
+    assert await office.code(ask, w={"name": {"eq": "a\0"}}) == "text_invalid"
+    assert await office.code(ask, w={"name": {"lt": None}}) == "argument_invalid"
+    assert await office.code(ask, w={"homeUnitId": {"eq": "7"}}) == "id_invalid"
+    assert await office.code(ask, w={"OR": [{"name": {"eq": "x"}}] * 500}) == "query_too_large"
+    nested: dict[str, Any] = {"name": {"eq": "x"}}
+    for _ in range(12):
+        nested = {"NOT": nested}
+    assert await office.code(ask, w=nested) == "query_too_large"
+    assert (
+        await office.code("query ($s: String) { customers(search: $s) { totalCount } }", s="a\0b")
+        == "text_invalid"
+    )
+
+
+async def test_relations_are_read_for_a_page_at_once(
+    chain: Chain, office: Graph, monkeypatch: pytest.MonkeyPatch
+):
+    calls: Counter[str] = Counter()
+    for name in ("find", "select", "count"):
+
+        def counted(method: Any, name: str) -> Any:
+            async def run(self: Any, *arguments: Any, **named: Any) -> Any:
+                calls[name] += 1
+                return await method(self, *arguments, **named)
+
+            return run
+
+        monkeypatch.setattr(SqliteReader, name, counted(getattr(SqliteReader, name), name))
+    query = """{ customers(first: 50) { nodes {
+        name homeUnit { name parent { name } } owner { name } segments { name }
+        links { nodes { kind toCustomer { name homeUnit { name } } } }
+        interactions(first: 2) { nodes {
+            kind unit { name } staff { name } customers { name } supersededBy { id } supersedes { id }
+            party { customer { name } } lines { product { name } }
+        } }
+    } } }"""
+    used = []
+    for upto in (2, 12):
+        for i in range(upto):
+            id = await office.customer(
+                f"C {upto}-{i}", homeUnitId=chain.units["Orchard" if i % 2 else "Nanjing Road"]
+            )
+            for hour in range(3):
+                await office.visit(id, at=f"2026-11-{hour + 10}T10:00:00Z", unitId=chain.units["Orchard"])
+        calls.clear()
+        got = await office.ask(query)
+        used.append(sum(calls.values()))
+    assert len(got["customers"]["nodes"]) == 14
+    assert all(len(node["interactions"]["nodes"]) == 2 for node in got["customers"]["nodes"])
+    assert used[0] == used[1] <= 14, used
+
+
+async def test_one_customer_with_very_many_visits_does_not_hide_those_of_others(office: Graph):
+    busy, quiet = await office.customer("busy"), await office.customer("quiet")
+    await office.visit(quiet, at="2020-01-01T00:00:00Z")
+    for minute in range(30):
+        await office.visit(busy, at=f"2026-11-20T10:{minute:02}:00Z")
+    got = await office.ask(
+        "{ customers(orderBy: NAME_ASC) { nodes { name interactions(first: 2) { totalCount nodes { at } pageInfo { hasNextPage endCursor } } } } }"
+    )
+    first, second = got["customers"]["nodes"]
+    assert [fact["at"] for fact in first["interactions"]["nodes"]] == [
+        "2026-11-20T10:29:00.000Z",
+        "2026-11-20T10:28:00.000Z",
+    ]
+    assert first["interactions"]["totalCount"] == 30
+    assert first["interactions"]["pageInfo"]["hasNextPage"]
+    assert [fact["at"] for fact in second["interactions"]["nodes"]] == ["2020-01-01T00:00:00.000Z"]
+    assert not second["interactions"]["pageInfo"]["hasNextPage"]
+    more = await office.ask(
+        "query ($id: UUID!, $a: String) { customer(id: $id) { interactions(first: 1, after: $a) { nodes { at } } } }",
+        id=busy,
+        a=first["interactions"]["pageInfo"]["endCursor"],
+    )
+    assert more["customer"]["interactions"]["nodes"] == [{"at": "2026-11-20T10:27:00.000Z"}]
+
+
+async def test_a_count_is_made_only_when_it_is_asked_for(office: Graph, monkeypatch: pytest.MonkeyPatch):
+    async def never(self: Context, *arguments: Any) -> int:
+        raise AssertionError("counted")
+
+    monkeypatch.setattr(Context, "count", never)
+    await office.ask("{ customers { nodes { id } } }")
+    assert await office.code("{ customers { totalCount } }") == "internal"
+
+
+async def test_a_request_that_would_read_too_many_rows_stops(office: Graph, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("regulars_server.graph.request.ROWS_PER_REQUEST_MAX", 5)
+    for i in range(4):
+        await office.customer(f"C{i}")
+    assert len((await office.ask("{ customers { nodes { id } } }"))["customers"]["nodes"]) == 4
+    assert (
+        await office.code("{ a: customers { nodes { id } } b: customers { nodes { id } } }")
+        == "query_too_large"
+    )
+
+
+async def test_any_row_is_found_by_its_id_alone(chain: Chain, office: Graph):
+    customer = await office.customer("林芳")
+    visit = await office.visit(customer, unitId=chain.units["Orchard"])
+    query = "query ($id: ID!) { node(id: $id) { __typename id version } }"
+    for id, type_ in ((customer, "Customer"), (visit, "Interaction"), (chain.units["Orchard"], "Unit")):
+        assert (await office.ask(query, id=id))["node"]["__typename"] == type_
+    assert (await office.ask(query, id=customer.upper()))["node"]["id"] == customer
+    for id in ("", "x", "é" * 36, "00000000-0000-0000-0000-000000000000"):
+        assert (await office.ask(query, id=id))["node"] is None
+
+
+async def test_history_tells_who_wrote_what_and_what_became_of_it(chain: Chain):
+    staff = chain.new_id()
+    await chain.write("create", "staff", staff, {"name": "Mei", "role": "manager"})
+    _, token = await chain.service.access.new_token(
+        "developer", "Mei's", "manager", [chain.units["Nanjing Road"]], False, owner=staff
+    )
+    mei = await caller(chain, "manager", "Nanjing Road")
+    mei.token = token
+    id = await mei.customer("林芳")
+    await mei.ask(
+        'mutation ($id: UUID!) { customerTag(idempotencyKey: "t", id: $id, tags: ["vip"]) { __typename } }',
+        id=id,
+    )
+    got = await mei.ask(
+        "query ($id: UUID!) { history(entity: CUSTOMER, id: $id) { op verdict code closed actor { name } device { name } stated at fields { path value } } }",
+        id=id,
+    )
+    made, tagged = got["history"]
+    assert (made["op"], made["verdict"], made["actor"], made["device"]) == (
+        "create",
+        "APPLIED",
+        {"name": "Mei"},
+        None,
+    )
+    assert tagged["fields"] == [{"path": "tags/vip", "value": True}]
+    assert made["stated"] < tagged["stated"]
+
+
+async def test_a_device_reads_within_its_scopes_and_writes_nothing_here(chain: Chain, office: Graph):
+    shop = await chain.tablet("till", "Nanjing Road")
+    near = await office.customer("near", homeUnitId=chain.units["Nanjing Road"])
+    await office.customer("far", homeUnitId=chain.units["Orchard"])
+    _, token = await chain.service.access.new_token(
+        "device", "till", "device", [chain.units["Nanjing Road"]], False, owner=chain.new_id()
+    )
+    device = await caller(chain, "clerk", "Orchard")
+    device.token = token
+    got = await device.ask("{ me { kind role wholeChain headOffice } customers { nodes { id } } }")
+    assert got["me"] == {"kind": "device", "role": "device", "wholeChain": False, "headOffice": False}
+    assert got["customers"]["nodes"] == [{"id": near}]
+    done = await device.ask(
+        'mutation { customerCreate(idempotencyKey: "k", input: { name: "x" }) { ... on Error { code } } }'
+    )
+    assert done["customerCreate"]["code"] == "not_allowed"
+    assert shop is not None
+
+
+async def test_labels_come_in_both_languages(office: Graph):
+    got = await office.ask(
+        "{ zh: enumLabels(lang: ZH) { name values { name value label } } labels(lang: EN) { name label fields { name label sensitive rule } } }"
+    )
+    kinds = next(enum for enum in got["zh"] if enum["name"] == "InteractionKind")
+    assert kinds["values"][0] == {"name": "VISIT", "value": "visit", "label": "到店"}
+    customer = next(entity for entity in got["labels"] if entity["name"] == "customer")
+    tax = next(field for field in customer["fields"] if field["name"] == "tax_no")
+    assert (tax["sensitive"], tax["rule"]) == (True, "review")
