@@ -53,6 +53,7 @@ COMPANY, BRANCH = "U-01", "U-05"
 PINS = ("246810", "135790")
 PHONE = "+8613800138000"
 STOP_S_MAX = 30
+HEARD_S_MAX = 3
 
 RULES: dict[Rule, tuple[str, str]] = {
     Rule.LAST_WRITER: ("后写者显示，另一值保留待查", "the last writer is shown, the other value is kept"),
@@ -433,14 +434,23 @@ def run(regulars: Regulars, customers: int, interactions: int, port: int, once: 
         show.chapter("完成" if is_equal else "不一致！", "Done" if is_equal else "They are NOT equal!")
         if once:
             process.terminate()
+            process.wait(STOP_S_MAX)
         else:
-            show.line(f"服务器   {url}", f"Server   {url}")
-            show.line(f"GraphQL  {said['graphql']}", f"GraphQL  {said['graphql']}")
-            show.line(f"登录     admin / {password}", f"Login    admin / {password}")
-            show.line("Ctrl-C 停止并删除示例。", "Ctrl-C stops it and deletes the sample.")
-        with contextlib.suppress(KeyboardInterrupt):
-            process.wait()
+            stay(show, process, said, password)
     return 0 if is_equal and process.returncode == 0 else 1
+
+
+def stay(show: Show, process: subprocess.Popen[bytes], said: dict[str, Any], password: str) -> None:
+    """Leave the server up until Ctrl-C."""
+    try:
+        show.line(f"服务器   {said['urls'][0]}", f"Server   {said['urls'][0]}")
+        show.line(f"GraphQL  {said['graphql']}", f"GraphQL  {said['graphql']}")
+        show.line(f"登录     admin / {password}", f"Login    admin / {password}")
+        show.line("Ctrl-C 停止并删除示例。", "Ctrl-C stops it and deletes the sample.")
+        process.wait()
+    except KeyboardInterrupt:  # which the server heard too, when it came from the keyboard
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(HEARD_S_MAX)
 
 
 if __name__ == "__main__":
