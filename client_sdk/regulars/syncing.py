@@ -51,10 +51,9 @@ class Syncer:
                 try:
                     reply = await self._do(step)
                 except Offline as offline:
-                    report = SyncReport()
-                    report.problem = Problem(offline.code, offline.text(), offline.detail, True)
-                    return report
-                step = round_.send(reply)
+                    step = round_.throw(offline)
+                else:
+                    step = round_.send(reply)
         except StopIteration as stop:
             return cast(SyncReport, stop.value)
         finally:

@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass, field
 
+from regulars_sync.errors import Offline
 from regulars_sync.protocol import Acked, Contact, Problem, PullAnswer, PushAnswer, PushRequest, Verdict
 
 RENEWALS_MAX = 3
@@ -93,15 +94,22 @@ Round = Generator[Step, Reply, SyncReport]
 
 
 def sync_round() -> Round:
-    """Pull to the head, push what is pending, and pull again when something was pushed."""
+    """Pull to the head, push what is pending, and pull again when something was pushed.
+
+    When `Offline` is thrown in, the report says so beside all that was done until then.
+    """
     report = SyncReport()
-    contact = yield from _pull(report)
-    if contact is None:
-        return report
-    pushed, refused = yield from _push(report, contact)
-    if pushed:
-        yield from _pull(report)
-    report.problem = refused or report.problem
+    try:
+        contact = yield from _pull(report)
+        if contact is None:
+            return report
+        pushed, refused = yield from _push(report, contact)
+        if pushed:
+            yield from _pull(report)
+        report.problem = refused or report.problem
+    except Offline as offline:
+        report.equal = False
+        report.problem = Problem(offline.code, offline.text(), offline.detail, retryable=True)
     return report
 
 

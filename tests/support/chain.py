@@ -150,7 +150,7 @@ class Chain:
         held = await shop.verify()
         async with self.service.storage.unscoped_reader() as reader:
             there = await reader.digests(held.keys())
-        return held == {scope: digest for scope, digest in there.items()}
+        return held == dict(there)
 
 
 def seeded(seed: int) -> Callable[[int], bytes]:

@@ -1,0 +1,75 @@
+"""A real `regulars serve` in a process of its own; it may be killed and started again on its folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class ServerProcess:
+    """Start, stop and kill; each start waits until the server says where it listens."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._log = folder.parent / "server.log"
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "regulars_server.cli", "serve", "--json"]
+        with self._log.open("a") as log:
+            self._process = subprocess.Popen(
+                [*command, "--data", str(self.folder), "--port", str(self.port)],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env={**os.environ, "REGULARS_LOG_LEVEL": "warning"},
+            )
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        assert line, self._log.read_text()
+        assert self.url in json.loads(line)["urls"]
+
+    def kill(self) -> None:
+        """kill -9: no handler runs, nothing is flushed."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGKILL)
+        self._end()
+
+    def stop(self) -> int:
+        """SIGTERM; the exit code."""
+        assert self._process is not None
+        self._process.terminate()
+        return self._end()
+
+    def _end(self) -> int:
+        assert self._process is not None
+        code = self._process.wait(30)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        self._process = None
+        return code
+
+    def run(self, *arguments: str) -> dict[str, object]:
+        """Another command on the same folder, while the server runs or not; what it prints as JSON."""
+        done = subprocess.run(
+            [sys.executable, "-m", "regulars_server.cli", *arguments, "--data", str(self.folder), "--json"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        said = json.loads(done.stdout)
+        return said if isinstance(said, dict) else {"rows": said}
