@@ -201,7 +201,8 @@ async def test_relations_are_read_for_a_page_at_once(
             party { customer { name } } lines { product { name } }
         } }
     } } }"""
-    used = []
+    used: list[int] = []
+    got: dict[str, Any] = {}
     for upto in (2, 12):
         for i in range(upto):
             id = await office.customer(

@@ -491,3 +491,16 @@ async def test_a_customer_given_away_is_out_of_reach_and_the_replay_says_the_sam
     never = (await branch.ask(UPDATE, k="never", id=NOBODY, set={"notes": "x"}))["done"]
     assert later == never
     assert later["code"] == "not_found"
+
+
+async def test_a_change_that_holds_what_no_reader_takes_hides_no_other(chain: Chain, office: Graph):
+    tablet = await Tablet(chain, office).pair("Nanjing Road")
+    deep: Any = 1
+    for _ in range(100):
+        deep = [deep]
+    await tablet.push(tablet.change({"name": deep}, "e" * 32), tablet.change({"name": [1]}, "f" * 32))
+    held = (await office.ask(HELD))["heldChanges"]["nodes"]
+    assert [change["fields"] for change in held] == [
+        [{"path": "name", "value": "(list)"}],
+        [{"path": "name", "value": [1]}],
+    ]

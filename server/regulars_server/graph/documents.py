@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import Any
 
 from graphql import (
     DocumentNode,
@@ -172,3 +173,18 @@ def _size(
                 known[name] = _size(inner_set, fragments, known, (*spread, name))
             size.take(known.get(name, _Size()))
     return size
+
+
+def nesting(value: Any, most: int) -> int:
+    """How deep lists and objects are nested in a value; counted no further than one beyond `most`."""
+    depth, level = 0, [value]
+    while level and depth <= most:
+        depth += 1
+        inner: list[Any] = []
+        for item in level:
+            if isinstance(item, dict):
+                inner += item.values()
+            elif isinstance(item, list):
+                inner += item
+        level = [item for item in inner if isinstance(item, dict | list)]
+    return depth

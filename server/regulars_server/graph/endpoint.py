@@ -20,7 +20,7 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from regulars_server import web
 from regulars_server.graph import ide
-from regulars_server.graph.documents import Documents, Invalid
+from regulars_server.graph.documents import Documents, Invalid, nesting
 from regulars_server.graph.problems import coded, formatted
 from regulars_server.graph.request import Context, Invites
 from regulars_server.graph.schema import build_schema
@@ -173,23 +173,9 @@ def read(body: bytes) -> Asked:
         raise Refused("body_invalid", reason="`variables` should be an object")
     if extensions is not None and not isinstance(extensions, dict):
         raise Refused("body_invalid", reason="`extensions` should be an object")
-    if variables and _depth(variables) > VARIABLES_DEPTH_MAX:
+    if variables and nesting(variables, VARIABLES_DEPTH_MAX) > VARIABLES_DEPTH_MAX:
         raise Refused("query_too_large", what="depth of variables", limit=VARIABLES_DEPTH_MAX)
     return Asked(query, operation or None, variables or {})
-
-
-def _depth(value: Any) -> int:
-    depth, level = 0, [value]
-    while level and depth <= VARIABLES_DEPTH_MAX:
-        depth += 1
-        inner: list[Any] = []
-        for item in level:
-            if isinstance(item, dict):
-                inner += item.values()
-            elif isinstance(item, list):
-                inner += item
-        level = [item for item in inner if isinstance(item, dict | list)]
-    return depth + bool(level)
 
 
 def _is_json(content_type: str) -> bool:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
+import orjson
 import strawberry
-from strawberry.scalars import JSON
+from strawberry import scalars
 
 from regulars_schema.declare import Level, Registry, Unfit
 from regulars_schema.messages import text
 from regulars_server.graph.connection import PageInfo, clamp
 from regulars_server.graph.declared import resolved
+from regulars_server.graph.documents import nesting
 from regulars_server.graph.enums import Verdict
 from regulars_server.graph.request import Context, Info
 from regulars_server.graph.scalars import UUID, DateTime, instant_of
@@ -21,12 +24,13 @@ from regulars_sync.errors import Refused
 from regulars_sync.log import Entry
 
 POS_DIGITS_MAX = 18
+NESTING_MAX = 40
 
 
 @strawberry.type(description="One value that a change wrote.")
 class WrittenField:
     path: str
-    value: JSON | None
+    value: scalars.JSON | None
     source: str | None
     verified: str | None
 
@@ -47,7 +51,7 @@ class LoggedChange:
     )
     message: str | None
     path: str | None = strawberry.field(description="The field that is to blame.")
-    detail: JSON | None
+    detail: scalars.JSON | None
     closed: bool = strawberry.field(description="Refused for good: mended or dropped.")
     replaces: str | None = strawberry.field(description="The cid of the change that this one mends.")
     fields: list[WrittenField]
@@ -147,7 +151,9 @@ def logged(context: Context, entry: Entry, latest: Entry, keep: bool = False) ->
     written = []
     if change is not None:
         written = [
-            WrittenField(path=path, value=value.value, source=value.source, verified=value.verified)
+            WrittenField(
+                path=path, value=_showable(value.value), source=value.source, verified=value.verified
+            )
             for path, value in change.fields.items()
             if path not in hidden
         ]
@@ -187,6 +193,17 @@ def _sensitive(registry: Registry, change: Change, paths: Iterable[str]) -> Iter
                 yield path
         except Unfit:
             yield path
+
+
+def _showable(value: Any) -> scalars.JSON | None:
+    """A value as it was sent, which may be anything; one that no reader could take is told of in words."""
+    try:
+        encoded = orjson.dumps(value)
+    except TypeError:
+        encoded = b""
+    if not encoded or nesting(value, NESTING_MAX) > NESTING_MAX:
+        return scalars.JSON(f"({type(value).__name__})")
+    return scalars.JSON(value)
 
 
 def _change_in(entry: Entry) -> Change | None:
