@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -201,7 +201,8 @@ async def early(world: World, tablet: Tablet) -> str:
     known = [id for id in world.customers if id not in held] or [world.new_id()]
     customer = world.random.choice(known[-6:])
     id = tablet.shop.new_id()
-    await tablet.shop.write("interaction", id, "create", fact(world, tablet, [customer]))
+    fields = {**fact(world, tablet, [customer]), "note": "heard of"}
+    await tablet.shop.write("interaction", id, "create", fields)
     return f"interaction {id[-5:]} with {customer[-5:]}, not yet here"
 
 
@@ -280,6 +281,7 @@ async def mend(world: World, tablet: Tablet) -> str:
     if rnd.random() < 0.4 or entity not in {"customer", "interaction"} or not customers:
         world.sometimes["dropped by the tablet"] += 1
         await shop.drop(chosen.cid)
+        forget(world, chosen.id, chosen.change.fields)
         return f"drop {chosen.cid[:6]} ({chosen.code})"
     world.sometimes["mended by the tablet"] += 1
     if entity == "interaction":
@@ -287,6 +289,13 @@ async def mend(world: World, tablet: Tablet) -> str:
     else:
         await shop.mend(chosen.cid, name=rnd.choice(NAMES))
     return f"mend {chosen.cid[:6]} ({chosen.code})"
+
+
+def forget(world: World, id: str, paths: Iterable[str]) -> None:
+    """A dropped change's transaction goes on without it."""
+    for path in paths:
+        if path.startswith("tags/g-"):
+            world.groups[path[5:]] = [member for member in world.groups[path[5:]] if member != id]
 
 
 TABLET_DEEDS: dict[str, Callable[[World, Tablet], Awaitable[str]]] = {
@@ -404,6 +413,7 @@ def hq_drop(world: World) -> str:
         return "nothing to drop"
     entity = entry.entity if entry.entity in {"customer", "interaction", "link"} else "customer"
     ruling = world.server.write("edit", entity, entry.id or world.new_id(), {}, replaces=entry.cid)
+    forget(world, entry.id, orjson.loads(entry.body)["fields"])
     return f"drop {entry.cid[:6]}: {ruling.verdict if ruling else 'refused'}"
 
 

@@ -205,6 +205,7 @@ class World:
     def do_clone(self, tablet: Tablet, slot: int) -> None:
         other = self._place(slot, tablet.units, tablet.unit, tablet.sensitive)
         tablet.clone(other)
+        other.revoked = tablet.revoked
         self.faults["tablet cloned"] += 1
 
     def do_revoke(self, tablet: Tablet) -> None:
@@ -315,7 +316,9 @@ class World:
         status, answer = self._serve(path, body, token)
         for number in range(len(self.units)):
             if number not in tablet.units and canary(number).encode() in answer:
-                self.check(False, "a tablet is sent another branch's customer", tablet.index, path, answer)
+                at = answer.index(canary(number).encode())
+                about = answer[max(0, at - 400) : at + 200].decode()
+                self.check(False, "a tablet is sent another branch's customer", tablet.index, path, about)
         if is_push and self.random.random() < 0.1:
             self.late.append((path, body, token))
         if fault == "lost_answer":
@@ -364,7 +367,7 @@ class World:
             self.check(not named or not ids.isdisjoint(named), "a fact without its customer", tablet.index, fact)
         for tag, tagged in tags.items():
             members = ids.intersection(self.groups[tag])
-            self.check(tagged == members, "part of a group", tablet.index, tag, tagged ^ members)
+            self.check(members <= tagged, "part of a group", tablet.index, tag, members - tagged)
 
     # --- the end --------------------------------------------------------------------------------------------
 

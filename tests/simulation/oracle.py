@@ -1,0 +1,322 @@
+"""What must be true once a chain has come to rest: every replica against the model, every write against the log."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import Any
+
+import orjson
+
+from regulars.overlay import shown
+from regulars_schema.declare import Level, Nature
+from regulars_schema.entities import REGISTRY
+from regulars_sync.document import nested
+from tests.simulation.hq import run
+from tests.simulation.model import Accepted, Cell, Cells, Key, Model, Written, cells_of, field_of, read
+from tests.simulation.tablet import Tablet
+from tests.simulation.world import World, canary
+
+ACCEPTED = {"applied", "merged"}
+PENDING = 2**62
+"""The place of a stamp that is not fixed yet."""
+
+
+class Log:
+    """The change log as it stands at the end: each change as it came, and the last word on it."""
+
+    def __init__(self, world: World) -> None:
+        self.bodies: dict[str, dict[str, Any]] = {}
+        self.copies: Counter[str] = Counter()
+        self.first: dict[str, str] = {}
+        self.verdict: dict[str, str] = {}
+        self.code: dict[str, str | None] = {}
+        self.closed: dict[str, bool] = {}
+        self.stamp: dict[str, int] = {}
+        self.group: dict[str, str] = {}
+        self.device: dict[str, str | None] = {}
+        self.replaces: dict[str, str] = {}
+        for cid, grp, verdict, code, closed, stamp, body, device, replaces in world.log(
+            "SELECT lower(hex(cid)), lower(hex(coalesce(grp, cid))), verdict, code, closed, stamp, body, device, "
+            "lower(hex(replaces)) FROM log ORDER BY pos"
+        ):
+            if body is not None:
+                self.copies[cid] += 1
+                self.bodies[cid] = orjson.loads(body)
+                self.group[cid], self.device[cid] = grp, device
+                if replaces:
+                    self.replaces[cid] = replaces
+            self.first.setdefault(cid, verdict)
+            self.verdict[cid], self.code[cid] = verdict, code
+            self.closed[cid], self.stamp[cid] = bool(closed), stamp
+
+    def accepted(self, unit_by_device: dict[str, str]) -> list[Accepted]:
+        """The accepted changes in their admitted form: a create without a home takes its tablet's unit."""
+        found = []
+        for cid, body in self.bodies.items():
+            if self.verdict[cid] not in ACCEPTED:
+                continue
+            device = self.device[cid] or self.device.get(self.replaces.get(cid, ""))
+            is_new = body["op"] == "create" and body["entity"] == "customer" and body["fields"]
+            if is_new and "home_unit" not in body["fields"] and device is not None:
+                home = {"home_unit": {"value": unit_by_device[device]}}
+                body = {**body, "fields": {**body["fields"], **home}}
+            found.append(Accepted(cid, self.stamp[cid], body))
+        return found
+
+    def is_open(self, cid: str) -> bool:
+        return self.verdict[cid] not in ACCEPTED and not self.closed[cid]
+
+
+def examine(world: World) -> None:
+    """Raise `Failure` at the first law that does not hold."""
+    log = Log(world)
+    units = {token.device: token.unit for token in world.server.tokens.values()}
+    model = Model.of(REGISTRY, log.accepted(units))
+    run(world.server.storage.verify_log())
+    _writes(world, log)
+    _groups(world, log)
+    _stamps(world, log, model)
+    stored = _rows(world, model)
+    _nothing_waits_in_vain(world)
+    for tablet in world.tablets.values():
+        _canaries(world, tablet)
+        if not tablet.revoked:
+            _replica(world, tablet, model, stored)
+            _verdicts(world, tablet, log)
+            _overlay(world, tablet, log, model)
+        incarnations = tablet.outbox("SELECT id FROM incarnation")
+        world.check(len(incarnations) < 40, "incarnations without end", tablet.index, len(incarnations))
+    _count(world, log, model)
+
+
+def _writes(world: World, log: Log) -> None:
+    """Every write that the SDK acknowledged is in the log exactly once, whatever was said of it."""
+    for cid, copies in log.copies.items():
+        world.check(copies == 1, "a change is logged twice", cid)
+    for tablet in world.tablets.values():
+        kept = {cid for (cid,) in tablet.outbox("SELECT cid FROM change")}
+        missing = (set(tablet.wrote) - world.lost | kept) - log.bodies.keys()
+        world.check(not missing, "an acknowledged write is not in the log", tablet.index, missing)
+
+
+def _groups(world: World, log: Log) -> None:
+    """All of a transaction was accepted (or given up, or mended), or none of it."""
+    members: dict[str, list[str]] = defaultdict(list)
+    for cid, group in log.group.items():
+        members[group].append(cid)
+    for group, cids in members.items():
+        is_open = {log.is_open(cid) for cid in cids}
+        said = [(cid[:6], log.verdict[cid], log.code[cid], log.closed[cid]) for cid in cids]
+        world.check(len(is_open) == 1, "half a group", group, said)
+
+
+def _stamps(world: World, log: Log, model: Model) -> None:
+    """A change stands above everything that its writer had seen, and no clock poisons the others'."""
+    for changes in model.changes.values():
+        by_cid = {change.cid: change for change in changes}
+        for change in changes:
+            for path in change.fields:
+                for cid in change.seen(path) & by_cid.keys():
+                    world.check(by_cid[cid].stamp < change.stamp, "a stamp below what it saw", change.cid)
+    newest = max((change.stamp for changes in model.changes.values() for change in changes), default=0)
+    world.check(newest < (world.ms + 600_000) * 1000, "stamps run ahead of the server's clock", newest)
+
+
+def _rows(world: World, model: Model) -> dict[Key, dict[str, bytes]]:
+    """The server's rows are the model's, field by field, with what stands beside and what is kept."""
+    stored: dict[Key, dict[str, bytes]] = defaultdict(dict)
+    for entity in REGISTRY.entities:
+        if entity.nature is Nature.DERIVED:
+            continue
+        sql = f"SELECT id, document FROM {entity.name} WHERE document IS NOT NULL"
+        for id, raw in world.log(sql):
+            stored[entity.name, id][Level.INTERNAL] = raw
+        if Level.SENSITIVE in entity.levels:
+            sql = f"SELECT t.id, s.document FROM {entity.name} t JOIN {entity.name}_sensitive s USING (row)"
+            for id, raw in world.log(sql):
+                stored[entity.name, id][Level.SENSITIVE] = raw
+    world.check(
+        stored.keys() == model.rows.keys(), "other rows than accepted", stored.keys() ^ model.rows.keys()
+    )
+    for key, documents in stored.items():
+        cells = {path: cell for raw in documents.values() for path, cell in read(orjson.loads(raw)).items()}
+        expected = model.rows[key]
+        if REGISTRY.by_name[key[0]].nature is Nature.FACT:
+            cells, expected = _values(cells), _values(expected)
+        world.check(cells == expected, "a row differs from the model", key, _difference(cells, expected))
+    return stored
+
+
+def _values(cells: Cells) -> Cells:
+    """Of a fact only the values count: one change wrote them all."""
+    return {path: Cell(Written("", 0, cell.shown.value)) for path, cell in cells.items() if cell.shown}
+
+
+def _difference(one: Cells, two: Cells) -> list[Any]:
+    def brief(cell: Cell | None) -> Any:
+        if cell is None:
+            return None
+        shown, *beside = (w and (w.cid[:6], w.stamp, w.value) for w in (cell.shown, *cell.beside.values()))
+        return shown, beside, [cid[:6] for cid in cell.kept]
+
+    paths = sorted(path for path in one.keys() | two if one.get(path) != two.get(path))
+    return [(path, brief(one.get(path)), brief(two.get(path))) for path in paths]
+
+
+def _nothing_waits_in_vain(world: World) -> None:
+    """What is held can't be accepted as it is: trying it once more changes nothing."""
+
+    async def groups() -> list[str]:
+        async with world.server.storage.unscoped_reader() as reader:
+            return list(dict.fromkeys(entry.group for entry in await reader.open_entries(10_000)))
+
+    for group in run(groups()):
+        world.check(not run(world.server.admission.retry(group)), "a group waited in vain", group)
+
+
+def _canaries(world: World, tablet: Tablet) -> None:
+    """Not a byte of another branch in its files: rows, log of the database, free pages."""
+    for path in tablet.files:
+        for suffix in ("", "-wal"):
+            file = path.with_name(path.name + suffix)
+            content = file.read_bytes() if file.exists() else b""
+            for number in range(len(world.units)):
+                is_clean = number in tablet.units or canary(number).encode() not in content
+                world.check(is_clean, "another branch's customer in a file", tablet.index, file.name)
+
+
+def _replica(world: World, tablet: Tablet, model: Model, stored: dict[Key, dict[str, bytes]]) -> None:
+    """It holds exactly the rows of its scopes, byte for byte, at the levels that it may read."""
+    mine = {world.units[number] for number in tablet.units} | {tablet.unit}
+    wanted = {
+        (*key, level): raw
+        for key, documents in stored.items()
+        if (units := model.units(key)) is None or units & mine
+        for level, raw in documents.items()
+        if level == Level.INTERNAL or tablet.sensitive
+    }
+    held = {
+        (entity, id, level): raw
+        for entity, id, level, raw in tablet.rows("SELECT entity, id, level, document FROM row")
+        if entity != "change_verdict"
+    }
+    world.check(held.keys() == wanted.keys(), "other rows than its scopes", held.keys() ^ wanted.keys())
+    world.check(held == wanted, "other bytes than the server", tablet.index)
+
+
+def _verdicts(world: World, tablet: Tablet, log: Log) -> None:
+    """It was told the last word on every change of its own that was ever held or rejected."""
+    device = world.token_of(tablet).device
+    told = {
+        id: orjson.loads(raw)
+        for id, raw in tablet.rows("SELECT id, document FROM row WHERE entity='change_verdict'")
+    }
+    for cid, of in log.device.items():
+        if of != device or (log.first[cid] in ACCEPTED):
+            continue
+        said = told.pop(cid, None)
+        expected = (log.verdict[cid], log.code[cid], log.closed[cid])
+        got = said and (said["verdict"], said["code"], said["closed"])
+        world.check(got == expected, "a tablet was not told the last word", tablet.index, cid, got, expected)
+    world.check(not told.keys() & log.bodies.keys(), "told of changes that are not its own", told.keys())
+
+
+def _overlay(world: World, tablet: Tablet, log: Log, model: Model) -> None:
+    """What it shows is the model within its reach, with its own open changes laid over."""
+    live = [
+        (cid, orjson.loads(body))
+        for cid, body in tablet.outbox("SELECT cid, body FROM change ORDER BY pos")
+        if cid in log.bodies and log.is_open(cid)
+    ]
+    status = run(tablet.shop.status())
+    world.check(status.held == len(live), "other held changes than the log's", status.held, len(live))
+    held = set(tablet.rows("SELECT DISTINCT entity, id FROM row"))
+    replaced = {body.get("replaces") for _, body in live}
+    over: dict[Key, list[Accepted]] = defaultdict(list)
+    for cid, body in live:
+        if cid not in replaced:
+            over[body["entity"], body["id"]].append(Accepted(cid, body.get("stamp", PENDING), body))
+    for entity in REGISTRY.entities:
+        if entity.nature is Nature.DERIVED:
+            continue
+        ids = sorted({id for name, id in held | over.keys() if name == entity.name})
+        laid = run(tablet.shop._overlay.find(entity.name, ids))
+        for id in ids:
+            key = (entity.name, id)
+            changes = [_known(change) for change in over[key]]
+            if key not in held and not any(change.body["op"] == "create" for change in changes):
+                world.check(id not in laid, "shows a row that left", tablet.index, key)
+                continue
+            base = model.changes[key] if key in held else []
+            cells = cells_of(entity, [*base, *changes]) if over[key] else model.rows[key]
+            expected = {
+                path: cell.shown.value
+                for path, cell in cells.items()
+                if cell.shown and _may_read(tablet, key, path, over[key])
+            }
+            got = shown(entity, laid[id]) if id in laid else None
+            expected = nested(entity, expected)
+            world.check(got == (expected or None), "shows something else", tablet.index, key, got, expected)
+
+
+def _known(change: Accepted) -> Accepted:
+    """Only the fields that somebody declared can be shown."""
+    entity = REGISTRY.by_name[change.key[0]]
+    fields = {path: v for path, v in change.fields.items() if path.partition("/")[0] in entity.by_name}
+    return change._replace(body={**change.body, "fields": fields})
+
+
+def _may_read(tablet: Tablet, key: Key, path: str, own: list[Accepted]) -> bool:
+    level = field_of(REGISTRY.by_name[key[0]], path).level
+    return level is Level.INTERNAL or tablet.sensitive or any(path in change.fields for change in own)
+
+
+def _count(world: World, log: Log, model: Model) -> None:
+    """What came to pass, for the floor under a run's coverage."""
+    some = world.sometimes
+    for cid, verdict in log.verdict.items():
+        if cid not in log.bodies:
+            continue
+        some["held, then accepted"] += log.first[cid] == "held" and verdict in ACCEPTED
+        some["mends accepted"] += verdict in ACCEPTED and cid in log.replaces and bool(log.bodies[cid]["fields"])
+        some["given up"] += log.code[cid] == "dropped"
+        some["held for a revoked device"] += log.code[cid] == "device_revoked"
+        some["held for a row that left"] += log.code[cid] == "scope_left"
+        some["rejected"] += log.first[cid] == "rejected"
+    sizes = Counter(log.group.values())
+    some["groups accepted whole"] += sum(
+        size > 1 and log.verdict[group] in ACCEPTED for group, size in sizes.items() if group in log.verdict
+    )
+    some["groups held whole"] += sum(
+        size > 1 and group in log.verdict and log.is_open(group) for group, size in sizes.items()
+    )
+    for key, cells in model.rows.items():
+        for path, cell in cells.items():
+            some["values side by side"] += bool(cell.beside)
+            some["seen cids kept"] += bool(cell.kept)
+            if cell.beside:
+                some[f"rule {field_of(REGISTRY.by_name[key[0]], path).rule}"] += 1
+    dependents = {
+        id
+        for key in model.rows
+        if key[0] in {"link", "interaction"}
+        for id in (
+            model.shown(key, "from_customer"),
+            *(member.get("customer") for member in model.shown(key, "party") or []),
+        )
+    }
+    for id, number in world.customers.items():
+        home = model.shown(("customer", id), "home_unit")
+        if home is not None and home != world.units[number]:
+            some["customers moved"] += 1
+            some["moved with dependents"] += id in dependents
+
+    async def equal() -> int:
+        async with world.server.storage.unscoped_reader() as reader:
+            return len(await reader.equal_keys(1_000))
+
+    some["duplicates found"] += run(equal())
+    some["epochs changed"] += len(world.epochs) - 1
+    some["incarnations renewed"] += sum(
+        len(tablet.outbox("SELECT id FROM incarnation")) > 1 for tablet in world.tablets.values()
+    )
