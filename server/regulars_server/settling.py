@@ -46,6 +46,8 @@ class Settling:
         self._registry = registry
         self._tree = tree
         self._entropy = entropy
+        self._winners: dict[str, Ruling] = {}
+        """By cid, how the mends were accepted that took the place of what they replace."""
         self._told: dict[str, Entry] = {}
         """By cid, what its device is to be told in its own scope."""
         self._world = World(registry, now_ms, 0, {}, {})
@@ -92,8 +94,7 @@ class Settling:
         if author.head_office and target.device:
             author = elevated(await self.author_of(target.device))
         if await self.retry(target.group, author, mend):
-            verdict = self.verdicts[mend.cid]
-            return [Ruling(mend, verdict.verdict, verdict.code)]
+            return [self._winners[mend.cid]._replace(change=mend)]
         world = self._world
         scratch = World(world.registry, world.now_ms, world.stamp_max, dict(world.rows), dict(world.entries))
         alone = settle(scratch, author, [msgspec.structs.replace(mend, replaces=None)])[0]
@@ -160,7 +161,7 @@ class Settling:
         else:
             code = "mended" if ruling.change.fields else "dropped"
             self.note(entry, Ruling(ruling.change, "rejected", code), closed=True)
-            self.verdicts[winner] = Verdict(winner, ruling.verdict, ruling.code)
+            self._winners[winner] = ruling
         for other in mends:
             self.batch.waits[other.group] = None
             if other.cid == winner:

@@ -19,7 +19,7 @@ async def chain(tmp_path: Path) -> AsyncIterator[Chain]:
 
 
 async def held_group(chain: Chain) -> tuple[Shop, Customer, dict[str, str]]:
-    """A tablet, its customer, and a group that is held: an edit of that customer, and a visit of nobody known."""
+    """A tablet, its customer, and a held group: an edit of that customer, and a visit of nobody known."""
     one = await chain.tablet("one", "Nanjing Road")
     lin = await one.customers.create(name="林芳")
     async with one.transaction():
@@ -60,4 +60,7 @@ async def test_a_mend_of_a_mend_takes_the_place_of_the_first(chain: Chain) -> No
     await one.sync()
     await two.sync()
     assert (await two.customers.get(lin.id)).notes == "third"
+    async with chain.service.storage.unscoped_reader() as reader:
+        log = await reader.history("customer", lin.id)
+    assert all(entry.stamp > 0 for entry in log if entry.is_accepted)
     assert await one.held() == []
