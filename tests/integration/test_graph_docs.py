@@ -1,0 +1,51 @@
+"""docs/API.md tells the truth: its examples run, in their order, and its limits are those of the code."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from regulars_server.graph import connection, documents, mutation, request
+from regulars_server.settings import Settings
+from tests.support.chain import new_chain
+from tests.support.graph import caller
+
+TEXT = (Path(__file__).resolve().parents[2] / "docs" / "API.md").read_text("utf-8")
+
+
+async def test_the_examples_run(tmp_path: Path):
+    async with new_chain(tmp_path) as chain:
+        await chain.service.access.add_login("amy", "correct horse", "admin", sensitive=True)
+        graph = await caller(chain, "admin")
+        login, query = re.findall(r"-d '(\{.*\})'", TEXT)
+        answer = await graph.http.post("/auth/login", content=login)
+        graph.token = answer.json()["token"]
+        headers = {"authorization": f"Bearer {graph.token}", "content-type": "application/json"}
+        said = (await graph.http.post("/graphql", content=query, headers=headers)).json()
+        assert said == {"data": {"me": {"name": "amy", "role": "admin"}}}
+        known: dict[str, Any] = {}
+        answers = {}
+        for example in re.findall(r"```graphql\n(.*?)```", TEXT, re.DOTALL):
+            variables = {name: known[name] for name in re.findall(r"\$(\w+): \w+!", example)}
+            got = await graph.ask(example, **variables)
+            answers |= got
+            if "customerCreate" in got:
+                known["id"] = got["customerCreate"]["customer"]["id"]
+        assert answers["customerUpdate"]["customer"]["notes"] == "likes oak"
+        assert answers["interactionRecord"]["interaction"]["at"] == "2026-11-22T08:20:00.000Z"
+        assert len(answers["history"]) == 2
+
+
+def test_the_limits_are_those_of_the_code():
+    settings = Settings()
+    words = " ".join(TEXT.split())
+    for said in (
+        f"{connection.ROWS_DEFAULT} rows unless told otherwise and {connection.ROWS_MAX} at most",
+        f"over {settings.query_bytes_max // 1024} KiB, {settings.query_tokens_max:,} tokens",
+        f"{settings.query_depth_max} levels, {documents.ROOT_FIELDS_MAX} root fields",
+        f"{documents.ALIASES_MAX} aliases or {documents.FIELDS_MAX:,} fields",
+        f"more than {request.ROWS_PER_REQUEST_MAX:,} rows",
+        f"up to {mutation.BULK_MAX} customers",
+    ):
+        assert said in words, said
