@@ -25,7 +25,7 @@ async def test_the_examples_run(tmp_path: Path):
         said = (await graph.http.post("/graphql", content=query, headers=headers)).json()
         assert said == {"data": {"me": {"name": "amy", "role": "admin"}}}
         known: dict[str, Any] = {}
-        answers = {}
+        answers: dict[str, Any] = {}
         for example in re.findall(r"```graphql\n(.*?)```", TEXT, re.DOTALL):
             variables = {name: known[name] for name in re.findall(r"\$(\w+): \w+!", example)}
             got = await graph.ask(example, **variables)

@@ -8,6 +8,7 @@ import logging
 import re
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,6 @@ from graphql import get_introspection_query
 from regulars_schema.messages import MESSAGES
 from regulars_server.app import create_app
 from regulars_server.graph.request import Context
-from regulars_server.service import Service
 from regulars_server.settings import Settings
 from tests.support.chain import Chain, new_chain
 from tests.support.graph import Graph, caller
@@ -347,15 +347,7 @@ async def test_the_pages_examples_and_its_introspection_run(office: Graph):
 
 
 async def test_the_page_can_be_switched_off(chain: Chain):
-    service = chain.service
-    closed = Service(
-        Settings(data=chain.folder, ide=False),
-        service.storage,
-        service.admission,
-        service.access,
-        service.now_ms,
-        service.entropy,
-    )
+    closed = replace(chain.service, settings=Settings(data=chain.folder, ide=False))
     app = create_app(closed.settings, closed)
     http = httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://hq")
     assert (await http.get("/graphql")).status_code == 405

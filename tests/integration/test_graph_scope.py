@@ -13,7 +13,7 @@ import pytest
 from regulars_server.graph.connection import encode_cursor
 from regulars_server.storage.interface import Order
 from tests.support.chain import Chain, new_chain
-from tests.support.graph import Graph, caller
+from tests.support.graph import Graph, Tablet, caller
 
 NOBODY = "01a20038-0101-7724-a4c3-597164c48aff"
 
@@ -248,16 +248,30 @@ async def test_a_blind_write_of_a_sensitive_field_says_nothing_of_what_stood_the
 
 
 async def test_held_changes_of_another_branch_are_not_shown_nor_touched(world: World):
-    shop = await world.chain.tablet("till", "Orchard")
-    await shop.sync()
-    async with world.chain.service.storage.unscoped_reader() as reader:
-        assert not await reader.open_entries(10)
-    query = "{ heldChanges { nodes { cid entity fields { path value } } } }"
+    tablet = await Tablet(world.chain, world.office).pair("Orchard")
+    assert await tablet.push(tablet.change({"name": "secret", "gender": "seven"}, "a" * 32)) == ["rejected"]
+    query = "{ heldChanges { nodes { cid fields { path value } } } }"
     assert (await world.branch.ask(query))["heldChanges"]["nodes"] == []
-    for name in ("heldRetry", "heldDrop"):
-        asked = 'mutation { %s(idempotencyKey: "k", cid: "%s") { ... on Error { code } } }'
-        far = await world.branch.ask(asked % (name, "0" * 32))
-        assert far[name]["code"] in {"not_found", "not_allowed"}
+    there = await caller(world.chain, "manager", "Orchard")
+    (held,) = (await there.ask(query))["heldChanges"]["nodes"]
+    assert held["fields"][0] == {"path": "name", "value": "secret"}
+    retry = 'mutation { done: heldRetry(idempotencyKey: "k", cid: "%s") { __typename ... on Error { code path detail message } } }'
+    far = await world.branch.ask(retry % ("a" * 32))
+    none = await world.branch.ask(retry % ("0" * 32))
+    assert far == none
+    assert far["done"]["code"] == "not_found"
+    assert (await there.ask(retry % ("a" * 32)))["done"]["__typename"] == "HeldSettled"
+
+
+async def test_a_held_change_hides_sensitive_values_from_those_without_the_right(world: World):
+    tablet = await Tablet(world.chain, world.office).pair("Nanjing Road")
+    await tablet.push(tablet.change({"name": "a", "belief": "B1", "credit_status": "awful"}, "a" * 32))
+    query = "{ heldChanges { nodes { code path detail message fields { path value } } } }"
+    (held,) = (await world.branch.ask(query))["heldChanges"]["nodes"]
+    assert held["fields"] == [{"path": "name", "value": "a"}]
+    assert "awful" not in str(held)
+    (open_,) = (await world.office.ask(query))["heldChanges"]["nodes"]
+    assert "awful" in open_["message"]
 
 
 async def test_a_forged_cursor_is_refused_in_one_way(world: World):

@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 
 from regulars_schema.messages import MESSAGES
-from regulars_sync.changes import Change, Stated, Value, encode
+from regulars_sync.changes import Change, Stated, Value
+from regulars_sync.errors import Refused
 from tests.support.chain import Chain, new_chain
-from tests.support.graph import CREATE, Graph, caller
+from tests.support.graph import CREATE, Graph, Tablet, caller
 
 ERROR = "__typename ... on Error { code path message detail retryable }"
 NOBODY = "01a20038-0101-7724-a4c3-597164c48aff"
@@ -330,40 +330,6 @@ async def test_a_tablet_is_invited_to_a_unit_of_yours_and_revoked(chain: Chain, 
     assert await office.code("{ me { name } }") == "device_revoked"
 
 
-class Tablet:
-    """Pushes changes as they are, so that some are held or rejected."""
-
-    def __init__(self, chain: Chain, graph: Graph) -> None:
-        self.chain, self.http = chain, graph.http
-        self.n = 1
-
-    async def pair(self, unit: str) -> Tablet:
-        code = await self.chain.service.access.new_pairing_code(self.chain.units[unit], "till")
-        answer = await self.http.post("/sync/v1/pair", json={"code": code, "name": "till", "schema": 1})
-        self.token, self.device = answer.json()["token"], answer.json()["device"]
-        return self
-
-    def change(self, fields: dict[str, Any], cid: str, group: str | None = None, size: int = 1) -> Change:
-        return Change(
-            cid=cid, group=group or cid, size=size, op="create", entity="customer", id=self.chain.new_id(),
-            fields={path: Value(value) for path, value in fields.items()},
-            stamp=self.chain.clock.ms, stated=Stated(self.chain.clock.ms), schema=1,
-        )  # fmt: skip
-
-    async def push(self, *changes: Change) -> list[str]:
-        body = {
-            "incarnation": "a" * 16,
-            "n": self.n,
-            "schema": 1,
-            "changes": [orjson.Fragment(encode(c)) for c in changes],
-        }
-        headers = {"authorization": f"Bearer {self.token}"}
-        answer = await self.http.post("/sync/v1/push", content=orjson.dumps(body), headers=headers)
-        assert answer.status_code == 200, answer.text
-        self.n += len(changes)
-        return [verdict["verdict"] for verdict in answer.json()["verdicts"]]
-
-
 HELD = "{ heldChanges { nodes { cid verdict code path message detail fields { path value } device { name unit { name } } } } }"
 
 
@@ -504,3 +470,17 @@ async def test_a_change_that_holds_what_no_reader_takes_hides_no_other(chain: Ch
         [{"path": "name", "value": "(list)"}],
         [{"path": "name", "value": [1]}],
     ]
+
+
+async def test_a_full_disk_is_a_typed_error_that_may_pass_later(
+    chain: Chain, branch: Graph, monkeypatch: pytest.MonkeyPatch
+):
+    async def full(*arguments: Any, **named: Any) -> Any:
+        raise Refused("storage_full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(chain.service.admission), "write", full)
+        done = (await branch.ask(CREATE, key="k", input={"name": "a"}))["customerCreate"]
+    assert (done["code"], done["retryable"]) == ("storage_full", True)
+    again = (await branch.ask(CREATE, key="k", input={"name": "a"}))["customerCreate"]
+    assert again["__typename"] == "CustomerSaved"

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
+import orjson
 
+from regulars_sync.changes import Change, Stated, Value, encode
 from tests.support.chain import Chain
 
 SAVED = "... on CustomerSaved { customer { id version name } } ... on Error { code path message detail retryable }"
@@ -84,3 +86,37 @@ async def caller(
 
 def http(chain: Chain) -> httpx2.AsyncClient:
     return httpx2.AsyncClient(transport=httpx2.ASGITransport(chain.app), base_url="http://hq")
+
+
+class Tablet:
+    """Pushes changes as they are, so that some are held or rejected."""
+
+    def __init__(self, chain: Chain, graph: Graph) -> None:
+        self.chain, self.http = chain, graph.http
+        self.n = 1
+
+    async def pair(self, unit: str) -> Tablet:
+        code = await self.chain.service.access.new_pairing_code(self.chain.units[unit], "till")
+        answer = await self.http.post("/sync/v1/pair", json={"code": code, "name": "till", "schema": 1})
+        self.token, self.device = answer.json()["token"], answer.json()["device"]
+        return self
+
+    def change(self, fields: dict[str, Any], cid: str, group: str | None = None, size: int = 1) -> Change:
+        return Change(
+            cid=cid, group=group or cid, size=size, op="create", entity="customer", id=self.chain.new_id(),
+            fields={path: Value(value) for path, value in fields.items()},
+            stamp=self.chain.clock.ms, stated=Stated(self.chain.clock.ms), schema=1,
+        )  # fmt: skip
+
+    async def push(self, *changes: Change) -> list[str]:
+        body = {
+            "incarnation": "a" * 16,
+            "n": self.n,
+            "schema": 1,
+            "changes": [orjson.Fragment(encode(c)) for c in changes],
+        }
+        headers = {"authorization": f"Bearer {self.token}"}
+        answer = await self.http.post("/sync/v1/push", content=orjson.dumps(body), headers=headers)
+        assert answer.status_code == 200, answer.text
+        self.n += len(changes)
+        return [verdict["verdict"] for verdict in answer.json()["verdicts"]]

@@ -81,6 +81,8 @@ def routes(service: Service) -> list[Route]:
             return Response(status_code=406)
         try:
             principal = await service.access.principal(web.bearer(request))
+            if principal.device is not None:
+                request.state.said = {"device": principal.device}
             if principal.revoked:
                 raise Refused("device_revoked")
             if not _is_json(request.headers.get("content-type", "")):

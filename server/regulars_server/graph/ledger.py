@@ -91,7 +91,7 @@ class EqualKey:
 async def history(context: Context, entity: str, id: str) -> list[LoggedChange]:
     async with context.reading() as reader:
         entries = await reader.history(entity, id)
-    context._spend(len(entries))
+    context.spend(len(entries))
     bodies: dict[str, Entry] = {}
     latest: dict[str, Entry] = {}
     for entry in entries:
@@ -113,7 +113,7 @@ async def held_changes(
         pos = int(after)
     async with context.reading() as reader:
         entries = await reader.open_entries(limit + 1, pos, device)
-    context._spend(len(entries))
+    context.spend(len(entries))
     more = len(entries) > limit
     nodes = [n for entry in entries[:limit] if (n := logged(context, entry, entry, keep=True)) is not None]
     info = PageInfo(
@@ -136,6 +136,7 @@ async def held_change(context: Context, cid: str) -> LoggedChange | None:
 async def equal_keys(context: Context, first: int | None) -> list[EqualKey]:
     async with context.reading() as reader:
         groups = await reader.equal_keys(clamp(first))
+    await context.related_all(Customer, [id for group in groups for id in group.ids])  # all at once
     return [
         EqualKey(field=group.field, key=group.key, customers=await context.related_all(Customer, group.ids))
         for group in groups

@@ -27,6 +27,8 @@ from regulars_sync.reconcile import Author
 
 ROWS_PER_REQUEST_MAX = 20_000
 NESTED_ROWS_DEFAULT = 20
+COUNT_ROWS = 20
+"""What a count is held equal to, whatever it counts."""
 REFERRING_MAX = 1_000
 
 N = TypeVar("N", bound=Node)
@@ -89,7 +91,7 @@ class Context:
     async def find(self, entity: Entity, ids: Iterable[str]) -> dict[str, Found]:
         async with self.reading() as reader:
             found = await reader.find(entity.name, ids)
-        self._spend(len(found))
+        self.spend(len(found))
         return found
 
     async def select(
@@ -102,18 +104,19 @@ class Context:
         before: tuple[JSON, str] | None = None,
         backwards: bool = False,
     ) -> list[Found]:
-        self._spend(0)
+        limit = min(limit, self.rows_left + 1)
         async with self.reading() as reader:
             found = await reader.select(entity.name, where, order, limit, after, before, backwards)
-        self._spend(len(found))
+        self.spend(len(found))
         return found
 
     async def count(self, entity: Entity, where: Where | None) -> int:
-        self._spend(1)
+        self.spend(COUNT_ROWS)
         async with self.reading() as reader:
             return await reader.count(entity.name, where)
 
-    def _spend(self, rows: int) -> None:
+    def spend(self, rows: int) -> None:
+        """Count rows that were read; `Refused("query_too_large")` when the request has had its share."""
         self.rows_left -= rows
         if self.rows_left < 0:
             raise Refused("query_too_large", what="rows", limit=ROWS_PER_REQUEST_MAX)

@@ -10,10 +10,11 @@ import orjson
 import strawberry
 from strawberry import scalars
 
-from regulars_schema.declare import JSON, Entity, Level
+from regulars_schema.declare import JSON, Entity, Level, Unfit
 from regulars_server.graph.declared import resolved
 from regulars_server.storage.interface import Found
 from regulars_sync import document
+from regulars_sync.merge import Candidate, choose
 
 T = TypeVar("T")
 
@@ -102,18 +103,24 @@ class Node:
     @resolved("The fields on which writers disagree, with every value.")
     def contested(self) -> list[ContestedField]:
         registers = document.decode(self.row.documents)
-        shown = document.shown(self.row.entity, registers)
         found = []
         for path in sorted(path for path, register in registers.items() if len(register.values) > 1):
             values = sorted(registers[path].values.values(), key=lambda c: (c.stamp, c.cid), reverse=True)
-            chosen = document._chosen(document._declared(self.row.entity, path), registers[path])
+            chosen = self._chosen(path, values)
             beside = [
                 Beside(value=c.value, cid=c.cid, stamp=str(c.stamp), source=c.source, verified=c.verified)
                 for c in values
                 if c.cid != chosen.cid
             ]
-            found.append(ContestedField(path=path, shown=shown[path], beside=beside))
+            found.append(ContestedField(path=path, shown=chosen.value, beside=beside))
         return found
+
+    def _chosen(self, path: str, values: list[Candidate]) -> Candidate:
+        """The one that the rule shows; of a field that nobody here declared, the latest."""
+        try:
+            return choose(self.row.entity.at(path)[0], values)
+        except Unfit:
+            return values[0]
 
     @classmethod
     def of(cls, row: Row) -> Self:
