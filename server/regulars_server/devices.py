@@ -6,7 +6,7 @@ from __future__ import annotations
 import orjson
 
 from regulars_schema.declare import Level
-from regulars_server.authors import SERVER
+from regulars_server.authors import SERVER, UnitTree
 from regulars_server.service import Service
 from regulars_sync.errors import Refused
 from regulars_sync.ids import ENTROPY_BYTES, uuid7
@@ -17,6 +17,9 @@ async def enrol(service: Service, asked: PairRequest) -> PairAnswer:
     """Turn a pairing code into a device with a token; `Refused("pairing_code_invalid")`."""
     invitation = await service.access.redeem(asked.code)
     tree = await service.admission.tree()
+    if invitation.unit not in tree:  # a command beside this server may just have made it
+        async with service.storage.unscoped_reader() as reader:
+            tree = await UnitTree.read(reader)
     if invitation.unit not in tree:
         raise Refused("pairing_code_invalid")
     device = uuid7(service.now_ms(), service.entropy(ENTROPY_BYTES))
@@ -31,9 +34,7 @@ async def enrol(service: Service, asked: PairRequest) -> PairAnswer:
         sensitive=invitation.sensitive,
         owner=device,
     )
-    return PairAnswer(
-        token, device, invitation.unit, service.storage.chain.id, tree.country(invitation.unit)
-    )
+    return PairAnswer(token, device, invitation.unit, service.storage.chain.id, tree.country(invitation.unit))
 
 
 async def revoke(service: Service, device: str) -> None:

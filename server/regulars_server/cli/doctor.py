@@ -66,6 +66,9 @@ def register(app: typer.Typer) -> None:
                     findings += await chain_findings(service)
             except RegularsError as error:
                 findings.append(_problem("open", error))
+            except (sqlite3.Error, ValueError, TypeError, KeyError) as error:  # bytes that nobody can read
+                said = LocalError("file_damaged", file=str(path), reason=f"{type(error).__name__}: {error}")
+                findings.append(_problem("open", said))
         show(run.terminal, findings)
         return FAILED if any(f.state == "wrong" for f in findings) else 0
 

@@ -92,12 +92,17 @@ async def _serve(run: Run, company: Company) -> None:
                 terminal.line(f"数据 {run.data}   Ctrl-C 停止", f"Data {run.data}   Ctrl-C stops it")
 
             app = create_app(settings, service)
-            await listen_and_serve(app, listening, ready)
+            await listen_and_serve(app, listening, ready, service.hub.close)
     terminal.line("已停止。", "Stopped.")
 
 
-async def listen_and_serve(app: object, listening: socket.socket, ready: Callable[[], None]) -> None:
-    """Serve on this socket until a signal; requests that were accepted are answered first."""
+async def listen_and_serve(
+    app: object, listening: socket.socket, ready: Callable[[], None], stopping: Callable[[], None]
+) -> None:
+    """Serve on this socket until a signal; requests that were accepted are answered first.
+
+    `stopping` is called then: it ends what would listen for ever.
+    """
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -105,14 +110,18 @@ async def listen_and_serve(app: object, listening: socket.socket, ready: Callabl
             await super().startup(sockets)
             ready()
 
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            stopping()
+            await super().shutdown(sockets)
+
         @contextlib.contextmanager
         def capture_signals(self) -> Iterator[None]:
             """uvicorn's own raises the signal again when it is done; here the end is an ordinary one.
 
             The handlers stay, so that a further signal can't cut off the closing of the files.
             """
-            for stopping in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(stopping, self.handle_exit)
+            for stop in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(stop, self.handle_exit)
             yield
 
     config = uvicorn.Config(
