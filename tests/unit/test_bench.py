@@ -20,5 +20,12 @@ def test_bench_quick_measures_every_figure(tmp_path):
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     page = out.read_text("utf-8")
-    for figure in ("push of 600", "push of 40 updates", "pull of", "catch-up of 20 rows", "first sync", "upsert"):
+    for figure in (
+        "push of 600",
+        "push of 40 updates",
+        "pull of",
+        "catch-up of 20 rows",
+        "first sync",
+        "upsert",
+    ):
         assert figure in page, f"{figure} is missing:\n{page}"

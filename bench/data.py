@@ -1,0 +1,77 @@
+"""The two databases that are measured: ours made by the product's own road, the floor's of the very
+documents that ours stored."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from itertools import islice
+from pathlib import Path
+
+from bench import floor
+from bench.workload import Workload
+from regulars_server.access import Access
+from regulars_server.app import DATABASE, create_service, opened, wall_ms
+from regulars_server.authors import SERVER
+from regulars_server.devices import enrol
+from regulars_server.service import Service
+from regulars_server.settings import Settings
+from regulars_server.storage.tables import TABLES
+from regulars_sync.changes import Change
+from regulars_sync.protocol import PairRequest
+
+BATCH = 2_000
+Progress = Callable[[int], None]
+
+
+async def build(
+    folder: Path, workload: Workload, customers: int, interactions: int, on_progress: Progress
+) -> str:
+    """Make `folder/ours` and `folder/floor` with so many rows; the bearer token of a paired tablet."""
+    ours = folder / "ours"
+    ours.mkdir(parents=True)
+    async with opened(create_service(Settings(data=ours))) as service:
+        for reference in workload.reference():
+            await _write(service, reference)
+        code = await service.access.new_pairing_code(workload.unit, "tablet")
+        token = (await enrol(service, PairRequest(code, "tablet", service.storage.registry.version))).token
+        rows = workload.new_customers(customers)
+        while batch := list(islice(rows, BATCH)):
+            await _write(service, batch)
+            on_progress(len(batch))
+        facts = workload.new_interactions(interactions, days=365)
+        while batch := list(islice(facts, BATCH)):
+            await _write(service, batch)
+            on_progress(len(batch))
+    _copy_documents(ours, folder / "floor")
+    return token
+
+
+async def _write(service: Service, batch: Iterable[Change]) -> None:
+    results = await service.admission.write(SERVER, [[change] for change in batch])
+    for (ruling,) in results:
+        assert ruling.verdict == "applied", ruling
+
+
+def _copy_documents(ours: Path, folder: Path) -> None:
+    folder.mkdir()
+    source = sqlite3.connect(ours / DATABASE)
+    connection = floor.connect(folder)
+    for table in TABLES:
+        rows = source.execute(f"SELECT id, document FROM {table} WHERE document IS NOT NULL ORDER BY row")
+        floor.store(connection, rows)
+    connection.close()
+    source.close()
+
+
+@asynccontextmanager
+async def invited(folder: Path, unit: str) -> AsyncIterator[str]:
+    """A pairing code for one more tablet, of a server that is running."""
+    access = Access(folder / DATABASE, now_ms=wall_ms, entropy=os.urandom)
+    await access.open()
+    try:
+        yield await access.new_pairing_code(unit, "tablet")
+    finally:
+        await access.close()

@@ -1,0 +1,48 @@
+"""One server in a process of its own: `python -m bench.serve floor|ours FOLDER`; it prints its port.
+
+Each kind imports only what it runs, so that memory can be compared.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import sys
+from pathlib import Path
+
+import uvicorn
+from starlette.applications import Starlette
+
+
+def floor(folder: Path) -> Starlette:
+    from bench.floor import create_floor
+
+    return create_floor(folder)
+
+
+def ours(folder: Path) -> Starlette:
+    """The product as it is served, its log lines included."""
+    from regulars_server.app import create_app
+    from regulars_server.settings import Settings
+    from regulars_server.web import JsonLines
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLines())
+    logger = logging.getLogger("regulars")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    return create_app(Settings(data=folder))
+
+
+def main() -> None:
+    kind, folder = sys.argv[1:]
+    app = {"floor": floor, "ours": ours}[kind](Path(folder))
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    print(listening.getsockname()[1], flush=True)
+    config = uvicorn.Config(app, loop="uvloop", http="httptools", log_level="warning", access_log=False)
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+if __name__ == "__main__":
+    main()

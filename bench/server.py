@@ -1,0 +1,121 @@
+"""A server under measurement: its process, its CPU time, its memory; and a client that costs it nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Literal
+
+ROOT = Path(__file__).resolve().parents[1]
+START_S_MAX = 30.0
+SETTLE_S = 0.05
+"""What a server still does behind its last answer is its own cost too."""
+
+Kind = Literal["floor", "ours"]
+
+
+class Wire:
+    """A keep-alive connection that sends prepared bytes and reads the answer whole."""
+
+    def __init__(self, port: int, token: str | None = None) -> None:
+        self._connection = HTTPConnection("127.0.0.1", port, timeout=120)
+        self._headers = {"Content-Type": "application/json"}
+        if token:
+            self._headers["Authorization"] = f"Bearer {token}"
+        self.sent = 0
+        self.received = 0
+
+    def post(self, path: str, body: bytes) -> bytes:
+        self._connection.request("POST", path, body, self._headers)
+        answer = self._connection.getresponse()
+        said = answer.read()
+        if answer.status != 200:
+            raise RuntimeError(f"{path}: {answer.status} {said[:400]!r}")
+        self.sent += len(body)
+        self.received += len(said)
+        return said
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    wall_ms: float
+    cpu_ms: float
+    """Of the server's process, user and system."""
+    bytes: int
+    """Of the bodies, both ways."""
+
+
+class Server:
+    """A running server. `kind` says which; `port` is where."""
+
+    def __init__(self, kind: Kind, process: subprocess.Popen[bytes], port: int) -> None:
+        self.kind = kind
+        self.port = port
+        self._process = process
+
+    def cpu_ms(self) -> float:
+        """What /proc/<pid>/stat calls utime + stime, from the process's CPU clock: ns, not ticks of 10 ms."""
+        return time.clock_gettime_ns((~self._process.pid << 3) | 2) / 1e6
+
+    def rss_peak_mib(self) -> float:
+        status = Path(f"/proc/{self._process.pid}/status").read_text("ascii")
+        (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) / 1024
+
+    def cost(self, wire: Wire, work: Callable[[], object]) -> Cost:
+        """What `work` over this wire takes."""
+        moved = wire.sent + wire.received
+        cpu, begun = self.cpu_ms(), time.perf_counter()
+        work()
+        wall = time.perf_counter() - begun
+        time.sleep(SETTLE_S)
+        return Cost(wall * 1000, self.cpu_ms() - cpu, wire.sent + wire.received - moved)
+
+
+@contextmanager
+def running(kind: Kind, folder: Path) -> Iterator[Server]:
+    """Start a server on the data in `folder`, wait until it answers, and stop it at the end."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench.serve", kind, str(folder)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=(folder / "log").open("wb"),
+    )
+    try:
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        if not said:
+            raise RuntimeError(f"{kind} did not start:\n{(folder / 'log').read_text('utf-8')[-2000:]}")
+        server = Server(kind, process, int(said))
+        _await_answer(server)
+        yield server
+    finally:
+        process.terminate()
+        process.wait(30)
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def _await_answer(server: Server) -> None:
+    last = time.monotonic() + START_S_MAX
+    while True:
+        connection = HTTPConnection("127.0.0.1", server.port, timeout=5)
+        try:
+            connection.request("GET", "/healthz")
+            connection.getresponse().read()
+            return
+        except OSError:
+            if time.monotonic() > last:
+                raise
+            time.sleep(0.02)
+        finally:
+            connection.close()
