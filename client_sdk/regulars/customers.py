@@ -107,7 +107,7 @@ class Customers:
             position = await self._shop.position(Customer, page[-1].id)
 
     async def search(self, text: str, limit: int = 50) -> Sequence[Customer]:
-        """By name, pinyin, initials, part of a phone number, e-mail, member number; all words must be found."""
+        """By name, pinyin, initials, part of a phone, e-mail, member number; all words must be found."""
         return await self._shop.list_records(Customer, text=text, limit=limit)
 
     async def with_phone(self, phone: str) -> Sequence[Customer]:

@@ -19,6 +19,7 @@ from regulars.customers import Customers, Links, Segments, Tags
 from regulars.files import Connection, connect
 from regulars.held import HeldChange, held_changes
 from regulars.interactions import Interactions
+from regulars.looping import Loop, wait
 from regulars.outbox import CID_BYTES, Live, Outbox
 from regulars.overlay import Laid, Overlay, seen_by, shown
 from regulars.records import ENTITY_OF, Product, Record, Staff, Unit
@@ -74,7 +75,7 @@ class Shop:
     """One tablet's replica and outbox. Open it with `Shop.open`; one process at a time.
 
     Writes are durable when they return and raise nothing but `LocalError`; reads never touch the
-    network; only `pair`, `sync`, `graphql` and `sync_forever`-like loops do.
+    network; only `pair`, `sync`, `sync_forever` and `graphql` do.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class Shop:
         self._offset_ms = 0
         self._writing = asyncio.Lock()
         self._syncing = asyncio.Lock()
+        self._nudges: set[asyncio.Event] = set()
         self._watchers: set[asyncio.Queue[set[Key]]] = set()
         self._transaction: ContextVar[_Transaction | None] = ContextVar("transaction", default=None)
         self.customers = Customers(self)
@@ -211,6 +213,33 @@ class Shop:
             report = await syncer.run()
             self._offset_ms = syncer.offset_ms
             return report
+
+    async def sync_forever(
+        self,
+        on_report: Callable[[SyncReport], None] = lambda report: None,
+        stopped: asyncio.Event | None = None,
+        wait: Callable[[asyncio.Event, float], Awaitable[None]] = wait,
+    ) -> None:
+        """Sync at once, then whenever something was written here, the server says so, or time has passed.
+
+        Failures are waited out with full jitter, and told to `on_report` like every round. Ends when it
+        is cancelled, or after the round under way when `stopped` is set.
+        """
+        transport = self._connected()
+
+        def chance() -> float:
+            return int.from_bytes(self.entropy(4)) / 2**32
+
+        loop = Loop(self.sync, transport, self._said["token"], chance, on_report, wait)
+        if stopped is not None:
+            loop.stopped = stopped
+        self._nudges.add(loop.nudged)
+        ending = asyncio.create_task(_end(loop))
+        try:
+            await loop.run()
+        finally:
+            ending.cancel()
+            self._nudges.discard(loop.nudged)
 
     async def graphql(self, query: str, variables: Mapping[str, JSON] | None = None) -> dict[str, Any]:
         """Ask the server, online, with this tablet's rights; GraphQL's answer as it is (data, errors)."""
@@ -434,6 +463,8 @@ class Shop:
     async def _save(self, drafted: Sequence[Change]) -> None:
         known = await self._rows.file.read(lambda c: int(replica.said(c, "stamp_max") or 0))
         await self._outbox.append(changes.grouped(drafted), known)
+        for nudged in self._nudges:
+            nudged.set()
         self._tell({(change.entity, change.id) for change in drafted})
 
     # --- reading ------------------------------------------------------------------------------------------
@@ -463,3 +494,8 @@ class Shop:
 
     def _record(self, kind: type[R], row: Laid) -> R:
         return kind.of(row.id, shown(self.registry.get(ENTITY_OF[kind]), row), row.state)
+
+
+async def _end(loop: Loop) -> None:
+    await loop.stopped.wait()
+    loop.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any, Protocol, TypeVar
 
 import httpx2
@@ -11,12 +12,18 @@ from regulars_sync.errors import Offline
 from regulars_sync.protocol import Problem
 
 TIMEOUT_S = 30.0
+SILENCE_S_MAX = 60.0
+"""The server says at least every 20 seconds that it is there; a longer silence is a dead connection."""
 T = TypeVar("T")
 
 
 class Transport(Protocol):
     async def post(self, path: str, body: bytes, token: str | None) -> tuple[int, bytes]:
         """Send one request; status and body. `Offline` when there is no answer."""
+        ...
+
+    def listen(self, path: str, token: str) -> AsyncIterator[str]:
+        """The server's events by name, as they come, until it ends them; `Offline` when cut off."""
         ...
 
     async def close(self) -> None: ...
@@ -42,6 +49,19 @@ class HttpTransport:
         except httpx2.HTTPError as error:
             raise Offline("offline", reason=type(error).__name__) from error
         return answer.status_code, answer.content
+
+    async def listen(self, path: str, token: str) -> AsyncIterator[str]:
+        headers = {"authorization": f"Bearer {token}", "accept": "text/event-stream"}
+        timeout = httpx2.Timeout(TIMEOUT_S, read=SILENCE_S_MAX)
+        try:
+            async with self._client.stream("GET", path, headers=headers, timeout=timeout) as answer:
+                if answer.headers.get("content-type", "").partition(";")[0] != "text/event-stream":
+                    raise Offline("answer_invalid", status=answer.status_code)
+                async for line in answer.aiter_lines():
+                    if line.startswith("event:"):
+                        yield line.removeprefix("event:").strip()
+        except httpx2.HTTPError as error:
+            raise Offline("offline", reason=type(error).__name__) from error
 
     async def close(self) -> None:
         await self._client.aclose()

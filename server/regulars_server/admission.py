@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 
+import msgspec
+
 from regulars_schema.declare import Level
 from regulars_server.authors import SERVER, UnitTree
 from regulars_server.settling import Settling, decoded, elevated, verdict_of
@@ -41,10 +43,17 @@ class Arrived:
 class Admission:
     """Admits changes to a chain. Time and randomness come from outside; there is one per storage."""
 
-    def __init__(self, storage: Storage, now_ms: Callable[[], int], entropy: Callable[[int], bytes]) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        now_ms: Callable[[], int],
+        entropy: Callable[[int], bytes],
+        on_commit: Callable[[set[str]], None] = lambda scopes: None,
+    ) -> None:
         self._storage = storage
         self._now_ms = now_ms
         self._entropy = entropy
+        self._on_commit = on_commit
         self._tree: UnitTree | None = None
         self._tree_read_ms = 0
         self._ready: set[str] = set()
@@ -69,6 +78,7 @@ class Admission:
         self._ready |= await settling.commit()
         if any(entity.name == "unit" for entity, *_ in settling.batch.writes.documents):
             self._tree = None
+        self._on_commit({place.scope for place in settling.batch.writes.places})
 
     # --- a push ------------------------------------------------------------------------------------
 
@@ -144,6 +154,8 @@ class Admission:
         """The present verdict; other content under a known cid is kept under another one and rejected."""
         if entry.key is None or log.body_digest(entry.key, arrived.raw) == entry.digest:
             return verdict_of(entry)
+        if arrived.change is not None and _says_the_same(arrived.change, decoded(entry)):
+            return verdict_of(entry)
         stand_in = _stand_in(self._entropy(16).hex())
         settling.log(
             Ruling(stand_in, "rejected", "cid_reused", waits="person"), arrived.raw, incarnation, arrived.n
@@ -183,7 +195,7 @@ class Admission:
                 waits = [ruling.code for ruling in rulings] == ["mend_waits"]
                 if waits or all(ruling.verdict in log.ACCEPTED for ruling in rulings):
                     for ruling, change in zip(rulings, group, strict=True):
-                        settling.log(ruling._replace(change=change), changes.encode(change))
+                        settling.log(ruling, changes.encode(change))
                 elif not keep_going:
                     return results
             if settling.batch.entries:
@@ -295,6 +307,14 @@ def _group_at(arrived: list[Arrived], at: int, known: dict[str, Entry]) -> list[
         cids.add(change.cid)
         end += 1
     return arrived[at:end]
+
+
+def _says_the_same(change: Change, logged: Change | None) -> bool:
+    """Whether they differ in their stamp alone: a replica copied back to before then fixes it anew."""
+    if logged is None:
+        return False
+    stated = msgspec.structs.replace(change.stated, offset=logged.stated.offset)
+    return msgspec.structs.replace(change, stamp=logged.stamp, stated=stated) == logged
 
 
 def _stand_in(cid: str) -> Change:

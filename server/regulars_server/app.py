@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import os
@@ -15,10 +16,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from regulars_schema.entities import REGISTRY
-from regulars_server import auth_endpoints, sync_endpoints
+from regulars_server import auth_endpoints, live, sync_endpoints
 from regulars_server.access import Access
 from regulars_server.admission import Admission
 from regulars_server.graph import routes as graph_routes
+from regulars_server.hub import Hub
 from regulars_server.service import Service
 from regulars_server.settings import Settings
 from regulars_server.storage.interface import Storage
@@ -44,7 +46,9 @@ def create_service(
     if storage is None:
         storage = SqliteStorage(path, REGISTRY, entropy)
     access = Access(path, now_ms=now_ms, entropy=entropy)
-    return Service(settings, storage, Admission(storage, now_ms, entropy), access, now_ms, entropy)
+    hub = Hub()
+    admission = Admission(storage, now_ms, entropy, hub.publish)
+    return Service(settings, storage, admission, access, now_ms, entropy, hub)
 
 
 @contextlib.asynccontextmanager
@@ -74,8 +78,14 @@ def create_app(settings: Settings, service: Service | None = None) -> Starlette:
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with opened(parts) if own else contextlib.nullcontext():
+            watching = asyncio.create_task(parts.hub.watch(parts.storage))
             log.info("ready")
-            yield
+            try:
+                yield
+            finally:
+                watching.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await watching
         log.info("stopped")
 
     async def healthz(request: Request) -> Response:
@@ -92,6 +102,7 @@ def create_app(settings: Settings, service: Service | None = None) -> Starlette:
         Route("/readyz", readyz),
         *auth_endpoints.routes(parts),
         *sync_endpoints.routes(parts),
+        *live.routes(parts),
         *graph_routes(parts),
     ]
     return Starlette(routes=routes, lifespan=lifespan)

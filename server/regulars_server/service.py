@@ -10,6 +10,7 @@ from regulars_schema.declare import JSON
 from regulars_server.access import Access, Principal
 from regulars_server.admission import Admission
 from regulars_server.authors import device_author, person_author
+from regulars_server.hub import Hub
 from regulars_server.settings import Settings
 from regulars_server.storage.interface import Storage
 from regulars_sync.changes import Change, Source, Stated, Value
@@ -27,6 +28,7 @@ class Service:
     access: Access
     now_ms: Callable[[], int]
     entropy: Callable[[int], bytes]
+    hub: Hub
 
     async def author(self, principal: Principal) -> Author:
         """The writer behind a token, with the scopes it has at this moment."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -113,8 +114,27 @@ class Settling:
     async def _open_entry(self, cid: str | None) -> Entry | None:
         if cid is None:
             return None
-        found = (await self.writer.entries({cid})).get(cid)
+        found = self._followed(await self.writer.entries({cid}), lambda entry: entry.cid == cid).get(cid)
         return found if found is not None and found.is_open else None
+
+    async def _open_entries(self, group: str) -> list[Entry]:
+        """A group's open changes, and the open ones that replace any of them."""
+        known = {entry.cid: entry for entry in await self.writer.members([group])}
+        found = self._followed(known, lambda entry: entry.group == group or entry.replaces in known)
+        return [entry for entry in found.values() if entry.is_open]
+
+    def _followed(self, known: dict[str, Entry], wanted: Callable[[Entry], bool]) -> dict[str, Entry]:
+        """What the log knew, as this very transaction has gone on with it."""
+        for entry in self.batch.entries:
+            before = known.get(entry.cid)
+            if before is not None:
+                kept = {
+                    name: getattr(before, name) for name in ("group", "replaces", "body", "key", "digest")
+                }
+                known[entry.cid] = dataclasses.replace(entry, **kept)
+            elif wanted(entry):
+                known[entry.cid] = entry
+        return known
 
     async def retry(self, group: str, author: Author, mend: Change | None = None) -> bool:
         """Settle a held group, mends in the places of what they replace; note what became of each member.
@@ -122,7 +142,7 @@ class Settling:
         True when all of it was accepted. A head office author's word also frees a group that never
         came whole.
         """
-        entries = [entry for entry in await self.writer.members([group]) if entry.is_open]
+        entries = await self._open_entries(group)
         members = [entry for entry in entries if entry.group == group]
         mends = {e.replaces: e for e in entries if e.group != group and e.code == _MEND_WAITS}
         tried: list[Change] = []
@@ -264,13 +284,14 @@ def elevated(author: Author) -> Author:
 
 
 def decoded(entry: Entry) -> Change | None:
-    """The change that an entry logged, None when there is none to be read (any more)."""
+    """The change that an entry logged, None when there is none to be read, or one of another cid."""
     if entry.body is None:
         return None
     try:
-        return changes.decode(entry.body)
+        change = changes.decode(entry.body)
     except Malformed:
         return None
+    return change if change.cid == entry.cid else None
 
 
 def verdict_of(entry: Entry) -> Verdict:

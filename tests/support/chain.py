@@ -20,6 +20,8 @@ from regulars_server.access import Access, Argon2
 from regulars_server.admission import Admission
 from regulars_server.app import DATABASE, create_app, opened
 from regulars_server.authors import SERVER
+from regulars_server.hub import Hub
+from regulars_server.live import events
 from regulars_server.service import Service
 from regulars_server.settings import Settings
 from regulars_server.storage.interface import Storage
@@ -49,7 +51,8 @@ class Clock:
 class AppTransport:
     """The SDK's transport straight into the app; `cut` loses requests or answers on the way."""
 
-    def __init__(self, app: Starlette) -> None:
+    def __init__(self, app: Starlette, service: Service) -> None:
+        self.service = service
         self._client = httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://hq")
         self.online = True
         self.lose_answers_to: str | None = None
@@ -67,6 +70,15 @@ class AppTransport:
             raise Offline("offline")
         return answer.status_code, answer.content
 
+    async def listen(self, path: str, token: str) -> AsyncIterator[str]:
+        """The server's own stream of events, without a socket between."""
+        if not self.online:
+            raise Offline("offline")
+        _, author = await self.service.device(token)
+        async for event in events(self.service, token, author.scopes or frozenset()):
+            if event.startswith(b"event: "):
+                yield event.split(b"\n")[0].removeprefix(b"event: ").decode()
+
     async def close(self) -> None:
         await self._client.aclose()
 
@@ -82,6 +94,7 @@ class Chain:
     entropy: Callable[[int], bytes]
     units: dict[str, str] = field(default_factory=dict)
     transports: dict[str, AppTransport] = field(default_factory=dict)
+    shops: dict[str, Shop] = field(default_factory=dict)
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     def new_id(self) -> str:
@@ -108,7 +121,7 @@ class Chain:
         paired: bool = True,
     ) -> Shop:
         """A tablet of a unit, paired unless told otherwise, closed at the end of the test."""
-        transport = self.transports[name] = AppTransport(self.app)
+        transport = self.transports[name] = AppTransport(self.app, self.service)
 
         async def connect(path: Path) -> InlineConnection:
             return InlineConnection(path)
@@ -123,6 +136,7 @@ class Chain:
                 durable=False,
             )
         )
+        self.shops[name] = shop
         if paired:
             code = await self.service.access.new_pairing_code(self.units[unit], name, sensitive)
             await shop.pair("http://hq", code, name)
@@ -166,7 +180,9 @@ async def new_chain(folder: Path, storage: Storage | None = None, seed: int = 1)
     storage = storage or SqliteStorage(path, REGISTRY, entropy, readers=1, connect=inline)
     access = Access(path, now_ms=clock, entropy=entropy, argon2=CHEAP)
     settings = Settings(data=folder)
-    service = Service(settings, storage, Admission(storage, clock, entropy), access, clock, entropy)
+    hub = Hub()
+    admission = Admission(storage, clock, entropy, hub.publish)
+    service = Service(settings, storage, admission, access, clock, entropy, hub)
     async with opened(service):
         app = create_app(settings, service)
         chain = Chain(service, app, folder, clock, entropy)

@@ -1,0 +1,68 @@
+"""Wake-ups: whoever waits on a scope is told that a commit touched it, and then pulls as always.
+
+A wake-up carries no data, so a lost or doubled one costs nothing. Commits of this process are told at
+once; those of another (a command beside the server) are found by looking at the head now and then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from regulars_server.storage.interface import Storage
+
+POLL_S = 2.0
+HEARTBEAT_S = 20.0
+"""A client that hears nothing for longer than this takes the connection for dead."""
+
+
+class Hub:
+    """Who waits for which scopes. One per server process."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, set[asyncio.Event]] = {}
+        self._closing = False
+
+    @contextmanager
+    def waiting(self, scopes: Iterable[str]) -> Iterator[asyncio.Event]:
+        """An event that is set whenever one of these scopes was touched, and for good when all ends."""
+        event = asyncio.Event()
+        wanted = list(scopes)
+        for scope in wanted:
+            self._waiting.setdefault(scope, set()).add(event)
+        if self._closing:
+            event.set()
+        try:
+            yield event
+        finally:
+            for scope in wanted:
+                others = self._waiting[scope]
+                others.discard(event)
+                if not others:
+                    del self._waiting[scope]
+
+    @property
+    def is_closing(self) -> bool:
+        return self._closing
+
+    def publish(self, scopes: Iterable[str]) -> None:
+        for scope in scopes:
+            for event in self._waiting.get(scope, ()):
+                event.set()
+
+    def close(self) -> None:
+        """Wake everybody for the last time: the server stops."""
+        self._closing = True
+        self.publish(list(self._waiting))
+
+    async def watch(self, storage: Storage) -> None:
+        """Wake everybody when the head moved, until cancelled: another process may have written."""
+        seq = None
+        while True:
+            async with storage.unscoped_reader() as reader:
+                head = await reader.head()
+            if seq is not None and head.seq != seq:
+                self.publish(list(self._waiting))
+            seq = head.seq
+            await asyncio.sleep(POLL_S)

@@ -1,0 +1,117 @@
+"""Changes reach the other tablet by themselves, and a device without the right hears nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from regulars import Shop
+from regulars_server.devices import revoke
+from regulars_server.live import events
+from regulars_sync.round import SyncReport
+from tests.support.chain import Chain, new_chain
+
+PATIENCE_S = 20.0
+"""Far beyond what anything here takes: a test that waits so long has failed."""
+
+
+@pytest.fixture
+async def chain(tmp_path: Path) -> AsyncIterator[Chain]:
+    async with new_chain(tmp_path) as made:
+        yield made
+
+
+class Running:
+    """A tablet in its loop, and what it reports."""
+
+    def __init__(self, shop: Shop) -> None:
+        self.shop = shop
+        self.reports: asyncio.Queue[SyncReport] = asyncio.Queue()
+
+    @asynccontextmanager
+    async def loop(self) -> AsyncIterator[Running]:
+        stopped = asyncio.Event()
+        task = asyncio.create_task(self.shop.sync_forever(self.reports.put_nowait, stopped))
+        try:
+            yield self
+        finally:
+            stopped.set()
+            async with asyncio.timeout(PATIENCE_S):
+                await task
+
+    async def until_held(self, id: str) -> None:
+        """Until a sync has brought the row."""
+        async with asyncio.timeout(PATIENCE_S):
+            while await self.shop.customers.find(id) is None:
+                await self.reports.get()
+
+
+async def test_a_write_here_is_readable_there_without_anybody_calling_sync(chain: Chain) -> None:
+    one, two = await chain.tablet("one"), await chain.tablet("two")
+    async with Running(one).loop() as here, Running(two).loop() as there:
+        await here.reports.get()
+        await there.reports.get()
+        lin = await one.customers.create(name="林芳")
+        await there.until_held(lin.id)
+    assert (await one.status()).pending == 0
+
+
+async def test_the_end_of_a_loop_keeps_the_shop_open(chain: Chain) -> None:
+    one = await chain.tablet("one")
+    async with Running(one).loop() as here:
+        await here.reports.get()
+    assert (await one.customers.create(name="林芳")).state.pending
+    assert (await one.sync()).equal
+
+
+async def test_a_commit_out_of_reach_wakes_nobody(chain: Chain) -> None:
+    await chain.tablet("one")
+    token, scopes = await listener(chain, "one")
+    stream = events(chain.service, token, scopes)
+    assert await anext(stream) == b"event: ready\ndata: {}\n\n"
+    waiting = asyncio.ensure_future(anext(stream))
+    await asyncio.sleep(0)
+    await chain.write(
+        "create", "customer", chain.new_id(), {"name": "theirs", "home_unit": chain.units["Orchard"]}
+    )
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    await chain.write(
+        "create", "customer", chain.new_id(), {"name": "ours", "home_unit": chain.units["Nanjing Road"]}
+    )
+    assert await waiting == b"event: change\ndata: {}\n\n"
+    await stream.aclose()  # type: ignore[attr-defined]
+
+
+async def test_a_revoked_device_is_told_that_it_is_over(chain: Chain) -> None:
+    one = await chain.tablet("one")
+    token, scopes = await listener(chain, "one")
+    stream = events(chain.service, token, scopes)
+    await anext(stream)
+    device = (await one.status()).device
+    assert device is not None
+    await revoke(chain.service, device)
+    assert await anext(stream) == b"event: end\ndata: {}\n\n"
+    with pytest.raises(StopAsyncIteration):
+        await anext(stream)
+
+
+async def test_a_server_that_stops_ends_every_line(chain: Chain) -> None:
+    await chain.tablet("one")
+    token, scopes = await listener(chain, "one")
+    stream = events(chain.service, token, scopes)
+    await anext(stream)
+    chain.service.hub.close()
+    assert await anext(stream) == b"event: end\ndata: {}\n\n"
+
+
+async def listener(chain: Chain, name: str) -> tuple[str, frozenset[str]]:
+    """The token of a tablet and its scopes."""
+    said = await chain.shops[name]._outbox.said()
+    _, author = await chain.service.device(str(said["token"]))
+    assert author.scopes is not None
+    return str(said["token"]), author.scopes
