@@ -141,6 +141,8 @@ class Mutations:
         try:
             return await self.held(cid)
         except Refused:
+            if not changes.is_cid(cid):
+                raise
             async with self._service.storage.writer() as writer:
                 known = await writer.entries({cid, own})
             if own in known and known[own].replaces == cid and cid in known:

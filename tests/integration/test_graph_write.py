@@ -412,7 +412,9 @@ async def test_a_held_change_is_retried_or_dropped(chain: Chain, office: Graph, 
     assert (await branch.ask(drop, k="1", cid=bad.cid))["done"]["code"] == "not_allowed"
     assert (await office.ask(drop, k="3", cid=bad.cid))["done"]["waits"] is False
     assert (await office.ask(drop, k="3", cid=bad.cid))["done"]["waits"] is False
-    assert (await office.ask(drop, k="4", cid=bad.cid))["done"]["code"] == "not_found"
+    for cid in (bad.cid, "0" * 32, "", "林", "\0", "A" * 32):
+        for asked in (drop, retry):
+            assert (await office.ask(asked, k="4", cid=cid))["done"]["code"] == "not_found"
     assert (await office.ask(HELD))["heldChanges"]["nodes"] == []
 
 
