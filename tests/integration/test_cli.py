@@ -9,10 +9,13 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+import httpx2
 import pytest
+from starlette.applications import Starlette
 from typer.main import get_command
 
 from regulars import Shop
+from regulars.transport import HttpTransport
 from regulars_server.app import DATABASE, create_app, create_service, opened
 from regulars_server.cli import create_cli
 from regulars_server.cli.rows import list_rows, new_id, values, write
@@ -21,7 +24,6 @@ from regulars_server.service import Service
 from regulars_server.settings import Settings
 from regulars_sync.errors import Refused
 from regulars_sync.pins import fits
-from tests.support.chain import AppTransport
 from tests.support.commands import Commands
 
 T = TypeVar("T")
@@ -350,12 +352,20 @@ def test_tokens_are_added_rotated_and_revoked(regulars):
 # --- tablets and what they send -------------------------------------------------------------------
 
 
+class Direct(HttpTransport):
+    """Into the app without a socket."""
+
+    def __init__(self, app: Starlette) -> None:
+        super().__init__("http://hq")
+        self._client = httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://hq")
+
+
 def on_tablet(commands: Commands, work: Callable[[Shop], Awaitable[T]], name: str = "till") -> T:
     """Pair a tablet with a code of the command line, do `work` on it."""
     code = commands.asked("device", "invite", "Orchard", "--name", name)["code"]
 
     async def run(service: Service) -> T:
-        transport = AppTransport(create_app(service.settings, service))
+        transport = Direct(create_app(service.settings, service))
         path = commands.data / f"{name}.db"
         async with Shop.open(path, transport=lambda url: transport, durable=False) as shop:
             await shop.pair("http://hq", code, name)
