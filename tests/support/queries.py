@@ -1,0 +1,113 @@
+"""Random GraphQL operations from the schema itself: valid, and as odd as their arguments may be."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from graphql import (
+    GraphQLEnumType,
+    GraphQLField,
+    GraphQLInputObjectType,
+    GraphQLInputType,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLSchema,
+    GraphQLType,
+    GraphQLUnionType,
+    get_named_type,
+    is_leaf_type,
+)
+from graphql.type import GraphQLInterfaceType
+
+TEXTS = ["", "a", "C", "林", "138 0013 8000", "%", "_", "'; DROP", "x@y.z", "a" * 100, "\u202e", "é", "\0"]
+WORDS: dict[str, Sequence[Any]] = {
+    "Int": [0, 1, 2, 7, -1, 300, 2**31 - 1],
+    "Boolean": [True, False],
+    "Date": ["2026-01-01", "1999-12-31"],
+    "DateTime": ["2026-01-01T00:00:00Z", "2026-11-22T10:00:00+08:00"],
+    "Money": [0, 5, 2**52],
+    "JSON": [{}, {"name": "x"}, 7, ["a"], {"tags/x": True, "zz": 1}],
+}
+NEST_MAX = 5
+
+
+class Operation(NamedTuple):
+    root: str
+    query: str
+    variables: dict[str, Any]
+
+
+class Queries:
+    """Operations drawn from one seed; `ids` are the ids that they ask for."""
+
+    def __init__(self, schema: GraphQLSchema, seed: int, ids: Sequence[str]) -> None:
+        self._schema = schema
+        self._random = random.Random(seed)
+        self._ids = ids
+        self._variables: dict[str, tuple[GraphQLInputType, Any]] = {}
+
+    def query(self) -> Operation:
+        assert self._schema.query_type is not None
+        return self._operation("query", self._schema.query_type)
+
+    def mutation(self) -> Operation:
+        assert self._schema.mutation_type is not None
+        return self._operation("mutation", self._schema.mutation_type)
+
+    def _operation(self, kind: str, root: GraphQLObjectType) -> Operation:
+        self._variables.clear()
+        name = self._random.choice(list(root.fields))
+        body = self._field(name, root.fields[name], 0)
+        head = ", ".join(f"${key}: {type_}" for key, (type_, _) in self._variables.items())
+        query = f"{kind} Q{f'({head})' if head else ''} {{ {body} }}"
+        return Operation(name, query, {key: value for key, (_, value) in self._variables.items()})
+
+    def _field(self, name: str, field: GraphQLField, nest: int) -> str:
+        given = []
+        for key, argument in field.args.items():
+            if isinstance(argument.type, GraphQLNonNull) or self._random.random() < 0.3:
+                variable = f"v{len(self._variables)}"
+                self._variables[variable] = (argument.type, self._value(argument.type, 0))
+                given.append(f"{key}: ${variable}")
+        arguments = f"({', '.join(given)})" if given else ""
+        inner = get_named_type(field.type)
+        return f"{name}{arguments} {'' if is_leaf_type(inner) else self._selection(inner, nest + 1)}"
+
+    def _selection(self, type_: GraphQLType, nest: int) -> str:
+        if isinstance(type_, GraphQLUnionType | GraphQLInterfaceType):
+            possible = list(self._schema.get_possible_types(type_))
+            chosen = self._random.sample(possible, 1)
+            return (
+                f"{{ __typename {' '.join(f'... on {t.name} {self._selection(t, nest)}' for t in chosen)} }}"
+            )
+        assert isinstance(type_, GraphQLObjectType)
+        parts = ["__typename"]
+        for name, field in type_.fields.items():
+            is_leaf = is_leaf_type(get_named_type(field.type))
+            if self._random.random() < (0.6 if is_leaf else 0.4 if nest < NEST_MAX else 0):
+                parts.append(self._field(name, field, nest))
+        return f"{{ {' '.join(parts)} }}"
+
+    def _value(self, type_: GraphQLInputType, nest: int) -> Any:
+        if isinstance(type_, GraphQLNonNull):
+            return self._given(type_.of_type, nest)
+        return None if self._random.random() < 0.08 else self._given(type_, nest)
+
+    def _given(self, type_: GraphQLInputType, nest: int) -> Any:
+        draw = self._random
+        if isinstance(type_, GraphQLList):
+            return [self._value(type_.of_type, nest) for _ in range(draw.randint(0, 2))]
+        if isinstance(type_, GraphQLEnumType):
+            return draw.choice(list(type_.values))
+        if isinstance(type_, GraphQLInputObjectType):
+            likely = 0.25 if nest < 3 else 0.05
+            return {
+                name: self._value(field.type, nest + 1)
+                for name, field in type_.fields.items()
+                if isinstance(field.type, GraphQLNonNull) or draw.random() < likely
+            }
+        name = get_named_type(type_).name
+        return draw.choice(self._ids if name in ("ID", "UUID") else WORDS.get(name, TEXTS))
