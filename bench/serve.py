@@ -23,6 +23,7 @@ def floor(folder: Path) -> Starlette:
 def ours(folder: Path) -> Starlette:
     """The product as it is served, its log lines included."""
     from regulars_server.app import create_app
+    from regulars_server.process import spare_the_collector
     from regulars_server.settings import Settings
     from regulars_server.web import JsonLines
 
@@ -31,7 +32,9 @@ def ours(folder: Path) -> Starlette:
     logger = logging.getLogger("regulars")
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
-    return create_app(Settings(data=folder))
+    app = create_app(Settings(data=folder))
+    spare_the_collector()
+    return app
 
 
 def main() -> None:

@@ -171,9 +171,12 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d\Z", re.ASCII)
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
 
 
+_is_id = _ID.match
+
+
 def is_id(value: JSON) -> bool:
     """Whether the value is a UUID in its canonical lower-case spelling."""
-    return type(value) is str and _ID.match(value) is not None
+    return type(value) is str and _is_id(value) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,10 +260,14 @@ class Struct:
                 raise Unfit("part_unknown", part=str(key)[:80], allowed=list(self.parts))
             if item is not None:
                 part.type.check(item)
-        for key, part in self.parts.items():
-            if part.required and value.get(key) is None:
+        for key in self.required:
+            if value.get(key) is None:
                 raise Unfit("part_required", part=key)
         return value
+
+    @cached_property
+    def required(self) -> tuple[str, ...]:
+        return tuple(name for name, part in self.parts.items() if part.required)
 
 
 @dataclass(frozen=True)
@@ -312,7 +319,7 @@ class Field:
     since: int = 1
     """The schema version that brought it."""
 
-    @property
+    @cached_property
     def is_set(self) -> bool:
         return self.rule in SETS
 
@@ -346,6 +353,10 @@ class Entity:
         return {f.name: f for f in self.fields}
 
     @cached_property
+    def _plain(self) -> dict[str, tuple[Field, None]]:
+        return {f.name: (f, None) for f in self.fields if not f.is_set}
+
+    @cached_property
     def required(self) -> tuple[str, ...]:
         return tuple(f.name for f in self.fields if f.required)
 
@@ -359,9 +370,9 @@ class Entity:
 
     def at(self, path: str) -> tuple[Field, str | None]:
         """The field at a path and, for `tags/vip`, the element's key; `Unfit` when there is none."""
-        found = self.by_name.get(path)
-        if found is not None and not found.is_set:
-            return found, None
+        plain = self._plain.get(path)
+        if plain is not None:
+            return plain
         name, slash, key = path.partition("/")
         found = self.by_name.get(name)
         if found is None or found.is_set != bool(slash) or (slash and not key):

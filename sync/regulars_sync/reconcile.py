@@ -74,10 +74,10 @@ class Row:
         return self.values_
 
     def copy(self) -> Row:
-        registers = self.registers
-        if registers is None:
-            registers = document.decode(self.documents)
-        copied = {path: register.copy() for path, register in registers.items()}
+        if self.registers is None:
+            copied = document.decode(self.documents)
+        else:
+            copied = {path: register.copy() for path, register in self.registers.items()}
         return Row(self.entity, self.id, self.documents, self.places, copied, self.written)
 
 

@@ -66,11 +66,12 @@ def register(app: typer.Typer) -> None:
 
 async def _serve(run: Run, company: Company) -> None:
     from regulars_server.app import create_app
+    from regulars_server.process import spare_the_collector
 
     terminal, settings = run.terminal, run.settings
-    log_to_stderr(settings.log_level)
     with contextlib.closing(listen(settings.host, settings.port)) as listening:
         is_new = not await founding.is_founded(run)
+        log_to_stderr(settings.log_level)
         async with run.chain(new=True, sweep=True) as service:
             password = None
             if is_new:
@@ -92,6 +93,7 @@ async def _serve(run: Run, company: Company) -> None:
                 terminal.line(f"数据 {run.data}   Ctrl-C 停止", f"Data {run.data}   Ctrl-C stops it")
 
             app = create_app(settings, service)
+            spare_the_collector()
             await listen_and_serve(app, listening, ready, service.hub.close)
     terminal.line("已停止。", "Stopped.")
 
