@@ -177,27 +177,28 @@ class Outbox:
         return await self.file.write(work)
 
     def _beyond(self, connection: sqlite3.Connection, acks: Mapping[str, Acked]) -> list[tuple[str, int]]:
-        """Each incarnation, oldest first, and the number up to which it is acknowledged."""
-        rows = connection.execute("SELECT id FROM incarnation ORDER BY place").fetchall()
-        for (id,) in rows:
-            ack = acks.get(id)
-            if ack is not None and ack.n and ack.trail != self._trail_at(connection, id, ack.n):
-                self._renumber(connection, id, self._first_doubtful(connection, id))
+        """Each incarnation, oldest first, and the number up to which it is acknowledged.
+
+        Of one whose history is not the server's nobody can tell where they part: all of it is offered
+        again under a new one, and the server knows what it has by cid.
+        """
+        rows = connection.execute("SELECT id, n FROM incarnation ORDER BY place").fetchall()
+        for id, n in rows:
+            is_used = n > 0 or id == rows[-1][0]
+            if is_used and id in acks and not self._agrees(connection, id, acks[id]):
+                self._renumber(connection, id, 1)
         rows = connection.execute("SELECT id FROM incarnation ORDER BY place").fetchall()
         return [(id, acks[id].n if id in acks else 0) for (id,) in rows]
+
+    def _agrees(self, connection: sqlite3.Connection, incarnation: str, ack: Acked) -> bool:
+        """Whether the server's word is about this very history."""
+        return ack.n == 0 or ack.trail == self._trail_at(connection, incarnation, ack.n)
 
     def _trail_at(self, connection: sqlite3.Connection, incarnation: str, n: int) -> str | None:
         row = connection.execute(
             "SELECT trail FROM change WHERE incarnation = ? AND n = ?", (incarnation, n)
         ).fetchone()
         return row[0] if row else None
-
-    def _first_doubtful(self, connection: sqlite3.Connection, incarnation: str) -> int:
-        """The first number of an incarnation that was never known to be acknowledged."""
-        (n,) = connection.execute(
-            "SELECT coalesce(min(n), 1) FROM change WHERE incarnation = ? AND cleared = 0", (incarnation,)
-        ).fetchone()
-        return int(n)
 
     def _batch(
         self, connection: sqlite3.Connection, incarnation: str, n: int
@@ -274,11 +275,13 @@ class Outbox:
         connection.execute("UPDATE incarnation SET n = ?, trail = ? WHERE id = ?", (*kept, incarnation))
 
     async def clear(self, acks: Mapping[str, Acked], still_open: Iterable[str]) -> None:
-        """Mark what the replica's rows hold by now, and unmark what the server no longer acknowledges."""
+        """Mark what the replica's rows hold by now, and unmark what the server no longer does, or holds again."""
         waiting = set(still_open)
 
         def work(connection: sqlite3.Connection) -> None:
             for id, ack in acks.items():
+                if not self._agrees(connection, id, ack):
+                    continue
                 connection.execute(
                     "UPDATE change SET cleared = 0 WHERE incarnation = ? AND n > ? AND cleared", (id, ack.n)
                 )
@@ -290,5 +293,8 @@ class Outbox:
                 connection.executemany("UPDATE change SET cleared = 1 WHERE pos = ?", done)
                 if done:
                     connection.execute("DELETE FROM said WHERE name = 'gap'")
+            connection.executemany(
+                "UPDATE change SET cleared = 0 WHERE cid = ? AND cleared", [(cid,) for cid in waiting]
+            )
 
         await self.file.write(work)

@@ -64,3 +64,19 @@ async def test_a_mend_of_a_mend_takes_the_place_of_the_first(chain: Chain) -> No
         log = await reader.history("customer", lin.id)
     assert all(entry.stamp > 0 for entry in log if entry.is_accepted)
     assert await one.held() == []
+
+
+async def test_two_mends_of_one_push_see_each_other(chain: Chain) -> None:
+    one, lin, held = await held_group(chain)
+    await one.mend(held["customer"], notes="second")
+    await one.drop(held["interaction"])
+    await one.drop(held["interaction"])
+    await one.sync()
+    async with chain.service.storage.unscoped_reader() as reader:
+        log = await reader.history("customer", lin.id)
+        assert not await reader.open_entries(10)
+    accepted = [entry for entry in log if entry.is_accepted]
+    assert len(accepted) == len({entry.cid for entry in accepted}) == 2
+    two = await chain.tablet("two", "Nanjing Road")
+    await two.sync()
+    assert (await two.customers.get(lin.id)).notes == "second"
