@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from typing import Any
 
 import orjson
 
 from regulars.overlay import shown
-from regulars_schema.declare import Level, Nature
+from regulars_schema.declare import Entity, Level, Nature
 from regulars_schema.entities import REGISTRY
 from regulars_sync.document import nested
 from tests.simulation.hq import run
@@ -229,7 +230,9 @@ def _overlay(world: World, tablet: Tablet, log: Log, model: Model) -> None:
         if cid in log.bodies and log.is_open(cid)
     ]
     status = run(tablet.shop.status())
-    world.check(status.held == len(live), "other held changes than the log's", status.held, len(live))
+    shown_held = {held.cid for held in run(tablet.shop.held())}
+    about = {cid[:6] for cid, _ in live} ^ {cid[:6] for cid in shown_held}
+    world.check(not about and status.held == len(live), "other held changes than the log's", tablet.index, about)
     held = set(tablet.rows("SELECT DISTINCT entity, id FROM row"))
     replaced = {body.get("replaces") for _, body in live}
     over: dict[Key, list[Accepted]] = defaultdict(list)
@@ -241,34 +244,32 @@ def _overlay(world: World, tablet: Tablet, log: Log, model: Model) -> None:
             continue
         ids = sorted({id for name, id in held | over.keys() if name == entity.name})
         laid = run(tablet.shop._overlay.find(entity.name, ids))
+
+        def may_read(path: str, entity: Entity = entity) -> bool:
+            return tablet.sensitive or field_of(entity, path).level is Level.INTERNAL
+
         for id in ids:
             key = (entity.name, id)
-            changes = [_known(change) for change in over[key]]
+            changes = [_with(change, lambda path: path.partition("/")[0] in entity.by_name) for change in over[key]]
             if key not in held and not any(change.body["op"] == "create" for change in changes):
                 world.check(id not in laid, "shows a row that left", tablet.index, key)
                 continue
-            base = model.changes[key] if key in held else []
-            cells = cells_of(entity, [*base, *changes]) if over[key] else model.rows[key]
-            expected = {
-                path: cell.shown.value
-                for path, cell in cells.items()
-                if cell.shown and _may_read(tablet, key, path, over[key])
-            }
+            base = [_with(change, may_read) for change in model.changes[key]] if key in held else []
+            cells = cells_of(entity, [*base, *changes])
+            expected = {path: cell.shown.value for path, cell in cells.items() if cell.shown}
             got = shown(entity, laid[id]) if id in laid else None
             expected = nested(entity, expected)
-            world.check(got == (expected or None), "shows something else", tablet.index, key, got, expected)
+            if got != (expected or None):
+                paths = [p for p in {*(got or {}), *expected} if (got or {}).get(p) != expected.get(p)]
+                about = [(p, (got or {}).get(p, "-"), expected.get(p, "-")) for p in paths]
+                own = [(change.cid[:6], change.stamp) for change in over[key]]
+                world.check(False, "shows something else", tablet.index, key, about, own)
 
 
-def _known(change: Accepted) -> Accepted:
-    """Only the fields that somebody declared can be shown."""
-    entity = REGISTRY.by_name[change.key[0]]
-    fields = {path: v for path, v in change.fields.items() if path.partition("/")[0] in entity.by_name}
+def _with(change: Accepted, wanted: Callable[[str], bool]) -> Accepted:
+    """The change with these of its fields only."""
+    fields = {path: given for path, given in change.fields.items() if wanted(path)}
     return change._replace(body={**change.body, "fields": fields})
-
-
-def _may_read(tablet: Tablet, key: Key, path: str, own: list[Accepted]) -> bool:
-    level = field_of(REGISTRY.by_name[key[0]], path).level
-    return level is Level.INTERNAL or tablet.sensitive or any(path in change.fields for change in own)
 
 
 def _count(world: World, log: Log, model: Model) -> None:

@@ -225,6 +225,9 @@ class World:
         before = {cid for (cid,) in self.log("SELECT DISTINCT lower(hex(cid)) FROM log WHERE body IS NOT NULL")}
         self.server.restore()
         self._note_lost(before)
+        for token in self.server.tokens.values():
+            if token.revoked:  # as the journal beside the database will say
+                self.server.write("edit", "device", token.device, {"revoked": True})
         self.faults["server restored"] += 1
 
     def _note_lost(self, cids: set[str]) -> None:
