@@ -114,7 +114,7 @@ def guarded(handler: Handler, now_ms: Callable[[], int], entropy: Callable[[int]
                 "path": request.scope["path"],
                 "status": response.status_code,
                 "ms": now_ms() - begun,
-                "bytes": len(response.body) if isinstance(response.body, bytes) else None,
+                "bytes": len(body) if isinstance(body := getattr(response, "body", None), bytes) else None,
                 **getattr(request.state, "said", {}),
             },
         )

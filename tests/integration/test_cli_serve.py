@@ -21,10 +21,13 @@ import pytest
 
 from regulars import Shop
 from regulars.transport import HttpTransport
+from regulars_schema.entities import REGISTRY
 from regulars_server.app import DATABASE
 from tests.support.commands import Commands
 
 ENOUGH_S = 30
+STREAM_S = 15
+"""Less than the server waits for what does not end."""
 
 
 @contextmanager
@@ -143,6 +146,8 @@ def until_refused(url: str) -> None:
             socket.create_connection((address.host, address.port or 80), 1).close()
         except ConnectionRefusedError:
             return
+        except OSError:  # it is closing
+            continue
     raise AssertionError("it still listens")
 
 
@@ -155,6 +160,48 @@ class Watched(HttpTransport):
         if path.endswith("/push"):
             self.pushing.set()
         return await super().post(path, body, token)
+
+
+def test_an_import_beside_the_server_reaches_a_tablet(tmp_path):
+    commands = Commands(tmp_path / "shop")
+    file = tmp_path / "customers.csv"
+
+    async def work(url: str, code: str, unit: str) -> None:
+        async with Shop.open(tmp_path / "till.db", durable=False) as shop:
+            await shop.pair(url, code)
+            await shop.sync()
+            for name in ("林芳", "林芳芳"):  # created, then updated
+                file.write_text(f"external_id,name,home_unit\nC-1,{name},{unit}\n", "utf-8")
+                await asyncio.to_thread(commands.asked, "import", str(file), "--source", "csv")
+                report = await shop.sync()
+                assert report.equal, report
+                assert [customer.name for customer in await shop.customers.list()] == [name]
+
+    with serving(commands.data) as (process, said):
+        units = tmp_path / "units.csv"
+        units.write_text("external_id,name,kind\nU-1,Orchard,branch\n", "utf-8")
+        commands.asked("import", str(units), "--source", "csv")
+        code = commands.asked("device", "invite", "U-1")["code"]
+        asyncio.run(work(said["urls"][0], code, "U-1"))
+        process.terminate()
+        assert process.wait(ENOUGH_S) == 0
+
+
+def test_sigterm_ends_a_stream_that_would_go_on_for_ever(tmp_path):
+    commands = Commands(tmp_path / "shop")
+    with serving(commands.data) as (process, said):
+        commands("unit", "add", "Orchard")
+        code = commands.asked("device", "invite", "Orchard")["code"]
+        with httpx2.Client(base_url=said["urls"][0], timeout=STREAM_S) as client:
+            asked = {"code": code, "name": "till", "schema": REGISTRY.version}
+            token = client.post("/sync/v1/pair", json=asked).json()["token"]
+            head = {"authorization": f"Bearer {token}"}
+            with client.stream("GET", "/sync/v1/live", headers=head) as stream:
+                lines = stream.iter_lines()
+                assert next(lines) == "event: ready"
+                process.terminate()
+                assert "event: end" in list(lines)
+        assert process.wait(STREAM_S) == 0
 
 
 async def test_sigterm_lets_a_push_under_way_end_and_keeps_it(tmp_path: Path) -> None:
