@@ -7,7 +7,7 @@ always fits them.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ import msgspec
 import orjson
 
 from regulars.files import File
-from regulars_schema.declare import Entity, Level, List, Registry
+from regulars_schema.declare import JSON, Entity, Level, Registry
 from regulars_schema.normal import search_text, sort_name
 from regulars_sync.digest import EMPTY, Digest, add, row_hash
 from regulars_sync.document import nested
@@ -213,9 +213,13 @@ class Replica:
         self, connection: sqlite3.Connection, entity: Entity, rows: dict[str, dict[str, object]]
     ) -> None:
         """Keep what the tablet finds rows by: order, search text, elements of sets and parties."""
-        ids = [(entity.name, id) for id in rows]
-        connection.executemany("DELETE FROM find WHERE entity = ? AND id = ?", ids)
-        connection.executemany("DELETE FROM element WHERE entity = ? AND id = ?", ids)
+        found = connection.execute(
+            "SELECT id FROM find WHERE entity = ? AND id IN (SELECT value FROM json_each(?))",
+            (entity.name, orjson.dumps(list(rows)).decode()),
+        )
+        known = [(entity.name, id) for (id,) in found.fetchall()]
+        connection.executemany("DELETE FROM find WHERE entity = ? AND id = ?", known)
+        connection.executemany("DELETE FROM element WHERE entity = ? AND id = ?", known)
         connection.executemany(
             "INSERT INTO find VALUES (?, ?, ?, ?)",
             [(entity.name, sort_key(entity, v), id, search_text(entity, v)) for id, v in rows.items()],
@@ -284,7 +288,7 @@ def level_of(scope: str) -> str:
     return scope.partition("/")[2] or Level.INTERNAL
 
 
-def sort_key(entity: Entity, values: dict[str, object]) -> str:
+def sort_key(entity: Entity, values: Mapping[str, JSON]) -> str:
     """The key of the natural order: names by pinyin, facts by their time."""
     if entity.is_fact:
         return str(values.get("at") or "")
@@ -292,17 +296,15 @@ def sort_key(entity: Entity, values: dict[str, object]) -> str:
     return sort_name(name) if isinstance(name, str) else ""
 
 
-def index_keys(entity: Entity, values: dict[str, object]) -> list[Key]:
+def index_keys(entity: Entity, values: Mapping[str, JSON]) -> list[Key]:
     """What a row is found by: stored sets' elements, and every customer that it names."""
     found = [("party", id) for id in entity.named_customers(values)]
-    for field in entity.fields:
-        value = values.get(field.name)
-        if field.stored and field.is_set and isinstance(value, dict):
-            found += [(field.name, key) for key in value]
-        elif (field.stored and field.identity and isinstance(value, str)) or (
-            field.name == "supersedes" and isinstance(value, str)
-        ):
-            found.append((field.name, value))
-        elif field.stored and isinstance(field.type, List) and isinstance(value, list):
-            found += [(field.name, item) for item in value if isinstance(item, str)]
+    for name in entity.found_by:
+        value = values.get(name)
+        if value is None:
+            continue
+        if isinstance(value, str):
+            found.append((name, value))
+        else:
+            found += [(name, item) for item in value if isinstance(item, str)]
     return found

@@ -361,6 +361,25 @@ class Entity:
         return tuple(f.name for f in self.fields if f.required)
 
     @cached_property
+    def searched(self) -> tuple[Field, ...]:
+        return tuple(f for f in self.fields if f.searched)
+
+    @cached_property
+    def found_by(self) -> tuple[str, ...]:
+        """The fields by whose single values or elements a row is looked up, besides whom it names."""
+        return tuple(
+            f.name
+            for f in self.fields
+            if f.stored
+            and (f.is_set or f.identity or f.name == "supersedes" or isinstance(f.type, List))
+            and not (isinstance(f.type, List) and isinstance(f.type.of, Struct))
+        )
+
+    @cached_property
+    def set_names(self) -> frozenset[str]:
+        return frozenset(f.name for f in self.fields if f.is_set)
+
+    @cached_property
     def levels(self) -> tuple[Level, ...]:
         return tuple(level for level in Level if any(f.level == level for f in self.fields))
 

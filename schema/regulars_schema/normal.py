@@ -92,9 +92,9 @@ def sort_name(name: str) -> str:
 def search_text(entity: Entity, fields: dict[str, JSON]) -> str:
     """All that free-text search looks through in a row, lower case, one piece to a line."""
     pieces: list[str] = []
-    for field in entity.fields:
+    for field in entity.searched:
         value = fields.get(field.name)
-        if not field.searched or value is None:
+        if value is None:
             continue
         if field.is_set:
             pieces += [key for key, present in value.items() if present]

@@ -159,13 +159,14 @@ def nested(entity: Entity, values: Mapping[str, JSON]) -> Document:
     """Flat paths as one value a field: a set becomes a dict of its elements, present ones only."""
     result: Document = {}
     for path, value in values.items():
-        name, slash, key = path.partition("/")
-        if slash and (found := entity.by_name.get(name)) and found.is_set:
-            elements_ = result.setdefault(name, {})
-            if value:
-                elements_[key] = value
-        else:
-            result[path] = value
+        if "/" in path:
+            name, _, key = path.partition("/")
+            if name in entity.set_names:
+                elements_ = result.setdefault(name, {})
+                if value:
+                    elements_[key] = value
+                continue
+        result[path] = value
     return result
 
 
