@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
+import runpy
 import signal
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+
+from tests.support.chain import new_chain
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ("--customers", "250", "--interactions", "400")
@@ -58,3 +65,18 @@ def test_demo_stays_up_until_ctrl_c_and_leaves_nothing(tmp_path):
     assert process.wait(ENOUGH_S) == 0, "".join(shown)
     assert any("Login    admin / " in line for line in shown)
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_demo_notices_a_tablet_that_differs_in_one_byte(tmp_path):
+    script = runpy.run_path(str(ROOT / "examples" / "demo.py"), run_name="regulars_demo")
+    show = script["Show"]("en", Console(file=io.StringIO()), 0.0)
+    async with new_chain(tmp_path) as chain:
+        one, two = [await chain.tablet(name, "Nanjing Road") for name in ("one", "two")]
+        await one.customers.create(name="林芳")
+        for shop in (one, two, one):
+            assert (await shop.sync()).equal
+        assert (await script["equal"](show, tmp_path, [one, two]))[0] is True
+        with contextlib.closing(sqlite3.connect(tmp_path / "two.db")) as connection, connection:
+            harm = "UPDATE row SET document = CAST(replace(document, '林芳', '林方') AS BLOB)"
+            assert connection.execute(harm).rowcount > 0
+        assert (await script["equal"](show, tmp_path, [one, two]))[0] is False

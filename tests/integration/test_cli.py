@@ -18,7 +18,8 @@ from regulars import Shop
 from regulars.transport import HttpTransport
 from regulars_server.app import DATABASE, create_app, create_service, opened
 from regulars_server.cli import create_cli
-from regulars_server.cli.rows import list_rows, new_id, values, write
+from regulars_server.cli.loading import guess
+from regulars_server.cli.rows import elements, list_rows, new_id, put, values, write
 from regulars_server.cli.terminal import language
 from regulars_server.service import Service
 from regulars_server.settings import Settings
@@ -262,6 +263,22 @@ def test_import_asks_what_a_file_holds_when_its_name_does_not_say(branch, tmp_pa
     assert branch("import", str(tmp_path / "none.csv")).code == 2
 
 
+@pytest.mark.parametrize(
+    ("stem", "entity"),
+    [
+        ("customers", "customer"),
+        ("Customer_2026-11", "customer"),
+        ("2026-units", "unit"),
+        ("顾客导出", "customer"),
+        ("communities", None),
+        ("interactions-of-customers", None),
+        ("会员", None),
+    ],
+)
+def test_what_a_file_holds_is_guessed_from_whole_words(stem, entity):
+    assert guess(stem) == entity
+
+
 # --- units, staff, logins, tokens -----------------------------------------------------------------
 
 
@@ -468,6 +485,22 @@ def test_doctor_tells_equal_keys_and_two_units_on_top(branch):
     branch("unit", "add", "Another", "--kind", "company")
     found = states(branch, 0)
     assert (found["equal_keys"], found["units"]) == ("look", "look")
+
+
+def test_doctor_tells_a_pin_that_did_not_follow_its_member(branch):
+    branch("staff", "pin", "王芳")
+    assert "pins" not in states(branch, 0)
+    branch("unit", "add", "Nanjing Road")
+
+    async def move(service: Service) -> None:
+        (person,) = await list_rows(service, "staff")
+        units = {unit["name"]: unit["id"] for unit in await list_rows(service, "unit")}
+        await put(service, "staff", person["id"], elements("units", [units["Nanjing Road"]], person["units"]))
+
+    inside(branch, move)
+    assert states(branch, 0)["pins"] == "look"
+    branch("staff", "pin", "王芳")
+    assert "pins" not in states(branch, 0)
 
 
 def test_sensitive_documents_count_in_the_digests(branch):

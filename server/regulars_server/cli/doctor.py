@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from regulars_schema.declare import Level
 from regulars_server.cli.command import Run, command
-from regulars_server.cli.rows import list_rows
+from regulars_server.cli.rows import list_rows, values
 from regulars_server.cli.terminal import FAILED, Terminal
 from regulars_server.service import Service
 from regulars_server.storage.interface import Reader
@@ -148,6 +148,11 @@ async def chain_findings(service: Service) -> list[Finding]:
         zh = f"应只有一个最上级单元，现有：{shown}（可用 regulars unit archive 归档）"
         en = f"One unit should stand on top, here: {shown} (regulars unit archive takes one away)"
         findings.append(Finding("units", "look", zh, en))
+    if stale := await _stale_pins(service):
+        shown = ", ".join(stale)
+        zh = f"口令的门店与员工的门店不同，请重设（regulars staff pin）：{shown}"
+        en = f"PINs that are not where their members work; set them again (regulars staff pin): {shown}"
+        findings.append(Finding("pins", "look", zh, en))
     en = "held changes: regulars held list"
     findings.append(_count("held", len(held), "条修改暂存：regulars held list", en))
     en = "keys that two customers or more share"
@@ -158,6 +163,20 @@ async def chain_findings(service: Service) -> list[Finding]:
 def _count(check: str, found: int, zh: str, en: str) -> Finding:
     shown = f"{found}+" if found >= LISTED_MAX else str(found)
     return Finding(check, "look" if found else "ok", f"{shown} {zh}", f"{shown} {en}")
+
+
+async def _stale_pins(service: Service) -> list[str]:
+    """The members of staff whose PIN went to other units than those where they work now."""
+    people = {row["id"]: row for row in await list_rows(service, "staff")}
+    tree = await service.admission.tree()
+    async with service.storage.unscoped_reader() as reader:
+        found = await reader.find("staff_pin", people)
+    return [
+        people[id]["name"]
+        for id, row in found.items()
+        if set(values(service, "staff_pin", row).get("units") or ())
+        != tree.below(people[id].get("units") or ())
+    ]
 
 
 async def _log(service: Service) -> Finding:

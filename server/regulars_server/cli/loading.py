@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ from regulars_server.spreadsheet import Refused, read_rows
 ORDER = ("unit", "staff", "product", "customer", "interaction")
 """What is named comes before what names it."""
 SHOWN_MAX = 20
+_WORD = re.compile(r"[a-z]+")
 
 
 def register(app: typer.Typer) -> None:
@@ -135,12 +137,14 @@ def in_order(
 
 
 def guess(stem: str, registry: Registry = REGISTRY) -> str | None:
-    """What a file of this name holds: `customers-2026`, `units`, `顾客`."""
-    for name in ORDER:
-        entity = registry.get(name)
-        if any(word in stem.lower() for word in (entity.plural, name, entity.label.zh)):
-            return name
-    return None
+    """What a file of this name holds: `customers-2026`, `Units`, `顾客`; None when nobody can tell."""
+    words = set(_WORD.findall(stem.lower()))
+    found = [
+        name
+        for name in ORDER
+        if words & {name, registry.get(name).plural} or registry.get(name).label.zh in stem
+    ]
+    return found[0] if len(found) == 1 else None
 
 
 def _lines(report: ImportReport) -> int:

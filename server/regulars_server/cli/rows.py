@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import orjson
 
@@ -75,19 +75,16 @@ async def write(service: Service, *changes: Change) -> None:
             raise Refused(ruling.code or "internal", **{"field": ruling.field, **(ruling.detail or {})})
 
 
-async def put(
-    service: Service, entity: str, id: str, fields: Mapping[str, JSON]
-) -> Literal["create", "edit"]:
+async def put(service: Service, entity: str, id: str, fields: Mapping[str, JSON]) -> None:
     """Create the row, or write these fields over all that stands in them now."""
     async with service.storage.unscoped_reader() as reader:
         found = (await reader.find(entity, [id])).get(id)
     if found is None:
         await write(service, service.change("create", entity, id, fields))
-        return "create"
+        return
     registers = document.decode(found.documents)
     seen = {path: sorted(registers[path].values) for path in fields if path in registers}
     await write(service, service.change("edit", entity, id, fields, seen=seen))
-    return "edit"
 
 
 def elements(field: str, keys: Iterable[str], before: Iterable[str] = ()) -> dict[str, JSON]:
