@@ -1,0 +1,289 @@
+"""Simulate chains of tablets: replay one seed, or run many and say what they covered.
+
+    python tests/simulation/run.py --seed 7              one seed, with its story
+    python tests/simulation/run.py --seeds 1000          many, on two processes
+    python tests/simulation/run.py --replay FILE         the events of a kept regression
+    python tests/simulation/run.py --seed 7 --minimise   keep as few events as still fail
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import Queue
+from typing import Any
+
+from tests.simulation.oracle import examine
+from tests.simulation.plan import Event, Size, plan
+from tests.simulation.world import World
+
+REGRESSIONS = Path(__file__).parent / "regressions"
+PROCESSES = 2
+REPEATED = 20
+"""One seed in so many is run in both processes, whose hashing differs, and must leave equal traces."""
+
+FLOOR_SEEDS = 300
+FAULTS = (
+    "request lost",
+    "answer lost",
+    "request doubled",
+    "request delayed",
+    "old push delivered",
+    "pull cut between pages",
+    "server crash",
+    "crash in a round",
+    "crash in a write",
+    "clock ahead",
+    "clock behind",
+    "edited twice before a sync",
+    "offline day",
+    "reordered",
+    "write in a round",
+    "tablet restored",
+    "tablet cloned",
+    "tablet revoked",
+    "server restored",
+)
+SOMETIMES = (
+    "merged",
+    "held, then accepted",
+    "mends accepted",
+    "mended by the tablet",
+    "dropped by the tablet",
+    "head office mended",
+    "head office released",
+    "given up",
+    "held for a revoked device",
+    "held for a row that left",
+    "rejected",
+    "refused on the tablet",
+    "groups accepted whole",
+    "groups held whole",
+    "values side by side",
+    "seen cids kept",
+    "customers moved",
+    "moved with dependents",
+    "left",
+    "several pages",
+    "duplicates found",
+    "epochs changed",
+    "incarnations renewed",
+    "problem offline",
+    "problem epoch_changed",
+    "problem device_revoked",
+    *(f"rule {rule}" for rule in ("last_writer", "verified", "min", "max", "set_add", "set_remove")),
+    *(f"rule {rule}" for rule in ("any_true", "review")),
+)
+"""What must come to pass in a run of many seeds: a checker that never saw it has not checked it."""
+
+
+@dataclass
+class Outcome:
+    """What became of one chain."""
+
+    seed: int
+    failure: str | None = None
+    trace: str = ""
+    device_days: int = 0
+    cpu_s: float = 0.0
+    faults: dict[str, int] = field(default_factory=dict)
+    sometimes: dict[str, int] = field(default_factory=dict)
+
+
+def folder() -> Path:
+    """Where a chain's files live: in memory where the system has such a place."""
+    memory = Path("/dev/shm")  # noqa: S108
+    return Path(tempfile.mkdtemp(prefix="regulars-", dir=memory if memory.is_dir() else None))
+
+
+def simulate(chain: dict[str, Any], events: Sequence[Event], tell: bool = False) -> Outcome:
+    """Run one chain's events, let it come to rest, and examine it."""
+    days = 1 + max((event[0] for event in events), default=0) // 86_400_000
+    outcome = Outcome(chain["seed"], device_days=len(chain["tablets"]) * days)
+    place = folder()
+    begun = time.process_time()
+    world = None
+    try:
+        world = World(chain, place, tell)
+        world.play(events)
+        world.settle()
+        examine(world)
+        world.close()
+    except Exception as error:
+        outcome.failure = _reason(error)
+        if tell:
+            traceback.print_exc()
+    finally:
+        shutil.rmtree(place)
+    outcome.cpu_s = time.process_time() - begun
+    if world is not None:
+        outcome.trace = world.trace.hexdigest()
+        outcome.faults, outcome.sometimes = dict(world.faults), dict(world.sometimes)
+    return outcome
+
+
+def _reason(error: Exception) -> str:
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    said = " ".join(map(str, error.args))[:600]
+    at = f" ({Path(where.filename).name}, {where.name})" if not said else ""
+    return f"{type(error).__name__}: {said}{at}"
+
+
+def kind_of(failure: str | None) -> str | None:
+    """Which law a failure broke, whatever it was about."""
+    return failure and failure.split("0123456789")[0][:40]
+
+
+# --- fewer events ------------------------------------------------------------------------------------------
+
+
+def minimise(chain: dict[str, Any], events: list[Event]) -> list[Event]:
+    """Leave out as many events as the same law's failure can do without."""
+    wanted = kind_of(simulate(chain, events).failure)
+    size = len(events) // 2
+    while size:
+        at = 0
+        while at < len(events):
+            fewer = events[:at] + events[at + size :]
+            if kind_of(simulate(chain, fewer).failure) == wanted:
+                events = fewer
+            else:
+                at += size
+        print(f"\r{len(events)} events left, leaving out {size} at a time   ", end="", file=sys.stderr)
+        size //= 2
+    print(file=sys.stderr)
+    return events
+
+
+def keep(name: str, chain: dict[str, Any], events: list[Event], failure: str) -> Path:
+    """Write a regression that the tests replay for ever."""
+    path = REGRESSIONS / f"{name}.json"
+    lines = ",\n  ".join(json.dumps(event) for event in events)
+    path.write_text(
+        f'{{"was": {json.dumps(failure[:200])},\n "chain": {json.dumps(chain)},\n "events": [\n  {lines}\n]}}\n'
+    )
+    return path
+
+
+def kept(path: Path) -> tuple[dict[str, Any], list[Event]]:
+    said = json.loads(path.read_text())
+    return said["chain"], said["events"]
+
+
+# --- many seeds --------------------------------------------------------------------------------------------
+
+
+def work(seeds: Sequence[int], size: Size) -> None:
+    """In a process of its own: run these seeds, one line of JSON for each."""
+    for seed in seeds:
+        print(json.dumps(vars(simulate(*plan(seed, size)))), flush=True)
+
+
+def run_many(seeds: range, size: Size) -> Iterator[Outcome]:
+    """Run seeds on several processes, each with other hashing; the repeated ones come once from each."""
+    shares = [
+        [s for s in seeds if (s - seeds.start) % PROCESSES == number or s % REPEATED == 0]
+        for number in range(PROCESSES)
+    ]
+    queue: Queue[Outcome | None] = Queue()
+
+    def drive(number: int) -> None:
+        command = [sys.executable, __file__, "--work", ",".join(map(str, shares[number]))]
+        command += ["--days", str(size.days)]
+        given = {**os.environ, "PYTHONHASHSEED": str(number + 1)}
+        with subprocess.Popen(command, env=given, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                queue.put(Outcome(**json.loads(line)))
+        queue.put(None)
+
+    with ThreadPoolExecutor(PROCESSES) as pool:
+        for number in range(PROCESSES):
+            pool.submit(drive, number)
+        running = PROCESSES
+        while running:
+            outcome = queue.get()
+            if outcome is None:
+                running -= 1
+            else:
+                yield outcome
+
+
+def report(seeds: range, size: Size) -> int:
+    """Run them and print what came of it; the exit status."""
+    faults: Counter[str] = Counter()
+    sometimes: Counter[str] = Counter()
+    failed: dict[int, str] = {}
+    traces: dict[int, str] = {}
+    days = done = 0
+    cpu_s = 0.0
+    for outcome in run_many(seeds, size):
+        done += 1
+        days += outcome.device_days
+        cpu_s += outcome.cpu_s
+        faults.update(outcome.faults)
+        sometimes.update(outcome.sometimes)
+        if outcome.failure:
+            failed[outcome.seed] = outcome.failure
+        elif traces.setdefault(outcome.seed, outcome.trace) != outcome.trace:
+            failed[outcome.seed] = "it ran otherwise the second time"
+        rate = days / cpu_s * 60
+        said = f"{done} runs, {len(failed)} failed, {rate:,.0f} device-days per CPU-minute"
+        print(f"\r{said}   ", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    print(f"{len(seeds)} seeds, {days:,} device-days, {days / max(cpu_s, 0.001) * 60:,.0f} per CPU-minute")
+    for title, counted in (("faults", faults), ("sometimes", sometimes)):
+        print(f"{title}: " + ", ".join(f"{name} {count:,}" for name, count in sorted(counted.items())))
+    for seed, failure in sorted(failed.items()):
+        print(f"FAILED seed {seed}: {failure}\n  replay: make sim SEED={seed}")
+    never = [name for name in FAULTS if not faults[name]] + [n for n in SOMETIMES if not sometimes[n]]
+    if never:
+        print(f"never happened: {', '.join(never)}")
+    is_enough = len(seeds) < FLOOR_SEEDS or not never
+    return 0 if is_enough and not failed and done >= len(seeds) else 1
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--seed", type=int, help="replay one seed and tell its story")
+    parser.add_argument("--seeds", type=int, default=100, help="how many seeds to run")
+    parser.add_argument("--from", type=int, default=1, dest="start", help="the first of them")
+    parser.add_argument("--days", type=int, default=Size.days, help="virtual days of each chain")
+    parser.add_argument("--replay", type=Path, help="a kept regression")
+    parser.add_argument("--minimise", action="store_true", help="leave out what the failure can do without")
+    parser.add_argument("--name", help="keep the minimised events under this name")
+    parser.add_argument("--work", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    size = Size(days=given.days)
+    if given.work is not None:
+        work([int(seed) for seed in given.work.split(",") if seed], size)
+        return 0
+    if given.seed is None and given.replay is None:
+        return report(range(given.start, given.start + given.seeds), size)
+    chain, events = kept(given.replay) if given.replay else plan(given.seed, size)
+    if given.minimise:
+        failure = simulate(chain, events).failure
+        if failure is None:
+            print("it does not fail")
+            return 0
+        events = minimise(chain, events)
+        print(f"kept as {keep(given.name or f'seed-{given.seed}', chain, events, failure)}")
+    outcome = simulate(chain, events, tell=True)
+    print(outcome.failure or f"it holds; trace {outcome.trace}")
+    return 1 if outcome.failure else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
