@@ -28,14 +28,14 @@ async def pull(storage: Storage, author: Author, request: PullRequest, now: int,
             said = cursor.decode(request.cursor, chain.secret)
             await _check(storage, reader, head, said)
             read = said.scopes
-        after = {scope: read.get(scope, 0) for scope in author.scopes}
+        after = {scope: read.get(scope, 0) for scope in sorted(author.scopes)}
         page = await reader.feed(after, max(1, min(request.rows_max, rows_max)), PAGE_BYTES_MAX)
         acks = await reader.acks(author.device, request.acked)
         proof = None
         if not page.more:
             proof = {
                 "digests": {
-                    scope: [*digest] for scope, digest in (await reader.digests(author.scopes)).items()
+                    scope: [*digest] for scope, digest in (await reader.digests(sorted(author.scopes))).items()
                 },
                 "stamp_max": head.stamp_max,
             }

@@ -62,7 +62,7 @@ class Settling:
         keys, cids = needs(self._registry, wanted)
         keys -= world.rows.keys()
         if keys:
-            world.rows.update(await self.writer.rows(keys))
+            world.rows.update(await self.writer.rows(sorted(keys)))
         movers = {
             row.id: cid
             for row in (world.rows[key] for key in keys if key in world.rows)
@@ -263,9 +263,9 @@ class Settling:
     async def commit(self) -> set[str]:
         """Write everything and end the transaction; what groups may have waited for."""
         movers = moved(self._world)
-        dependents = await self.writer.dependents(movers) if movers else []
+        dependents = await self.writer.dependents(sorted(movers)) if movers else []
         if missing := unloaded(self._world, dependents):
-            self._world.rows.update(await self.writer.rows(missing))
+            self._world.rows.update(await self.writer.rows(sorted(missing)))
         batch = self.batch
         batch.writes = conclude(self._world, dependents)
         batch.stamp_max = self._world.stamp_max

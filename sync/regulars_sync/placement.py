@@ -96,8 +96,8 @@ def conclude(world: World, dependents: Iterable[Row] = ()) -> Writes:
 
 def _place(row: Row, homes: Mapping[str, str | None], changed: set[Level], writes: Writes) -> None:
     bases = scopes_of(row.entity, row.values, homes)
-    levels = changed | set(row.documents)
-    wanted = {at_level(base, level): level for base in bases for level in levels}
+    levels = sorted(changed | set(row.documents))
+    wanted = {at_level(base, level): level for base in sorted(bases) for level in levels}
     name = row.entity.name
     for scope, level in sorted(wanted.items()):  # in one order, so that one history gives one feed
         if level in changed or row.places.get(scope, True):
