@@ -81,7 +81,6 @@ SOMETIMES = (
     "epochs changed",
     "incarnations renewed",
     "problem offline",
-    "problem epoch_changed",
     "problem device_revoked",
     *(f"rule {rule}" for rule in ("last_writer", "verified", "min", "max", "set_add", "set_remove")),
     *(f"rule {rule}" for rule in ("any_true", "review")),
