@@ -14,6 +14,7 @@ from pypinyin import Style, lazy_pinyin
 from regulars_schema.declare import JSON, Entity, Enum, Field, Form, Ref, Text, Unfit, check_text
 
 
+@lru_cache(maxsize=65_536)
 def phone_key(typed: str, country: str | None) -> str:
     """E.164 (`+8613800138000`) where the number can be understood, else `?` and its digits.
 
