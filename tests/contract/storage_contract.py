@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import msgspec
 import orjson
 import pytest
 
-from regulars_server.storage.interface import Batch, Order, Storage, Test
+from regulars_server.storage.interface import Batch, Incarnation, Order, Storage, Test
+from regulars_sync import trail
+from regulars_sync.changes import encode
 from regulars_sync.digest import EMPTY
+from regulars_sync.errors import Refused
+from regulars_sync.protocol import Acked
+from regulars_sync.reconcile import Author
 from tests.contract.rows import UNITS, Scribe, uid
 
 UNIT_0 = f"unit:{UNITS[0]}"
@@ -96,3 +102,157 @@ class StorageContract:
             assert await writer.waiting([f"row:customer:{uid(99)}"]) == [rulings[1].change.group]
             assert [e.cid for e in await writer.members([rulings[1].change.group])] == [rulings[1].change.cid]
         assert await storage.verify_log() == 2
+
+    async def test_reader_sees_one_snapshot_as_long_as_it_is_open(self, storage, scribe):
+        await scribe.push(storage, [scribe.customer(1)])
+        async with storage.reader(frozenset({UNIT_0})) as reader:
+            await scribe.push(storage, [scribe.customer(2)])
+            assert (await reader.head()).seq == 1
+            assert await reader.count("customer", None) == 1
+            assert (await reader.digests([UNIT_0]))[UNIT_0].rows == 1
+            assert not (await reader.feed({UNIT_0: 1}, 9, BYTES_MAX)).rows
+
+    async def test_head_grows_with_every_commit_and_knows_its_mark(self, storage, scribe):
+        heads = []
+        for batch in range(3):
+            await scribe.push(storage, [scribe.customer(batch)] if batch != 1 else [])
+            async with storage.unscoped_reader() as reader:
+                heads.append(await reader.head())
+        assert [head.seq for head in heads] == [1, 2, 3]
+        async with storage.unscoped_reader() as reader:
+            assert [await reader.knows_mark(head.seq, head.mark) for head in heads] == [True] * 3
+            assert not await reader.knows_mark(heads[0].seq, heads[1].mark)
+            assert not await reader.knows_mark(9, heads[1].mark)
+
+    async def test_acks_speak_of_the_devices_own_incarnations_only(self, storage, scribe):
+        mine = Incarnation("aa" * 8, uid(9), 0, trail.start("aa" * 8))
+        changes = [scribe.customer(1), scribe.customer(2)]
+        await scribe.push(storage, changes, incarnation=mine)
+        expected = trail.extend(trail.extend(trail.start("aa" * 8), changes[0].cid), changes[1].cid)
+        nothing = Acked(0, trail.start("aa" * 8))
+        async with storage.reader(frozenset()) as reader:
+            assert await reader.acks(uid(9), ["aa" * 8, "bb" * 8]) == {
+                "aa" * 8: Acked(2, expected),
+                "bb" * 8: Acked(0, trail.start("bb" * 8)),
+            }
+            assert await reader.acks(uid(8), ["aa" * 8]) == {"aa" * 8: nothing}
+        async with storage.writer() as writer:
+            assert await writer.incarnation("aa" * 8) == Incarnation("aa" * 8, uid(9), 2, expected)
+            assert await writer.incarnation("bb" * 8) is None
+
+    async def test_reader_is_asked_for_its_own_scopes_only(self, storage):
+        async with storage.reader(frozenset({UNIT_0})) as reader:
+            with pytest.raises(LookupError):
+                await reader.feed({UNIT_1: 0}, 1, 1)
+            with pytest.raises(LookupError):
+                await reader.digests([UNIT_1])
+        with pytest.raises(ValueError, match="sensitive"):
+            async with storage.reader(frozenset({f"{UNIT_0}/sensitive"})):
+                pass
+
+    async def test_sensitive_document_reaches_only_who_was_granted_its_level(self, storage, scribe):
+        await scribe.push(storage, [scribe.customer(1, belief="x")])
+        sensitive = f"{UNIT_0}/sensitive"
+        for scopes, levels in (
+            ({UNIT_0}, ["internal"]),
+            ({UNIT_0, sensitive}, ["internal", "sensitive"]),
+            ({UNIT_0, UNIT_1, f"{UNIT_1}/sensitive"}, ["internal"]),
+        ):
+            async with storage.reader(frozenset(scopes)) as reader:
+                found = (await reader.find("customer", [uid(1)]))[uid(1)]
+                assert sorted(found.documents) == levels
+                assert [f.documents for f in await reader.select("customer", None, Order(), 9)] == [
+                    found.documents
+                ]
+        async with storage.reader(frozenset({UNIT_0})) as reader:
+            before = await reader.find("customer", [uid(1)])
+        await scribe.push(storage, [scribe.change("customer", uid(1), {"belief": "y"}, "edit")])
+        async with storage.reader(frozenset({UNIT_0})) as reader:
+            assert await reader.find("customer", [uid(1)]) == before, "not even its version tells of it"
+
+    async def test_entry_is_known_under_its_latest_verdict_at_its_first_place(self, storage, scribe):
+        held = scribe.fact(50, 1)
+        (ruling,), _ = await scribe.push(storage, [held])
+        later = scribe.entry(ruling)
+        later.body = later.key = None
+        later.digest, later.verdict, later.code, later.stamp = b"", "applied", None, 77
+        async with storage.writer() as writer:
+            await writer.commit(Batch(entries=[later], waits={held.group: None}))
+        async with storage.writer() as writer:
+            known = (await writer.entries([held.cid, "f" * 32]))[held.cid]
+            assert (known.pos, known.verdict, known.code, known.stamp) == (1, "applied", None, 77)
+            assert known.body == encode(held)
+            assert await writer.waiting([f"row:customer:{uid(1)}"]) == []
+            assert await writer.open_entries(9) == []
+        assert await storage.verify_log() == 2
+
+    async def test_members_of_a_group_come_with_the_open_mend_of_any(self, storage, scribe):
+        first = scribe.customer(1, gender="wrong")
+        other = scribe.change("customer", uid(2), {"name": "x"}, group=first.group, size=2)
+        first = msgspec.structs.replace(first, size=2)
+        mend = scribe.change("customer", uid(1), {"gender": "no"}, replaces=first.cid)
+        await scribe.push(storage, [first, other])
+        await scribe.push(storage, [mend, scribe.customer(3)])
+        async with storage.writer() as writer:
+            assert [e.cid for e in await writer.members([first.group])] == [first.cid, other.cid, mend.cid]
+            assert [e.cid for e in await writer.members([mend.cid])] == [mend.cid]
+            assert [e.cid for e in await writer.open_entries(2)] == [first.cid, other.cid]
+            assert [e.cid for e in await writer.open_entries(2, after=2)] == [mend.cid]
+            assert [e.cid for e in await writer.open_entries(9, cids=[mend.cid])] == [mend.cid]
+
+    async def test_open_entries_are_seen_by_the_unit_of_their_device_and_of_their_row(self, storage, scribe):
+        device = scribe.change("device", uid(9), {"name": "t", "unit": UNITS[1]})
+        await scribe.push(storage, [device, scribe.customer(1)])
+        scopes = frozenset({UNIT_1})
+        author = Author(uid(9), scopes, UNITS[1], "CN")
+        await scribe.push(storage, [scribe.fact(50, 1), scribe.fact(51, 2)], author)
+        edit = scribe.change("customer", uid(1), {"gender": "female"}, "edit")
+        await scribe.push(storage, [edit], Author(uid(8), scopes, UNITS[1]))
+        cids = {}
+        for name, scope in (("device", UNIT_1), ("row", UNIT_0), ("none", f"unit:{UNITS[2]}")):
+            async with storage.reader(frozenset({scope})) as reader:
+                cids[name] = [e.id for e in await reader.open_entries(9)]
+                assert await reader.open_entries(9, device=uid(7)) == []
+        assert cids == {"device": [uid(50), uid(51)], "row": [uid(1)], "none": []}
+
+    async def test_groups_wait_in_the_order_they_came(self, storage):
+        names = ["0c" * 16, "0a" * 16, "0b" * 16]
+        async with storage.writer() as writer:
+            await writer.commit(Batch(waits=dict.fromkeys(names, "x")))
+        async with storage.writer() as writer:
+            await writer.commit(Batch(waits={names[1]: "y", names[0]: None}))
+        async with storage.writer() as writer:
+            assert await writer.waiting(["x", "y", "z"]) == names[1:]
+            assert await writer.waiting(["y"]) == [names[1]]
+
+    async def test_question_that_cannot_be_answered_is_refused(self, storage):
+        async with storage.unscoped_reader() as reader:
+            for test in (
+                Test("belief", "eq", "x"),
+                Test("nothing", "eq", "x"),
+                Test("name", "eq", 5),
+                Test("name", "eq", "\ud800"),
+                Test("archived", "eq", 1),
+                Test("tags", "eq", "x"),
+                Test("name", "has", "x"),
+                Test("*", "search", None),
+            ):
+                with pytest.raises(Refused) as error:
+                    await reader.count("customer", test)
+                assert error.value.code == "argument_invalid"
+            with pytest.raises(Refused):
+                await reader.select("customer", None, Order("belief"), 1)
+
+    async def test_ids_that_nobody_can_have_are_not_found(self, storage, scribe):
+        await scribe.push(storage, [scribe.customer(1)])
+        async with storage.unscoped_reader() as reader:
+            odd = ["\ud800", "", "x\x00", uid(1) + "\x00", uid(1)]
+            assert list(await reader.find("customer", odd)) == [uid(1)]
+            assert await reader.find("nothing", [uid(1)]) == {}
+            assert await reader.history("nothing", uid(1)) == []
+
+    async def test_new_epoch_stays(self, storage):
+        before = storage.chain
+        epoch = await storage.new_epoch()
+        assert storage.chain.epoch == epoch != before.epoch
+        assert storage.chain.id == before.id

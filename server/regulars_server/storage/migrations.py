@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from regulars_server.access.models import ACCESS_DDL
 from regulars_sync.errors import LocalError
@@ -105,18 +106,12 @@ def migrate(connection: sqlite3.Connection, path: str, steps: Sequence[Step] = S
     if version == len(steps):
         return
     if version == 0:
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with _transaction(connection):
             if _version(connection, path, len(steps)) == 0:  # another process may have been quicker
                 connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
                 for step in steps:
                     step(connection)
                 connection.execute(f"PRAGMA user_version={len(steps)}")
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
         return
     copy = f"{path}.before-{version}"
     part = f"{copy}.part"
@@ -145,9 +140,9 @@ def _version(connection: sqlite3.Connection, path: str, known: int) -> int:
             name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         }
     except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.OperationalError):
-            raise
-        raise LocalError("file_foreign", file=path) from error
+        if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+            raise LocalError("file_foreign", file=path) from error
+        raise
     if application != APPLICATION_ID:
         if application or version or tables:
             raise LocalError("file_foreign", file=path)
@@ -161,18 +156,15 @@ def _version(connection: sqlite3.Connection, path: str, known: int) -> int:
     return int(version)
 
 
-class _transaction:  # noqa: N801 - used as a statement
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self.connection = connection
-
-    def __enter__(self) -> None:
-        self.connection.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self.connection.execute("COMMIT")
-        elif self.connection.in_transaction:
-            self.connection.execute("ROLLBACK")
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
 
 
 def _execute_all(connection: sqlite3.Connection, script: str) -> None:

@@ -34,7 +34,11 @@ Connect = Callable[[Callable[[], sqlite3.Connection]], Awaitable[Driver]]
 
 
 class ThreadConnection(aiosqlite.Connection):
-    """A connection with a thread of its own."""
+    """A connection with a thread of its own, which never keeps a program from ending."""
+
+    def __init__(self, connector: Callable[[], sqlite3.Connection]) -> None:
+        super().__init__(connector, iter_chunk_size=64)
+        self._thread.daemon = True
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         result: T = await self._execute(work, self._conn)  # type: ignore[no-untyped-call]
@@ -67,10 +71,7 @@ class InlineConnection:
 
 
 async def on_thread(opener: Callable[[], sqlite3.Connection]) -> Driver:
-    connection = ThreadConnection(opener, iter_chunk_size=64)
-    connection._thread.daemon = True  # a server that forgot to close must still be able to end
-    await connection
-    return connection
+    return await ThreadConnection(opener)  # type: ignore[return-value] # is typed as what it extends
 
 
 async def inline(opener: Callable[[], sqlite3.Connection]) -> Driver:

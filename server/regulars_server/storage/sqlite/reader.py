@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Generic, Protocol, TypeVar
 
 from regulars_schema.declare import JSON
@@ -40,7 +41,7 @@ class SqliteReader(Generic[S]):
         self._snapshot = snapshot
 
     async def head(self) -> Head:
-        return await self._run(lambda _: self._snapshot.head())
+        return self._snapshot.fixed or await self._run(lambda _: self._snapshot.head())
 
     async def find(self, entity: str, ids: Iterable[str]) -> dict[str, Found]:
         wanted = list(ids)
@@ -127,8 +128,21 @@ class SqliteWriter(SqliteReader[Transaction]):
         self._is_over = True
         mark = self._mark()
         cancelled = False
+        committing = asyncio.ensure_future(
+            self._run(lambda _: self._snapshot.commit(batch, mark, lambda: cancelled))
+        )
         try:
-            return await self._run(lambda _: self._snapshot.commit(batch, mark, lambda: cancelled))
+            return await asyncio.shield(committing)
         except asyncio.CancelledError:
-            cancelled = True
+            cancelled = True  # undone, unless it is past the point of no return: then it is whole
+            await _ended(committing)
             raise
+
+
+async def _ended(future: asyncio.Future[Commit]) -> None:
+    """Wait until it has come to its end, whatever that is, and however often one is cancelled meanwhile."""
+    while not future.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait([future])
+    if not future.cancelled():
+        future.exception()

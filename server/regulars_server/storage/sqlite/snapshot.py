@@ -30,6 +30,7 @@ Terms = Mapping[str, int]
 """`<entity>` and `<entity>.<field>` by their numbers in this file."""
 
 PARAMETERS_MAX = 16_384
+_BEYOND = "SELECT 1 FROM feed WHERE scope=? AND seq>? LIMIT 1"
 
 
 def json_list(values: Iterable[JSON]) -> str:
@@ -66,6 +67,8 @@ class Snapshot:
         self.registry = registry
         self.terms = terms
         self.scopes = scopes
+        self.fixed: Head | None = None
+        """The head, where nothing can move it any more: in a transaction that only reads."""
         self.names = {number: name for name, number in terms.items()}
         self.scope_ids: dict[str, int] = {}
         if scopes:
@@ -175,7 +178,7 @@ class Snapshot:
         if self.scopes is None and after:
             sql = "SELECT name, id FROM scope WHERE name IN (SELECT value FROM json_each(?))"
             ids = dict(self.rows(sql, json_list(after)))
-        head = self.head().seq
+        head = (self.fixed or self.head()).seq
         reached = dict(after)
         page: list[FeedRows] = []
         rows_left, bytes_left = max(rows_max, 1), bytes_max
@@ -186,7 +189,7 @@ class Snapshot:
                 reached[scope] = max(start, head)
                 continue
             if rows_left <= 0 or (bytes_left <= 0 and page):
-                if self.rows("SELECT 1 FROM feed WHERE scope=? AND seq>? LIMIT 1", number, start):
+                if self.rows(_BEYOND, number, start):
                     return FeedPage(page, reached, True)
                 reached[scope] = max(start, head)
                 continue
@@ -194,26 +197,25 @@ class Snapshot:
             bound = self.rows(sql, number, start, rows_left - 1)
             more = len(bound) == 2
             last = bound[0][0] if bound else head
-            sql = (
-                "SELECT entity, count(*), sum(gone), max(seq) FROM feed"
-                " WHERE scope=? AND seq>? AND seq<=? GROUP BY entity"
-            )
-            counts = sorted(self.rows(sql, number, start, last), key=lambda c: self.names[c[0]])
-            parts = {e: self._documents(scope, number, e, start, last) for e, _, _, _ in counts}
+            sql = "SELECT DISTINCT entity, gone FROM feed WHERE scope=? AND seq>? AND seq<=?"
+            kinds = set(self.rows(sql, number, start, last))
+            entities = sorted({entity for entity, _ in kinds}, key=lambda entity: self.names[entity])
+            parts = {e: self._documents(scope, number, e, start, last) for e in entities if (e, 0) in kinds}
             size = sum(len(document) for part in parts.values() for _, document in part)
             if size > bytes_left:
                 cut = _cut(parts.values(), bytes_left)
-                if cut < max(latest for _, _, _, latest in counts):
+                if more or self.rows(_BEYOND, number, cut):
                     more, last = True, cut
                     parts = {e: [item for item in part if item[0] <= cut] for e, part in parts.items()}
-            for e, _, gone, _ in counts:
-                left = self._left(number, e, start, last) if gone else []
-                if parts[e] or left:
-                    page.append(FeedRows(scope, self.names[e], [d for _, d in parts[e]], left))
+            for e in entities:
+                documents = [document for _, document in parts.get(e, ())]
+                left = self._left(number, e, start, last) if (e, 1) in kinds else []
+                if documents or left:
+                    page.append(FeedRows(scope, self.names[e], documents, left))
+                    rows_left -= len(documents) + len(left)
             if more:
                 reached[scope] = last
                 return FeedPage(page, reached, True)
-            rows_left -= sum(count for _, count, _, _ in counts)
             bytes_left -= size
             reached[scope] = max(start, head)
         return FeedPage(page, reached, False)

@@ -232,8 +232,9 @@ def _begin_reading(
 ) -> Snapshot:
     roll_back(connection)
     connection.execute("BEGIN")
-    connection.execute("SELECT 1 FROM chain").fetchone()  # from here on the snapshot stands
-    return Snapshot(connection, registry, terms, scopes)
+    snapshot = Snapshot(connection, registry, terms, scopes)
+    snapshot.fixed = snapshot.head()  # the first look: from here on the snapshot stands
+    return snapshot
 
 
 def _begin_writing(

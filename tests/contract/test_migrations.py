@@ -1,0 +1,131 @@
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from regulars_schema.entities import REGISTRY
+from regulars_server.storage import migrations
+from regulars_server.storage.migrations import STEPS, migrate
+from regulars_server.storage.sqlite import SqliteStorage
+from regulars_server.storage.tables import TABLES
+from regulars_sync.errors import LocalError
+from tests.contract.rows import Scribe, uid
+
+
+def add_note(connection):
+    connection.execute("ALTER TABLE customer ADD COLUMN note TEXT")
+    connection.execute("UPDATE customer SET note = 'n' || name")
+
+
+def add_more(connection):
+    connection.execute("CREATE TABLE more(x)")
+
+
+def cut_off(connection):
+    raise KeyboardInterrupt
+
+
+def add_half_a_note(connection):
+    add_note(connection)
+    cut_off(connection)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return str(tmp_path / "chain.db")
+
+
+@pytest.fixture
+async def filled(path):
+    """A database of the last release with a customer in it."""
+    storage = SqliteStorage(path, REGISTRY)
+    await storage.open()
+    scribe = Scribe()
+    await scribe.push(storage, [scribe.customer(1), scribe.fact(50, 1)])
+    await storage.close()
+    return path
+
+
+@pytest.fixture
+def connection(path):
+    connection = sqlite3.connect(path, isolation_level=None)
+    yield connection
+    connection.close()
+
+
+def code_of(error):
+    return error.value.code
+
+
+def columns(connection, table):
+    return [name for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")]
+
+
+def test_steps_make_exactly_the_columns_of_the_declarations(connection, path):
+    migrate(connection, path)
+    for table in TABLES.values():
+        own = ["row", "id", "seq", "document", "hash"]
+        assert columns(connection, table.name) == [*own, *table.column_names]
+        assert bool(columns(connection, f"{table.name}_sensitive")) is table.sensitive
+
+
+def test_upgrade_of_a_filled_file_keeps_its_rows_and_a_copy_of_before(filled, connection):
+    migrate(connection, filled, [*STEPS, add_note, add_more])
+    assert connection.execute("SELECT id, note FROM customer").fetchall() == [(uid(1), "n王伟")]
+    assert connection.execute("PRAGMA user_version").fetchone() == (len(STEPS) + 2,)
+    assert not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'upgrade'").fetchall()
+    before = sqlite3.connect(f"{filled}.before-{len(STEPS)}")
+    assert before.execute("SELECT id FROM customer").fetchall() == [(uid(1),)]
+    assert "note" not in columns(before, "customer")
+    before.close()
+    migrate(connection, filled, [*STEPS, add_note, add_more])
+
+
+def test_step_that_was_cut_off_is_undone_whole_and_tried_again(filled, connection):
+    with pytest.raises(KeyboardInterrupt):
+        migrate(connection, filled, [*STEPS, add_half_a_note])
+    assert "note" not in columns(connection, "customer")
+    migrate(connection, filled, [*STEPS, add_note])
+    assert "note" in columns(connection, "customer")
+
+
+def test_file_left_between_two_steps_is_refused_and_names_its_copy(filled, connection):
+    steps = [*STEPS, add_note, add_more]
+    with pytest.raises(KeyboardInterrupt):
+        migrate(connection, filled, [*steps[:-1], cut_off])
+    with pytest.raises(LocalError) as error:
+        migrate(connection, filled, steps)
+    assert code_of(error) == "file_unfinished"
+    copy = sqlite3.connect(error.value.detail["copy"], isolation_level=None)
+    migrate(copy, error.value.detail["copy"], steps)
+    assert copy.execute("SELECT count(*) FROM customer").fetchone() == (1,)
+    copy.close()
+
+
+async def test_newer_file_is_refused_untouched(filled, connection):
+    migrate(connection, filled, [*STEPS, add_note])
+    with pytest.raises(LocalError) as error:
+        await SqliteStorage(filled, REGISTRY).open()
+    assert code_of(error) == "file_newer"
+    assert error.value.detail["found"] == len(STEPS) + 1
+
+
+@pytest.mark.parametrize("content", [b"not a database at all, but long enough to be read as one" * 20, None])
+def test_foreign_file_is_refused_untouched(path, content):
+    if content is None:
+        other = sqlite3.connect(path)
+        other.execute("CREATE TABLE mine(x)")
+        other.close()
+    else:
+        Path(path).write_bytes(content)
+    before = Path(path).read_bytes()
+    with pytest.raises(LocalError) as error:
+        asyncio.run(SqliteStorage(path, REGISTRY).open())
+    assert code_of(error) == "file_foreign"
+    assert Path(path).read_bytes() == before
+
+
+def test_file_says_that_it_is_of_this_product(connection, path):
+    migrate(connection, path)
+    assert connection.execute("PRAGMA application_id").fetchone() == (migrations.APPLICATION_ID,)
