@@ -6,9 +6,11 @@ file's driver can be told to crash before or after a commit; the process is then
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import sqlite3
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -39,6 +41,37 @@ T = TypeVar("T")
 
 class ServerCrash(BaseException):
     """The server's process ended here."""
+
+
+class EagerLoop:
+    """The event loop of a program in which nothing ever waits: a task is done when it is made."""
+
+    def create_task(self, coro: Any, **named: Any) -> Any:
+        future: asyncio.Future[Any] = asyncio.Future(loop=_LOOP)
+        try:
+            future.set_result(run(coro))
+        except BaseException as error:
+            future.set_exception(error)
+        return future
+
+    def call_soon(self, *given: Any, **named: Any) -> Any:
+        """Nobody is called back, since nobody waits."""
+
+    def get_debug(self) -> bool:
+        return False
+
+
+_LOOP: Any = EagerLoop()
+
+
+@contextmanager
+def eager_loop() -> Iterator[None]:
+    """Let coroutines find that loop where they ask for the running one."""
+    asyncio._set_running_loop(_LOOP)
+    try:
+        yield
+    finally:
+        asyncio._set_running_loop(None)
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:

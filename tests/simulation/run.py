@@ -1,9 +1,9 @@
 """Simulate chains of tablets: replay one seed, or run many and say what they covered.
 
-    python tests/simulation/run.py --seed 7              one seed, with its story
-    python tests/simulation/run.py --seeds 1000          many, on two processes
-    python tests/simulation/run.py --replay FILE         the events of a kept regression
-    python tests/simulation/run.py --seed 7 --minimise   keep as few events as still fail
+python tests/simulation/run.py --seed 7              one seed, with its story
+python tests/simulation/run.py --seeds 1000          many, on two processes
+python tests/simulation/run.py --replay FILE         the events of a kept regression
+python tests/simulation/run.py --seed 7 --minimise   keep as few events as still fail
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from pathlib import Path
 from queue import Queue
 from typing import Any
 
+from tests.simulation.hq import eager_loop
 from tests.simulation.oracle import examine
 from tests.simulation.plan import Event, Size, plan
-from tests.simulation.world import World
+from tests.simulation.world import Failure, World
 
 REGRESSIONS = Path(__file__).parent / "regressions"
 PROCESSES = 2
@@ -94,6 +95,8 @@ class Outcome:
 
     seed: int
     failure: str | None = None
+    law: str | None = None
+    """Which law the failure broke, whatever it was about."""
     trace: str = ""
     device_days: int = 0
     cpu_s: float = 0.0
@@ -103,7 +106,7 @@ class Outcome:
 
 def folder() -> Path:
     """Where a chain's files live: in memory where the system has such a place."""
-    memory = Path("/dev/shm")  # noqa: S108
+    memory = Path("/dev/shm")
     return Path(tempfile.mkdtemp(prefix="regulars-", dir=memory if memory.is_dir() else None))
 
 
@@ -115,13 +118,14 @@ def simulate(chain: dict[str, Any], events: Sequence[Event], tell: bool = False)
     begun = time.process_time()
     world = None
     try:
-        world = World(chain, place, tell)
-        world.play(events)
-        world.settle()
-        examine(world)
-        world.close()
+        with eager_loop():
+            world = World(chain, place, tell)
+            world.play(events)
+            world.settle()
+            examine(world)
+            world.close()
     except Exception as error:
-        outcome.failure = _reason(error)
+        outcome.law, outcome.failure = _reason(error)
         if tell:
             traceback.print_exc()
     finally:
@@ -133,16 +137,11 @@ def simulate(chain: dict[str, Any], events: Sequence[Event], tell: bool = False)
     return outcome
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception) -> tuple[str, str]:
     where = traceback.extract_tb(error.__traceback__)[-1]
-    said = " ".join(map(str, error.args))[:600]
-    at = f" ({Path(where.filename).name}, {where.name})" if not said else ""
-    return f"{type(error).__name__}: {said}{at}"
-
-
-def kind_of(failure: str | None) -> str | None:
-    """Which law a failure broke, whatever it was about."""
-    return failure and failure.split("0123456789")[0][:40]
+    at = f"{type(error).__name__} in {Path(where.filename).name}, {where.name}"
+    law = str(error.args[0]) if isinstance(error, Failure) else at
+    return law, f"{law}: {' '.join(map(str, error.args[1:]))}"[:700]
 
 
 # --- fewer events ------------------------------------------------------------------------------------------
@@ -150,13 +149,13 @@ def kind_of(failure: str | None) -> str | None:
 
 def minimise(chain: dict[str, Any], events: list[Event]) -> list[Event]:
     """Leave out as many events as the same law's failure can do without."""
-    wanted = kind_of(simulate(chain, events).failure)
+    wanted = simulate(chain, events).law
     size = len(events) // 2
     while size:
         at = 0
         while at < len(events):
             fewer = events[:at] + events[at + size :]
-            if kind_of(simulate(chain, fewer).failure) == wanted:
+            if simulate(chain, fewer).law == wanted:
                 events = fewer
             else:
                 at += size
@@ -170,9 +169,8 @@ def keep(name: str, chain: dict[str, Any], events: list[Event], failure: str) ->
     """Write a regression that the tests replay for ever."""
     path = REGRESSIONS / f"{name}.json"
     lines = ",\n  ".join(json.dumps(event) for event in events)
-    path.write_text(
-        f'{{"was": {json.dumps(failure[:200])},\n "chain": {json.dumps(chain)},\n "events": [\n  {lines}\n]}}\n'
-    )
+    was, of = json.dumps(failure[:200]), json.dumps(chain)
+    path.write_text(f'{{"was": {was},\n "chain": {of},\n "events": [\n  {lines}\n]}}\n')
     return path
 
 

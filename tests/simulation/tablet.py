@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from regulars import Shop
 from regulars.files import InlineConnection
+from regulars_sync.errors import Offline
 from tests.simulation.hq import run
 
 if TYPE_CHECKING:
@@ -60,6 +61,9 @@ class SimTransport:
     async def post(self, path: str, body: bytes, token: str | None) -> tuple[int, bytes]:
         await Pause()
         return self._tablet.world.deliver(self._tablet, path, body, token)
+
+    def listen(self, path: str, token: str) -> AsyncIterator[str]:
+        raise Offline("offline")
 
     async def close(self) -> None:
         pass

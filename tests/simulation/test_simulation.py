@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation.run import REGRESSIONS, kept, simulate
 from tests.simulation.plan import Size, plan
+from tests.simulation.run import REGRESSIONS, kept, simulate
 
 SEEDS = range(1, 41)
 

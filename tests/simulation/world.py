@@ -155,7 +155,8 @@ class World:
 
     def do_clock(self, tablet: Tablet, jump_ms: int) -> None:
         tablet.skew_ms = jump_ms
-        self.faults["clock ahead" if jump_ms > 0 else "clock behind" if jump_ms < 0 else "clock set right"] += 1
+        way = "ahead" if jump_ms > 0 else "behind" if jump_ms < 0 else "set right"
+        self.faults[f"clock {way}"] += 1
 
     def do_crash_write(self, tablet: Tablet, step: int) -> None:
         tablet.fuse = step
@@ -222,7 +223,8 @@ class World:
     def do_restore_server(self) -> None:
         if not self.server.backup.exists():
             return
-        before = {cid for (cid,) in self.log("SELECT DISTINCT lower(hex(cid)) FROM log WHERE body IS NOT NULL")}
+        sql = "SELECT DISTINCT lower(hex(cid)) FROM log WHERE body IS NOT NULL"
+        before = {cid for (cid,) in self.log(sql)}
         self.server.restore()
         self._note_lost(before)
         for token in self.server.tokens.values():
@@ -367,7 +369,8 @@ class World:
         for fact in facts:
             named = [m["customer"] for m in fact.get("party") or [] if m.get("customer")]
             named += [fact[end] for end in ("from_customer", "to_customer") if end in fact]
-            self.check(not named or not ids.isdisjoint(named), "a fact without its customer", tablet.index, fact)
+            is_held = not named or not ids.isdisjoint(named)
+            self.check(is_held, "a fact without its customer", tablet.index, fact)
         for tag, tagged in tags.items():
             members = ids.intersection(self.groups[tag])
             self.check(members <= tagged, "part of a group", tablet.index, tag, members - tagged)
@@ -394,7 +397,7 @@ class World:
         self.check(self.ms - begun < LIVENESS_MS_MAX, "it took too long")
 
     def is_at_rest(self, tablet: Tablet) -> bool:
-        """Nothing is pending, and its rows, counted anew from their bytes, are what the server's scopes hold."""
+        """Nothing is pending, and its rows, counted anew, are byte for byte what the server's scopes hold."""
         if run(tablet.shop.status()).pending:
             return False
         held = run(tablet.shop.verify())
@@ -417,4 +420,3 @@ class World:
 def canary(number: int) -> str:
     """What stands in everything that is about a branch's customers, as long as they can't move."""
     return f"ca-{number}-"
-
