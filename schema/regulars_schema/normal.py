@@ -9,7 +9,6 @@ import re
 from functools import lru_cache
 
 import phonenumbers
-from pypinyin import Style, lazy_pinyin
 
 from regulars_schema.declare import JSON, Entity, Enum, Field, Form, Ref, Text, Unfit, check_text
 
@@ -80,7 +79,12 @@ def pinyin(name: str) -> tuple[str, str]:
 
     Latin text stands for itself. The common reading is taken where a character has several.
     """
-    syllables = [s.lower() for s in lazy_pinyin(name, style=Style.NORMAL) if s.strip()]
+    if name.isascii():
+        syllables = [name.lower()]
+    else:
+        from pypinyin import Style, lazy_pinyin  # half a second that most starts can do without
+
+        syllables = [s.lower() for s in lazy_pinyin(name, style=Style.NORMAL) if s.strip()]
     words = [word for s in syllables for word in s.split()]
     return "".join(words), "".join(word[0] for word in words)
 
