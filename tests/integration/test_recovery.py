@@ -282,9 +282,13 @@ async def test_a_full_tablet_fails_the_write_loudly_and_keeps_what_it_had(chain:
     connection = one._outbox.file._connection
     assert connection is not None
     await connection.run(lambda c: c.execute("PRAGMA max_page_count = 1"))
-    with pytest.raises(LocalError, match="disk_full"):
+
+    async def fill() -> None:
         for _ in range(50):
             await one.interactions.record(lin, kind="visit", note="n" * 3_000)
+
+    with pytest.raises(LocalError, match="disk_full"):
+        await fill()
     await connection.run(lambda c: c.execute("PRAGMA max_page_count = 1000000"))
     report = await one.sync()
     assert report.problem is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -254,14 +255,15 @@ async def test_a_static_segment_gains_members_on_two_tablets_at_once(chain: Chai
 
 async def test_what_does_not_fit_is_refused_on_the_tablet_and_nothing_is_written(chain: Chain) -> None:
     one = await chain.tablet("one", "Nanjing Road", paired=False)
-    for code, fields in {
+    bad: dict[str, dict[str, Any]] = {
         "fields_missing": {},
         "field_unknown": {"name": "a", "shoe_size": 41},
         "enum_unknown": {"name": "a", "gender": "seven"},
         "text_invalid": {"name": "a\ud800"},
         "phone_invalid": {"name": "a", "phone": "call me"},
         "text_too_long": {"name": "a" * 201},
-    }.items():
+    }
+    for code, fields in bad.items():
         with pytest.raises(LocalError, match=code) as refused:
             await one.customers.create(**fields)
         assert refused.value.text("zh") != refused.value.text("en")
@@ -274,10 +276,15 @@ async def test_what_does_not_fit_is_refused_on_the_tablet_and_nothing_is_written
 
 async def test_a_transaction_left_by_an_exception_writes_nothing(chain: Chain) -> None:
     one = await chain.tablet("one", "Nanjing Road")
-    with pytest.raises(ZeroDivisionError):
+    made = []
+
+    async def fail() -> None:
         async with one.transaction():
-            lin = await one.customers.create(name="林芳")
-            assert (await one.customers.get(lin.id)).name == "林芳"
+            made.append(await one.customers.create(name="林芳"))
+            assert (await one.customers.get(made[0].id)).name == "林芳"
             raise ZeroDivisionError
-    assert await one.customers.find(lin.id) is None
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
+    assert await one.customers.find(made[0].id) is None
     assert (await one.status()).pending == 0

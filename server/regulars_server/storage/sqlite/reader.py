@@ -41,7 +41,8 @@ class SqliteReader(Generic[S]):
         self._snapshot = snapshot
 
     async def head(self) -> Head:
-        return self._snapshot.fixed or await self._run(lambda _: self._snapshot.head())
+        fixed: Head | None = self._snapshot.fixed
+        return fixed or await self._run(lambda _: self._snapshot.head())
 
     async def find(self, entity: str, ids: Iterable[str]) -> dict[str, Found]:
         wanted = list(ids)
