@@ -275,7 +275,7 @@ class Outbox:
         connection.execute("UPDATE incarnation SET n = ?, trail = ? WHERE id = ?", (*kept, incarnation))
 
     async def clear(self, acks: Mapping[str, Acked], still_open: Iterable[str]) -> None:
-        """Mark what the replica's rows hold by now, and unmark what the server no longer does, or holds again."""
+        """Mark what the replica's rows hold by now; unmark what the server lost, or holds again."""
         waiting = set(still_open)
 
         def work(connection: sqlite3.Connection) -> None:

@@ -33,10 +33,9 @@ async def pull(storage: Storage, author: Author, request: PullRequest, now: int,
         acks = await reader.acks(author.device, request.acked)
         proof = None
         if not page.more:
+            digests = await reader.digests(sorted(author.scopes))
             proof = {
-                "digests": {
-                    scope: [*digest] for scope, digest in (await reader.digests(sorted(author.scopes))).items()
-                },
+                "digests": {scope: [*digest] for scope, digest in digests.items()},
                 "stamp_max": head.stamp_max,
             }
     reached = Cursor(chain.id, chain.epoch, head.seq, head.mark, dict(page.reached))

@@ -41,8 +41,9 @@ class SqliteReader(Generic[S]):
         self._snapshot = snapshot
 
     async def head(self) -> Head:
-        fixed: Head | None = self._snapshot.fixed
-        return fixed or await self._run(lambda _: self._snapshot.head())
+        if self._snapshot.fixed is not None:
+            return self._snapshot.fixed
+        return await self._run(lambda _: self._snapshot.head())
 
     async def find(self, entity: str, ids: Iterable[str]) -> dict[str, Found]:
         wanted = list(ids)
