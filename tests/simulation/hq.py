@@ -185,6 +185,8 @@ class HeadOffice:
                     return self._push(msgspec.json.decode(body, type=PushRequest), self.tokens[bearer or ""])
                 case "/sync/v1/pair":
                     return 200, msgspec.json.encode(self._pair(msgspec.json.decode(body, type=PairRequest)))
+                case "/sync/v1/wiped":
+                    return 200, b'{"wiped_at":"2026-11-22T10:00:00.000Z"}'
             raise AssertionError(path)
         except Refused as refused:
             return _problem(refused)

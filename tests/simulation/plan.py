@@ -97,7 +97,7 @@ def _device_day(rnd: random.Random, day: int, device: int, size: Size) -> list[E
     if rnd.random() < 0.08:
         return [*events, _event(rnd, day, "offline_day", device)]
     rounds = [_event(rnd, day, "sync", device) for _ in range(size.rounds)]
-    fault = rnd.choices(("on_sync", "clock", "crash_write", "cross", "mid_write"), (16, 2, 2, 2, 2))[0]
+    fault = rnd.choices(("on_sync", "clock", "crash_write", "cross", "mid_write"), (16, 3, 2, 2, 2))[0]
     if fault == "on_sync":
         rnd.choice(rounds).extend([rnd.choice(ON_SYNC), rnd.choice((0, 0, 1, 1, 2, 3, 5, 8))])
     elif fault == "clock":

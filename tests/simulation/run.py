@@ -35,6 +35,9 @@ PROCESSES = 2
 REPEATED = 20
 """One seed in so many is run in both processes, whose hashing differs, and must leave equal traces."""
 
+SHOWN = 10
+"""So many failures are shown in full."""
+
 FLOOR_SEEDS = 300
 FAULTS = (
     "request lost",
@@ -236,6 +239,8 @@ def report(seeds: range, size: Size) -> int:
             failed[outcome.seed] = outcome.failure
         elif traces.setdefault(outcome.seed, outcome.trace) != outcome.trace:
             failed[outcome.seed] = "it ran otherwise the second time"
+        if outcome.seed in failed and len(failed) <= SHOWN:
+            print(f"\rFAILED seed {outcome.seed}: {failed[outcome.seed]}", file=sys.stderr)
         rate = days / cpu_s * 60
         said = f"{done} runs, {len(failed)} failed, {rate:,.0f} device-days per CPU-minute"
         print(f"\r{said}   ", end="", file=sys.stderr, flush=True)
@@ -243,8 +248,10 @@ def report(seeds: range, size: Size) -> int:
     print(f"{len(seeds)} seeds, {days:,} device-days, {days / max(cpu_s, 0.001) * 60:,.0f} per CPU-minute")
     for title, counted in (("faults", faults), ("sometimes", sometimes)):
         print(f"{title}: " + ", ".join(f"{name} {count:,}" for name, count in sorted(counted.items())))
-    for seed, failure in sorted(failed.items()):
+    for seed, failure in sorted(failed.items())[:SHOWN]:
         print(f"FAILED seed {seed}: {failure}\n  replay: make sim SEED={seed}")
+    if len(failed) > SHOWN:
+        print(f"... and {len(failed) - SHOWN} more: {' '.join(map(str, sorted(failed)[SHOWN:]))}")
     never = [name for name in FAULTS if not faults[name]] + [n for n in SOMETIMES if not sometimes[n]]
     if never:
         print(f"never happened: {', '.join(never)}")

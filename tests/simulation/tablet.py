@@ -86,6 +86,8 @@ class Tablet:
         self.at = 0
         self.posts = 0
         self.revoked = False
+        self.bearer = ""
+        """What it was paired with; a tablet that wiped itself has forgotten it."""
         self.made: list[str] = []
         """Customers that were registered here, in order."""
         self.wrote: dict[str, None] = {}
@@ -156,6 +158,7 @@ class Tablet:
             shutil.copyfile(mine, its)
         other.made = list(self.made)
         other.skew_ms = self.skew_ms
+        other.bearer = self.bearer
         self.open()
         other.open()
 

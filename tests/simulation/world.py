@@ -100,6 +100,7 @@ class World:
             self._create("device", device, {"name": f"tablet {i}", "unit": unit})
             self.server.invited[str(i)] = Token(device, unit, given["sensitive"])
             self._drive(tablet.shop.pair("http://hq", str(i)))
+            tablet.bearer = tablet.shop._said["token"]
 
     def _place(self, index: int, numbers: frozenset[int], unit: str, sensitive: bool) -> Tablet:
         tablet = self.tablets[index] = Tablet(self, index, numbers, unit, sensitive)
@@ -111,7 +112,7 @@ class World:
         assert ruling.verdict == "applied"
 
     def token_of(self, tablet: Tablet) -> Token:
-        return self.server.tokens[tablet.shop._said["token"]]
+        return self.server.tokens[tablet.bearer]
 
     # --- events ---------------------------------------------------------------------------------------------
 
@@ -263,6 +264,9 @@ class World:
             return False
         except StopIteration as stop:
             self._report(tablet, stop.value)
+        except LocalError as error:  # it was shut out and has wiped itself
+            self.check(tablet.revoked, "a tablet can't sync", tablet.index, error.code)
+            self.sometimes["wiped, then asked"] += 1
         except TabletCrash:
             self.faults["crash in a round"] += 1
             self.say("    the tablet crashed")
