@@ -388,3 +388,11 @@ async def test_problems_speak_the_callers_language(device: Device) -> None:
         "/sync/v1/pull", {"schema": 0}, **{"accept-language": "zh-CN,zh;q=0.9,en;q=0.8"}
     )
     assert "版本" in said["message"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/nothing"), ("GET", "/sync/v1/push"), ("DELETE", "/graphql")]
+)
+async def test_a_path_that_is_none_is_told_as_a_problem(device: Device, method: str, path: str) -> None:
+    answer = await device.http.request(method, path)
+    assert (answer.status_code, answer.json()["code"]) == (404, "path_unknown")
