@@ -1,4 +1,4 @@
-"""A tablet whose files were copied back to before a sync: nothing is lost, nothing applied twice or refused."""
+"""A tablet whose files were copied back to before a sync loses nothing and applies nothing twice."""
 
 from __future__ import annotations
 
