@@ -127,6 +127,23 @@ class File:
         """Run a function in one write transaction: durable when this returns, no trace when it raises."""
         return await self._run("BEGIN IMMEDIATE", work)
 
+    async def purge(self, work: Work[None]) -> None:
+        """Write, and leave no byte of what was deleted in the file or beside it; idempotent.
+
+        `LocalError("file_busy")` when another process reads: it is deleted, and its bytes go next time.
+        """
+        await self.write(work)
+
+        def scrub(connection: sqlite3.Connection) -> None:
+            connection.execute("VACUUM")
+            (busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if busy:
+                raise LocalError("file_busy", file=self.path.name)
+
+        if self._connection is not None:
+            with explained(self.path):
+                await self._connection.run(scrub)
+
     async def _run(self, begin: str, work: Work[T]) -> T:
         def whole(connection: sqlite3.Connection) -> T:
             connection.execute(begin)

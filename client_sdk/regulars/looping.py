@@ -37,7 +37,7 @@ class Loop:
 
     sync: Callable[[], Awaitable[SyncReport]]
     transport: Transport
-    token: str
+    token: Callable[[], str | None]
     chance: Callable[[], float]
     on_report: Callable[[SyncReport], None]
     wait: Callable[[asyncio.Event, float], Awaitable[None]] = wait
@@ -53,6 +53,8 @@ class Loop:
                 self.nudged.clear()
                 report = await self._round()
                 self.on_report(report)
+                if self.token() is None:  # wiped: only pairing goes on from here
+                    return
                 if report.problem is not None:
                     self.failures += 1
                     await self.wait(self.stopped, self.delay_s(report.problem))
@@ -89,11 +91,12 @@ class Loop:
         """Turn the server's wake-ups into nudges; a dead line is opened again, ever more patiently."""
         failures = 0
         never = asyncio.Event()
-        while True:
+        while token := self.token():
             try:
-                async for event in self.transport.listen("/sync/v1/live", self.token):
-                    failures = 0
+                async for event in self.transport.listen("/sync/v1/live", token):
                     if event in {"ready", "change"}:
+                        failures = 0
+                    if event in {"ready", "change", "end"}:  # at the end the next pull says why
                         self.nudged.set()
             except Offline:
                 failures += 1

@@ -17,7 +17,7 @@ import msgspec
 from regulars.files import File
 from regulars_sync import changes, clock, trail
 from regulars_sync.changes import GROUP_BYTES_MAX, GROUP_CHANGES_MAX, Change, Stated
-from regulars_sync.errors import LocalError
+from regulars_sync.errors import LocalError, Refused
 from regulars_sync.protocol import Acked, Contact, Gap, PushRequest
 
 KIND = 0x52474F31
@@ -75,6 +75,25 @@ class Outbox:
     async def say(self, facts: Mapping[str, str | int | None]) -> None:
         def work(connection: sqlite3.Connection) -> None:
             connection.executemany("INSERT OR REPLACE INTO said VALUES (?, ?)", list(facts.items()))
+
+        await self.file.write(work)
+
+    async def enrol(self, facts: Mapping[str, str | int | None]) -> None:
+        """Be this device from now on: everything kept is offered in an incarnation of its own.
+
+        What the server has already it knows by cid. `Refused("chain_other")` when changes of another
+        chain are kept.
+        """
+
+        def work(connection: sqlite3.Connection) -> None:
+            rows = connection.execute("SELECT pos, cid FROM change ORDER BY pos").fetchall()
+            chain = connection.execute("SELECT value FROM said WHERE name = 'chain'").fetchone()
+            if rows and chain and chain[0] not in (None, facts["chain"]):
+                raise Refused("chain_other")
+            connection.executemany("INSERT OR REPLACE INTO said VALUES (?, ?)", list(facts.items()))
+            connection.execute("DELETE FROM said WHERE name IN ('gap', 'wiped', 'refused')")
+            connection.execute("DELETE FROM incarnation")
+            self._move(connection, rows)
 
         await self.file.write(work)
 
@@ -258,21 +277,25 @@ class Outbox:
         rows = connection.execute(
             "SELECT pos, cid, n FROM change WHERE incarnation = ? AND n >= ? ORDER BY n", (incarnation, first)
         ).fetchall()
-        drawn, n, mark = self._draw(connection)
         if rows and rows[0][2] > first:
             gap = msgspec.json.encode(Gap(incarnation, first, rows[0][2] - 1))
             connection.execute("INSERT OR REPLACE INTO said VALUES ('gap', ?)", (gap,))
-        for pos, cid, _ in rows:
+        self._move(connection, [(pos, cid) for pos, cid, _ in rows])
+        kept = connection.execute(
+            "SELECT n, trail FROM change WHERE incarnation = ? ORDER BY n DESC LIMIT 1", (incarnation,)
+        ).fetchone() or (0, trail.start(incarnation))
+        connection.execute("UPDATE incarnation SET n = ?, trail = ? WHERE id = ?", (*kept, incarnation))
+
+    def _move(self, connection: sqlite3.Connection, rows: Sequence[tuple[int, str]]) -> None:
+        """Give these changes (pos, cid) new numbers in a new incarnation."""
+        drawn, n, mark = self._draw(connection)
+        for pos, cid in rows:
             n, mark = n + 1, trail.extend(mark, cid)
             connection.execute(
                 "UPDATE change SET incarnation = ?, n = ?, trail = ?, cleared = 0 WHERE pos = ?",
                 (drawn, n, mark, pos),
             )
         connection.execute("UPDATE incarnation SET n = ?, trail = ? WHERE id = ?", (n, mark, drawn))
-        kept = connection.execute(
-            "SELECT n, trail FROM change WHERE incarnation = ? ORDER BY n DESC LIMIT 1", (incarnation,)
-        ).fetchone() or (0, trail.start(incarnation))
-        connection.execute("UPDATE incarnation SET n = ?, trail = ? WHERE id = ?", (*kept, incarnation))
 
     async def clear(self, acks: Mapping[str, Acked], still_open: Iterable[str]) -> None:
         """Mark what the replica's rows hold by now; unmark what the server lost, or holds again."""
@@ -298,3 +321,23 @@ class Outbox:
             )
 
         await self.file.write(work)
+
+    async def wipe(self, acks: Mapping[str, Acked] | None) -> None:
+        """Delete what the server has, so that not a byte of it is left; all without `acks`.
+
+        Changes that nobody else has stay, and what is needed to tell the server.
+        """
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute("INSERT OR REPLACE INTO said VALUES ('wiped', 1)")
+            if acks is None:
+                connection.execute("DELETE FROM change")
+                connection.execute("DELETE FROM incarnation")
+                kept = ("url", "token", "wiped", "last_stamp")
+                connection.execute(f"DELETE FROM said WHERE name NOT IN ({', '.join('?' * len(kept))})", kept)
+                return
+            for id, ack in acks.items():
+                if self._agrees(connection, id, ack):
+                    connection.execute("DELETE FROM change WHERE incarnation = ? AND n <= ?", (id, ack.n))
+
+        await self.file.purge(work)

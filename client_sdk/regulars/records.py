@@ -284,6 +284,10 @@ class Device:
     """所属 · Unit"""
     revoked: bool | None = None
     """已吊销 · Revoked"""
+    wipe: bool | None = None
+    """已下令清除 · Ordered to wipe"""
+    wiped_at: datetime | None = None
+    """清除时间 · Wiped at"""
     state: RowState = AS_THE_SERVER_HAS_IT
 
     @classmethod
@@ -293,6 +297,8 @@ class Device:
             name=text(values.get("name")) or "",
             unit=text(values.get("unit")) or "",
             revoked=boolean(values.get("revoked")),
+            wipe=boolean(values.get("wipe")),
+            wiped_at=instant(values.get("wiped_at")),
             state=state,
         )
 

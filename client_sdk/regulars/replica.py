@@ -93,6 +93,18 @@ class Replica:
 
         await self.file.write(work)
 
+    async def wipe(self) -> set[Key]:
+        """Delete everything, so that not a byte of it is left; which rows there were."""
+        gone: set[Key] = set()
+
+        def work(connection: sqlite3.Connection) -> None:
+            gone.update(connection.execute("SELECT DISTINCT entity, id FROM row"))
+            for table in ("said", "stage", "row", "member", "digest", "find", "element"):
+                connection.execute(f"DELETE FROM {table}")
+
+        await self.file.purge(work)
+        return gone
+
     async def apply(self, head: Head, now_ms: int) -> Applied:
         """Move rows, cursor and acks to where the staged pages lead, in one transaction."""
 

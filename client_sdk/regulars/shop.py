@@ -63,6 +63,8 @@ class Status:
     offset_ms: int
     """What to add to this tablet's clock to get the server's, as last measured."""
     rows: int
+    wiped: bool
+    """Head office shut this tablet out, and what it held was deleted; pair it again to go on."""
 
 
 @dataclass(slots=True)
@@ -166,9 +168,15 @@ class Shop:
     async def pair(self, url: str, code: str, name: str = "") -> None:
         """Enrol this tablet with a code from head office; what was written before is sent at the next sync.
 
-        `Refused("pairing_code_invalid")`, `Offline`, `LocalError("already_paired")`.
+        One that was shut out, copied or forgotten by the server is paired again so: as another device,
+        under which it offers what it kept. `Refused` pairing_code_invalid, chain_other; `Offline`,
+        `LocalError("already_paired")`.
         """
-        if self._said.get("token"):
+        async with self._syncing:
+            await self._pair(url, code, name)
+
+    async def _pair(self, url: str, code: str, name: str) -> None:
+        if self._said.get("token") and not self._said.get("refused"):
             raise LocalError("already_paired")
         transport = self._new_transport(url)
         try:
@@ -188,9 +196,28 @@ class Shop:
             "chain": answer.chain,
             "country": answer.country,
         }
-        await self._outbox.say(facts)
+        try:
+            await self._leave()
+            await self._outbox.enrol(facts)
+        except BaseException:
+            await transport.close()
+            raise
         self._know(await self._outbox.said())
+        if self._transport not in (None, transport):
+            await self._transport.close()
         self._transport = transport
+
+    async def _leave(self) -> None:
+        """Delete what the device that this tablet was may not keep; else the next sync replaces the rows."""
+        if self._said.get("wiped"):
+            return
+        if (refused := self._said.get("refused")) in {"device_revoked", "device_wipe"}:
+            acked = await self._rows.file.read(replica.acks) if refused == "device_revoked" else None
+            self._tell(await self._rows.wipe())
+            await self._outbox.wipe(acked)
+            self.sign_out()
+        else:
+            await self._rows.reset()
 
     async def sync(self, on_step: Callable[[str], None] = lambda step: None) -> SyncReport:
         """One round: pull, push what is pending, pull again. Being offline is a result, not an error.
@@ -208,10 +235,17 @@ class Shop:
                 self._tell,
                 on_step,
                 self._offset_ms,
-                self._said["chain"],
+                self._said.get("chain"),
+                refused=self._said.get("refused"),
             )
             report = await syncer.run()
             self._offset_ms = syncer.offset_ms
+            if syncer.refused != self._said.get("refused"):
+                await self._outbox.say({"refused": syncer.refused})
+            if syncer.refused != self._said.get("refused") or report.wiped:
+                self._know(await self._outbox.said())
+            if report.wiped:
+                self.sign_out()
             return report
 
     async def sync_forever(
@@ -223,14 +257,14 @@ class Shop:
         """Sync at once, then whenever something was written here, the server says so, or time has passed.
 
         Failures are waited out with full jitter, and told to `on_report` like every round. Ends when it
-        is cancelled, or after the round under way when `stopped` is set.
+        is cancelled, after the round under way when `stopped` is set, and when this tablet was wiped.
         """
         transport = self._connected()
 
         def chance() -> float:
             return int.from_bytes(self.entropy(4)) / 2**32
 
-        loop = Loop(self.sync, transport, self._said["token"], chance, on_report, wait)
+        loop = Loop(self.sync, transport, lambda: self._said.get("token"), chance, on_report, wait)
         if stopped is not None:
             loop.stopped = stopped
         self._nudges.add(loop.nudged)
@@ -314,6 +348,7 @@ class Shop:
             synced_ms=applied,
             offset_ms=self._offset_ms,
             rows=rows,
+            wiped=bool(self._said.get("wiped")),
         )
 
     async def verify(self) -> dict[str, Digest]:

@@ -10,7 +10,16 @@ from regulars.outbox import Outbox
 from regulars.replica import Key, Replica
 from regulars.transport import Transport, ask
 from regulars_sync.errors import LocalError, Offline
-from regulars_sync.protocol import Problem, PullAnswer, PullRequest, PushAnswer, PushRequest
+from regulars_sync.protocol import (
+    Acked,
+    Problem,
+    PullAnswer,
+    PullRequest,
+    PushAnswer,
+    PushRequest,
+    Wiped,
+    WipedAnswer,
+)
 from regulars_sync.round import (
     Apply,
     Outgoing,
@@ -22,8 +31,12 @@ from regulars_sync.round import (
     Stage,
     Step,
     SyncReport,
+    Wipe,
     sync_round,
 )
+
+SHUT_OUT = frozenset({"device_revoked", "device_wipe", "device_cloned", "token_invalid"})
+"""Refusals of a pull that end only when the tablet is paired again."""
 
 
 @dataclass(slots=True)
@@ -41,6 +54,8 @@ class Syncer:
     offset_ms: int = 0
     chain: str | None = None
     rows_max: int = 2_000
+    refused: str | None = None
+    """Why this device may read no more, as last heard: it has to be paired again."""
 
     async def run(self) -> SyncReport:
         """One whole round. Being offline is a result: it stands in the report's `problem`."""
@@ -81,7 +96,17 @@ class Syncer:
                 return await self._push(request)
             case Renew(incarnation, expect):
                 await self.outbox.renew(incarnation, expect)
+            case Wipe(acks):
+                await self._wipe(acks)
         return None
+
+    async def _wipe(self, acks: dict[str, Acked] | None) -> None:
+        """Delete, then tell the server; the token goes once it knows, and with it the way back."""
+        self.on_changed(await self.rows.wipe())
+        await self.outbox.wipe(acks)
+        answer = await ask(self.transport, "/sync/v1/wiped", Wiped(), self.token, WipedAnswer)
+        if isinstance(answer, WipedAnswer):
+            await self.outbox.say({"token": None})
 
     async def _room_for(self, keeping: Awaitable[None]) -> Problem | None:
         """A full disk keeps rows from coming, but not changes from going out."""
@@ -104,6 +129,10 @@ class Syncer:
         answer = await ask(self.transport, "/sync/v1/pull", request, self.token, PullAnswer)
         now = answer.now if isinstance(answer, PullAnswer) else answer.contact.now if answer.contact else None
         self._measure(begun, now)
+        if isinstance(answer, PullAnswer):
+            self.refused = None
+        elif answer.code in SHUT_OUT:
+            self.refused = answer.code
         if isinstance(answer, PullAnswer) and self.chain not in (None, answer.chain):
             return Problem("chain_other")
         return answer

@@ -23,7 +23,10 @@ class Transport(Protocol):
         ...
 
     def listen(self, path: str, token: str) -> AsyncIterator[str]:
-        """The server's events by name, as they come, until it ends them; `Offline` when cut off."""
+        """The server's events by name, as they come; `end` when it ends them, or refuses to begin.
+
+        `Offline` when cut off.
+        """
         ...
 
     async def close(self) -> None: ...
@@ -55,6 +58,9 @@ class HttpTransport:
         timeout = httpx2.Timeout(TIMEOUT_S, read=SILENCE_S_MAX)
         try:
             async with self._client.stream("GET", path, headers=headers, timeout=timeout) as answer:
+                if answer.status_code == 403:
+                    yield "end"
+                    return
                 if answer.headers.get("content-type", "").partition(";")[0] != "text/event-stream":
                     raise Offline("answer_invalid", status=answer.status_code)
                 async for line in answer.aiter_lines():

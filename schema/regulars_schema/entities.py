@@ -280,6 +280,8 @@ DEVICE = Entity(
         Field("name", NAME, L("名称", "Name"), required=True, stored=True),
         Field("unit", Ref("unit"), L("所属", "Unit"), required=True, stored=True),
         Field("revoked", Bool(), L("已吊销", "Revoked"), Rule.ANY_TRUE, stored=True),
+        Field("wipe", Bool(), L("已下令清除", "Ordered to wipe"), Rule.ANY_TRUE),
+        Field("wiped_at", Instant(), L("清除时间", "Wiped at"), Rule.MIN),
     ),
     "A tablet; its credentials are kept apart.",
 )

@@ -10,9 +10,10 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from regulars_server import web
+from regulars_server.devices import refusal
 from regulars_server.hub import HEARTBEAT_S
 from regulars_server.service import Service
-from regulars_sync.errors import Refused, RegularsError
+from regulars_sync.errors import RegularsError
 
 
 def routes(service: Service) -> list[Route]:
@@ -20,7 +21,7 @@ def routes(service: Service) -> list[Route]:
         token = web.bearer(request)
         principal, author = await service.device(token)
         if principal.revoked:
-            raise Refused("device_revoked")
+            raise await refusal(service, principal.device or "")
         request.state.said = {"device": principal.device}
         stream = events(service, token, author.scopes or frozenset())
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}

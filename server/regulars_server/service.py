@@ -11,6 +11,7 @@ from regulars_server.access import Access, Principal
 from regulars_server.admission import Admission
 from regulars_server.authors import device_author, person_author
 from regulars_server.hub import Hub
+from regulars_server.journal import Journal
 from regulars_server.settings import Settings
 from regulars_server.storage.interface import Storage
 from regulars_sync.changes import Change, Source, Stated, Value
@@ -29,6 +30,11 @@ class Service:
     now_ms: Callable[[], int]
     entropy: Callable[[int], bytes]
     hub: Hub
+
+    @property
+    def journal(self) -> Journal:
+        """What outlives a restore of the database, in the same folder."""
+        return Journal(self.settings.data)
 
     async def author(self, principal: Principal) -> Author:
         """The writer behind a token, with the scopes it has at this moment."""

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from regulars_schema.declare import Registry
 from regulars_schema.messages import text
 from regulars_server import web
-from regulars_server.devices import enrol
+from regulars_server.devices import confirm_wiped, enrol, refusal
 from regulars_server.pull import pull
 from regulars_server.service import Service
 from regulars_sync.changes import mask_lone_surrogates
@@ -44,17 +44,23 @@ def routes(service: Service) -> list[Route]:
         request.state.said = {"device": principal.device}
         try:
             if principal.revoked:
-                raise Refused("device_revoked")
+                raise await refusal(service, principal.device or "")
             _require_schema(service.storage.registry, asked.schema)
             now = service.now_ms()
             return web.answer(
                 request, await pull(service.storage, author, asked, now, settings.page_rows_max)
             )
         except Refused as refused:
+            if refused.code == "device_wipe":
+                raise
             return web.problem(request, refused, await _contact(service, author, asked))
 
     async def do_push(request: Request) -> Response:
         principal, author = await service.device(web.bearer(request))
+        if principal.revoked:
+            refused = await refusal(service, principal.device or "")
+            if refused.code == "device_wipe":
+                raise refused
         asked = _decode_push(await web.read_body(request, settings.body_bytes_max))
         if len(asked.changes) > PUSH_CHANGES_MAX or not asked.changes:
             reason = f"a push holds 1 to {PUSH_CHANGES_MAX} changes"
@@ -70,7 +76,12 @@ def routes(service: Service) -> list[Route]:
         done.verdicts = [_worded(verdict, lang) for verdict in done.verdicts]
         return web.answer(request, msgspec.json.encode(done))
 
-    given = (("/pair", do_pair), ("/pull", do_pull), ("/push", do_push))
+    async def do_wiped(request: Request) -> Response:
+        principal, _ = await service.device(web.bearer(request))
+        request.state.said = {"device": principal.device}
+        return web.answer(request, msgspec.json.encode(await confirm_wiped(service, principal.device or "")))
+
+    given = (("/pair", do_pair), ("/pull", do_pull), ("/push", do_push), ("/wiped", do_wiped))
     return [
         Route(f"/sync/v1{path}", web.guarded(handler, service.now_ms, service.entropy), methods=["POST"])
         for path, handler in given

@@ -3,6 +3,7 @@
     POST /sync/v1/pull   PullRequest -> PullAnswer    a page of rows; the last one carries a `Head`
     POST /sync/v1/push   PushRequest -> PushAnswer    a verdict for each change
     POST /sync/v1/pair   PairRequest -> PairAnswer    a single-use code for a device token
+    POST /sync/v1/wiped  Wiped       -> WipedAnswer   a device that was shut out holds nothing any more
     any refusal                      -> Problem       with what a push still needs, to a known device
 
 PROTOCOL_VERSION history: 1 - the first.
@@ -121,6 +122,16 @@ class PairAnswer(msgspec.Struct):
     unit: str
     chain: str
     country: str | None
+
+
+class Wiped(msgspec.Struct):
+    """The device, which was shut out, holds nothing any more that the server has."""
+
+
+class WipedAnswer(msgspec.Struct):
+    """The server knows that the device is wiped, since when it first said so."""
+
+    wiped_at: str
 
 
 class Problem(msgspec.Struct, omit_defaults=True):

@@ -12,6 +12,7 @@ virtual time. A driver answers each step:
                                         history takes a new incarnation here
     Push      send it                -> PushAnswer, or Problem
     Renew     take a new incarnation -> None   the server expects other numbers than we have
+    Wipe      delete, and say so     -> None   the device was shut out
 
 Being offline is not a step's answer: the driver throws `Offline` in, and the round ends. A pull
 that is refused still tells what a push needs, so the round goes on to push.
@@ -67,7 +68,15 @@ class Renew:
     """The number that the server expects next of this incarnation."""
 
 
-Step = Pull | Stage | Apply | Reset | Outgoing | Push | Renew
+@dataclass(frozen=True, slots=True)
+class Wipe:
+    """Delete every row, and what the server has of the outbox; then tell the server."""
+
+    acks: dict[str, Acked] | None
+    """What of the outbox may go; None: all of it."""
+
+
+Step = Pull | Stage | Apply | Reset | Outgoing | Push | Renew | Wipe
 Reply = PullAnswer | PushAnswer | PushRequest | Problem | None
 
 
@@ -84,6 +93,8 @@ class SyncReport:
     rejected: int = 0
     pages: int = 0
     renewals: int = 0
+    wiped: bool = False
+    """The device was shut out: what it held is deleted. `problem` says whether the server knows."""
     equal: bool = False
     """Whether the digests of every scope were compared and equal."""
     verdicts: list[Verdict] = field(default_factory=list)
@@ -96,17 +107,22 @@ Round = Generator[Step, Reply, SyncReport]
 def sync_round() -> Round:
     """Pull to the head, push what is pending, and pull again when something was pushed.
 
-    When `Offline` is thrown in, the report says so beside all that was done until then.
+    A revoked device wipes itself once nothing it had is unacknowledged; one that is ordered to wipe does
+    it at once. Both do so again until the server has heard of it. When `Offline` is thrown in, the report
+    says so beside all that was done until then.
     """
     report = SyncReport()
     try:
         contact = yield from _pull(report)
-        if contact is None:
-            return report
-        pushed, refused = yield from _push(report, contact)
-        if pushed:
-            yield from _pull(report)
-        report.problem = refused or report.problem
+        if contact is not None:
+            pushed, refused = yield from _push(report, contact)
+            if pushed:
+                contact = yield from _pull(report)
+            report.problem = refused or report.problem
+        code = report.problem.code if report.problem else None
+        if code == "device_wipe" or (code == "device_revoked" and contact is not None):
+            report.wiped = True
+            yield Wipe(contact.acks if code == "device_revoked" and contact else None)
     except Offline as offline:
         report.equal = False
         report.problem = Problem(offline.code, offline.text(), offline.detail, retryable=True)

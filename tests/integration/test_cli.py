@@ -400,14 +400,18 @@ async def send_a_stray(shop: Shop) -> None:
     await shop.sync()
 
 
-def test_tablet_is_invited_listed_and_revoked(branch):
+def test_tablet_is_invited_listed_revoked_and_ordered_to_wipe(branch):
     on_tablet(branch, send_a_stray)
     (listed,) = branch.asked("device", "list")
     assert (listed["name"], listed["unit"], listed["revoked"]) == ("till", "Orchard", False)
     assert listed["last_heard"] is not None
     branch("device", "revoke", "till")
     (listed,) = branch.asked("device", "list")
-    assert listed["revoked"] is True
+    assert (listed["revoked"], listed["wipe"], listed["wiped_at"]) == (True, False, None)
+    branch("device", "wipe", "till")
+    (listed,) = branch.asked("device", "list")
+    assert (listed["revoked"], listed["wipe"], listed["wiped_at"]) == (True, True, None)
+    assert branch.problem("device", "wipe", "nothing")["code"] == "argument_invalid"
     assert branch.problem("device", "revoke", "nothing")["code"] == "argument_invalid"
 
 

@@ -86,6 +86,7 @@ SOMETIMES = (
     "incarnations renewed",
     "problem offline",
     "problem device_revoked",
+    "wiped, then paired again",
     *(f"rule {rule}" for rule in ("last_writer", "verified", "min", "max", "set_add", "set_remove")),
     *(f"rule {rule}" for rule in ("any_true", "review")),
 )

@@ -85,7 +85,6 @@ class Tablet:
         self.fault: str | None = None
         self.at = 0
         self.posts = 0
-        self.revoked = False
         self.bearer = ""
         """What it was paired with; a tablet that wiped itself has forgotten it."""
         self.made: list[str] = []
@@ -96,6 +95,11 @@ class Tablet:
         self.shop: Shop
         self._opened: AbstractAsyncContextManager[Shop]
         self.open()
+
+    @property
+    def revoked(self) -> bool:
+        """Whether the device that it is, or was last, was revoked."""
+        return self.world.token_of(self).revoked
 
     def now_ms(self) -> int:
         return self.world.now_ms() + self.skew_ms

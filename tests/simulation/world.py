@@ -96,11 +96,14 @@ class World:
             numbers = range(chain["branches"]) if given["unit"] == HEAD_OFFICE else (given["unit"],)
             unit = company if given["unit"] == HEAD_OFFICE else self.units[given["unit"]]
             tablet = self._place(i, frozenset(numbers), unit, given["sensitive"])
-            device = self.new_id()
-            self._create("device", device, {"name": f"tablet {i}", "unit": unit})
-            self.server.invited[str(i)] = Token(device, unit, given["sensitive"])
-            self._drive(tablet.shop.pair("http://hq", str(i)))
-            tablet.bearer = tablet.shop._said["token"]
+            self.pair(tablet)
+
+    def pair(self, tablet: Tablet) -> None:
+        """Head office invites it, also anew: from now on it is another device."""
+        device = self.new_id()
+        self._create("device", device, {"name": f"tablet {tablet.index}", "unit": tablet.unit})
+        self.server.invited[device] = Token(device, tablet.unit, tablet.sensitive)
+        self._drive(tablet.shop.pair("http://hq", device))
 
     def _place(self, index: int, numbers: frozenset[int], unit: str, sensitive: bool) -> Tablet:
         tablet = self.tablets[index] = Tablet(self, index, numbers, unit, sensitive)
@@ -112,6 +115,8 @@ class World:
         assert ruling.verdict == "applied"
 
     def token_of(self, tablet: Tablet) -> Token:
+        """That of the device that it is, or was last: a wiped one knows its own no more."""
+        tablet.bearer = tablet.shop._said.get("token") or tablet.bearer
         return self.server.tokens[tablet.bearer]
 
     # --- events ---------------------------------------------------------------------------------------------
@@ -207,13 +212,10 @@ class World:
     def do_clone(self, tablet: Tablet, slot: int) -> None:
         other = self._place(slot, tablet.units, tablet.unit, tablet.sensitive)
         tablet.clone(other)
-        other.revoked = tablet.revoked
         self.faults["tablet cloned"] += 1
 
     def do_revoke(self, tablet: Tablet) -> None:
         token = self.token_of(tablet)
-        for other in self.tablets.values():
-            other.revoked = other.revoked or self.token_of(other) is token
         token.revoked = True
         self.server.write("edit", "device", token.device, {"revoked": True})
         self.faults["tablet revoked"] += 1
@@ -386,6 +388,10 @@ class World:
         self.say("faults stop")
         self.random.seed(self.ms)
         begun = self.ms
+        for tablet in self.tablets.values():
+            if not tablet.shop._said.get("token"):
+                self.pair(tablet)
+                self.sometimes["wiped, then paired again"] += 1
         waiting = [tablet for tablet in self.tablets.values() if not tablet.revoked]
         for _ in range(LIVENESS_ROUNDS):
             for tablet in self.tablets.values():

@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from regulars import Shop
 from regulars.files import InlineConnection
 from regulars_schema.entities import REGISTRY
+from regulars_server import devices
 from regulars_server.access import Access, Argon2
 from regulars_server.admission import Admission
 from regulars_server.app import DATABASE, create_app, opened
@@ -74,7 +75,10 @@ class AppTransport:
         """The server's own stream of events, without a socket between."""
         if not self.online:
             raise Offline("offline")
-        _, author = await self.service.device(token)
+        principal, author = await self.service.device(token)
+        if principal.revoked:
+            yield "end"
+            return
         async for event in events(self.service, token, author.scopes or frozenset()):
             if event.startswith(b"event: "):
                 yield event.split(b"\n")[0].removeprefix(b"event: ").decode()
@@ -158,6 +162,7 @@ class Chain:
         shutil.copy(copy, self.folder / DATABASE)
         await self.service.storage.open()
         await self.service.access.open()
+        await devices.replay(self.service)
 
     async def digests_equal(self, shop: Shop) -> bool:
         """Whether the tablet's bytes, counted anew, are what the server's scopes hold."""

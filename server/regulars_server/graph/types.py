@@ -197,6 +197,8 @@ class Device(Node):
     name: str = strawberry.field(description="名称 · Name")
     unit_id: UUID = strawberry.field(description="所属 · Unit")
     revoked: bool | None = strawberry.field(description="已吊销 · Revoked")
+    wipe: bool | None = strawberry.field(description="已下令清除 · Ordered to wipe")
+    wiped_at: DateTime | None = strawberry.field(description="清除时间 · Wiped at")
 
     @classmethod
     def of(cls, row: Row) -> Device:
@@ -207,6 +209,8 @@ class Device(Node):
             name=row.values["name"],
             unit_id=row.values["unit"],
             revoked=row.values.get("revoked"),
+            wipe=row.values.get("wipe"),
+            wiped_at=row.values.get("wiped_at"),
         )
 
     @resolved("所属 · Unit; null when out of reach")
