@@ -14,6 +14,7 @@ import orjson
 
 from regulars_schema.declare import Entity, Level, Scope
 from regulars_sync import document
+from regulars_sync.merge import choose
 from regulars_sync.reconcile import Key, Row, World, waits_for_row
 from regulars_sync.scope import at_level, scopes_of
 
@@ -34,7 +35,7 @@ class Writes:
     documents: list[tuple[Entity, str, Level, bytes]] = field(default_factory=list)
     places: list[Place] = field(default_factory=list)
     ready: set[str] = field(default_factory=set)
-    """What waiting groups may have waited for: rows that are new or are placed otherwise."""
+    """What waiting groups may have waited for: rows that are new, placed otherwise or moved by another."""
 
 
 def moved(world: World) -> set[str]:
@@ -86,12 +87,24 @@ def conclude(world: World, dependents: Iterable[Row] = ()) -> Writes:
                 changed.add(level)
                 writes.documents.append((row.entity, row.id, level, raw))
         _place(row, homes, changed, writes)
-        if is_new:
+        if is_new or _has_another_mover(row):
             writes.ready.add(waits_for_row((row.entity.name, row.id)))
     for row in dependents:
         if not row.written:
             _place(row, homes, set(), writes)
     return writes
+
+
+def _has_another_mover(row: Row) -> bool:
+    """Whether the shown home is by another change than in storage: its author may go on writing there."""
+    raw = row.documents.get(Level.INTERNAL)
+    register = row.registers.get("home_unit") if row.registers else None
+    if raw is None or register is None or not register.values:
+        return False
+    before = orjson.loads(raw)
+    at = before.get("x", {}).get("home_unit", [0])[0]
+    was = before["v"][at][0] if "home_unit" in before else None
+    return was != choose(row.entity.by_name["home_unit"], register.values.values()).cid
 
 
 def _place(row: Row, homes: Mapping[str, str | None], changed: set[Level], writes: Writes) -> None:
