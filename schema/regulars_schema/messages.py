@@ -83,6 +83,7 @@ MESSAGES: Mapping[str, Message] = {
     "epoch_changed": Message(R, 409, True, "The server was restored. Start again without a cursor; your changes are kept.", "服务器已恢复备份，请从头同步，本机修改不会丢失。"),
     "chain_other": Message(R, 409, False, "This replica belongs to another chain. Open another file for this one.", "本机数据属于另一连锁，请换一个文件。"),
     "schema_too_old": Message(R, 426, False, "This version ({schema}) is no longer served; update the app to at least {oldest}.", "版本（{schema}）过旧，请升级到 {oldest} 或更高。"),
+    "device_cloned": Message(R, 409, False, "This tablet is a copy of another one that is still in use. It may hand in what it has; pair it again to go on as a device of its own.", "本机是另一台仍在使用的平板的副本。可以上交修改；请重新配对，作为独立设备继续使用。"),
     "device_wipe": Message(R, 403, False, "Head office has ordered this device to delete all it holds. Pair it again to go on.", "总部已下令清除该设备的全部数据，请重新配对。"),
     "token_missing": Message(R, 401, False, "Send a token: `Authorization: Bearer ...`.", "请提供令牌：Authorization: Bearer …"),
     "token_invalid": Message(R, 401, False, "The token is not valid, has expired or was revoked. Sign in or pair again.", "令牌无效、已过期或已吊销，请重新登录或配对。"),

@@ -17,12 +17,14 @@ from regulars_sync.reconcile import Author
 
 
 async def pull(storage: Storage, author: Author, request: PullRequest, now: int, rows_max: int) -> bytes:
-    """The encoded PullAnswer. `Refused`: cursor_invalid, chain_other, epoch_changed."""
+    """The encoded PullAnswer. `Refused`: device_cloned, cursor_invalid, chain_other, epoch_changed."""
     assert author.device is not None
     assert author.scopes is not None
     chain = storage.chain
     read: dict[str, int] = {}
     async with storage.reader(author.scopes) as reader:
+        if await reader.is_cloned(author.device, request.acked):
+            raise Refused("device_cloned")
         head = await reader.head()
         if request.cursor is not None:
             said = cursor.decode(request.cursor, chain.secret)

@@ -256,3 +256,41 @@ class StorageContract:
         epoch = await storage.new_epoch()
         assert storage.chain.epoch == epoch != before.epoch
         assert storage.chain.id == before.id
+
+    async def test_search_finds_every_word_wherever_it_stands(self, storage, scribe):
+        first = scribe.customer(0, **{"phones/138 0013 8000": True, "emails/Lin@x.cn": True})
+        await scribe.push(storage, [first, scribe.customer(2, member_no="A%1")])
+        async with storage.unscoped_reader() as reader:
+            for words, numbers in (
+                ("138-0013-8000", [0]),
+                ("(138)0013", [0]),
+                ("138 8000 linfang", [0]),
+                ("LF lin@X.CN", [0]),
+                ("芳 139", []),
+                ("a%1", [2]),
+                ("%", [2]),
+                ("_", []),
+                ("ann", [2]),
+                ("  ", [0, 2]),
+            ):
+                found = await reader.select("customer", Test("*", "search", words), Order(), 9)
+                assert [row.id for row in found] == [uid(n) for n in numbers], words
+
+    async def test_page_stops_at_the_document_that_reaches_its_bytes(self, storage, scribe):
+        await scribe.push(storage, [scribe.customer(i) for i in range(3)])
+        async with storage.reader(frozenset({UNIT_0})) as reader:
+            whole = await reader.feed({UNIT_0: 0}, 9, BYTES_MAX)
+            (part,) = whole.rows
+            one, two = len(part.documents[0]), len(part.documents[1])
+            for bytes_max, count in (
+                (0, 1),
+                (1, 1),
+                (one, 1),
+                (one + 1, 2),
+                (one + two, 2),
+                (one + two + 1, 3),
+            ):
+                page = await reader.feed({UNIT_0: 0}, 9, bytes_max)
+                assert [len(part.documents) for part in page.rows] == [count]
+                assert page.more is (count < 3)
+            assert not whole.more

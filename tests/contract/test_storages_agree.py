@@ -50,12 +50,23 @@ fields = st.fixed_dictionaries(
     },
 ).filter(bool)
 step = st.one_of(
+    st.tuples(st.just("move"), customer, st.sampled_from(UNITS[:3]), st.none()),
+    st.tuples(
+        st.just("edit"),
+        customer,
+        st.just(True),
+        st.fixed_dictionaries({"tags/vip": st.booleans(), "phones/12": st.booleans()}),
+    ),
     st.tuples(st.just("create"), customer, unit, fields),
     st.tuples(st.just("edit"), customer, st.booleans(), fields),
     st.tuples(st.just("fact"), st.integers(50, 58), customer, st.integers(0, 3)),
     st.tuples(st.just("link"), customer, customer, st.booleans()),
     st.tuples(st.just("product"), st.integers(70, 72), st.sampled_from(NAMES), st.booleans()),
 )
+BEGINNING = [
+    ("create", i, i % 3, {"phones/12": i > 2, "phones/138 0013 8000": i < 3, "belief": "x"})
+    for i in CUSTOMERS
+]
 history = st.lists(st.lists(step, min_size=1, max_size=6), min_size=1, max_size=6)
 
 text = st.sampled_from([*NAMES, "A1", "a", "", "林", "%", "女", *UNITS[:2], "female", uid(1)])
@@ -99,6 +110,9 @@ def changes_of(scribe: Scribe, steps, latest):
         elif kind == "edit":
             seen = {path: latest[one, path] for path in three if two and (one, path) in latest}
             made = scribe.change("customer", uid(one), three, "edit", seen)
+        elif kind == "move":
+            seen = {"home_unit": latest.get((one, "home_unit"), [])}
+            made = scribe.change("customer", uid(one), {"home_unit": two}, "edit", seen)
         elif kind == "fact":
             made = scribe.fact(one, two, three)
         elif kind == "link":
@@ -108,7 +122,7 @@ def changes_of(scribe: Scribe, steps, latest):
         else:
             made = scribe.change("product", uid(one), {"name": two, "archived": three})
         for path in made.fields:
-            latest[one, path] = [made.cid]
+            latest[one, path] = [*latest.get((one, path), []), made.cid]
         yield made
 
 
@@ -160,7 +174,7 @@ async def compare(steps, questions, rows_max, bytes_max, from_seq):
         await memory.open()
         await sqlite.open()
         try:
-            for part in steps:
+            for part in [BEGINNING, *steps]:
                 outcomes = []
                 for storage, scribe, latest in storages:
                     made = list(changes_of(scribe, part, latest))

@@ -189,6 +189,10 @@ class Reader(Protocol):
         """
         ...
 
+    async def is_cloned(self, device: str, incarnations: Iterable[str]) -> bool:
+        """Whether any of these incarnations of the device is a clone beside an older one that goes on."""
+        ...
+
     async def knows_mark(self, seq: int, mark: str) -> bool:
         """Whether the commit with this last seq wrote this mark."""
         ...
@@ -221,6 +225,10 @@ class Incarnation:
     device: str
     n: int
     trail: str
+    began: int = field(default=0, compare=False)
+    """The seq of the commit that first took a number of it; given by storage."""
+    cloned: bool = field(default=False, compare=False)
+    """An older incarnation of its device went on after it began, so both are alive; given by storage."""
 
 
 @dataclass(slots=True)
@@ -283,7 +291,8 @@ class Writer(Reader, Protocol):
         block of consecutive seqs, one for each feed entry, is taken at the very end, so commit order is
         seq order; a (scope, row) has one entry: its latest. A commit without any takes one seq all the
         same, so every commit has a last seq of its own. The digest of every scope is kept. The log
-        is hashed from its last entry on. A mark is written beside the last seq. When this returns,
+        is hashed from its last entry on. An incarnation that takes numbers makes those of its device that
+        began after it clones. A mark is written beside the last seq. When this returns,
         power may fail. Call it once, last.
         """
         ...

@@ -302,6 +302,10 @@ class MemoryReader:
             result[id] = Acked(known.n, known.trail) if known and mine else Acked(0, trail.start(id))
         return result
 
+    async def is_cloned(self, device: str, incarnations: Iterable[str]) -> bool:
+        known = [self._state.incarnations.get(id) for id in incarnations]
+        return any(found is not None and found.device == device and found.cloned for found in known)
+
     async def knows_mark(self, seq: int, mark: str) -> bool:
         return self._state.marks.get(seq) == mark
 
@@ -435,7 +439,14 @@ class MemoryWriter(MemoryReader):
             else:
                 state.queue[group] = waits
         if batch.incarnation is not None:
-            state.incarnations[batch.incarnation.id] = replace(batch.incarnation)
+            known = state.incarnations
+            before = known.get(batch.incarnation.id)
+            mine = known[batch.incarnation.id] = replace(
+                batch.incarnation, began=before.began if before else last, cloned=bool(before and before.cloned)
+            )
+            for id, other in known.items():
+                if other.device == mine.device and other.began > mine.began:
+                    known[id] = replace(other, cloned=True)
         state.stamp_max = max(state.stamp_max, batch.stamp_max)
         state.marks[last] = self._storage._entropy(8).hex()
         self._storage._state = state

@@ -47,8 +47,10 @@ CREATE INDEX log_by_replaced ON log(replaces) WHERE replaces IS NOT NULL;
 CREATE INDEX log_open ON log(pos) WHERE verdict IN ('held', 'rejected');
 CREATE TABLE queue(n INTEGER PRIMARY KEY, grp BLOB NOT NULL UNIQUE, waits TEXT NOT NULL);
 CREATE INDEX queue_by_waits ON queue(waits);
-CREATE TABLE incarnation(id TEXT PRIMARY KEY, device TEXT NOT NULL, n INTEGER NOT NULL, trail TEXT NOT NULL)
-  WITHOUT ROWID;
+CREATE TABLE incarnation(
+  id TEXT PRIMARY KEY, device TEXT NOT NULL, n INTEGER NOT NULL, trail TEXT NOT NULL,
+  began INTEGER NOT NULL, cloned INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX incarnation_by_device ON incarnation(device, began);
 CREATE TABLE commit_mark(seq INTEGER PRIMARY KEY, mark TEXT NOT NULL);
 """
 

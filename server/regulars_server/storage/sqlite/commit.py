@@ -131,7 +131,16 @@ class Transaction(Snapshot):
         execute = self.connection.execute
         if batch.incarnation is not None:
             i = batch.incarnation
-            execute("INSERT OR REPLACE INTO incarnation VALUES(?, ?, ?, ?)", (i.id, i.device, i.n, i.trail))
+            execute(
+                "INSERT INTO incarnation(id, device, n, trail, began, cloned) VALUES(?, ?, ?, ?, ?, 0)"
+                " ON CONFLICT(id) DO UPDATE SET n=excluded.n, trail=excluded.trail",
+                (i.id, i.device, i.n, i.trail, last),
+            )
+            execute(
+                "UPDATE incarnation SET cloned=1"
+                " WHERE device=? AND began > (SELECT began FROM incarnation WHERE id=?)",
+                (i.device, i.id),
+            )
         if batch.stamp_max > head.stamp_max:
             execute("UPDATE chain SET stamp_max=?", (batch.stamp_max,))
         execute("INSERT INTO commit_mark VALUES(?, ?)", (last, mark))

@@ -77,6 +77,10 @@ class SqliteReader(Generic[S]):
         wanted = list(incarnations)
         return await self._run(lambda _: self._snapshot.acks(device, wanted))
 
+    async def is_cloned(self, device: str, incarnations: Iterable[str]) -> bool:
+        wanted = list(incarnations)
+        return await self._run(lambda _: self._snapshot.is_cloned(device, wanted))
+
     async def knows_mark(self, seq: int, mark: str) -> bool:
         return await self._run(lambda _: self._snapshot.knows_mark(seq, mark))
 

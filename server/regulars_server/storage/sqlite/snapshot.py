@@ -242,7 +242,7 @@ class Snapshot:
             " WHERE t.row=f.row AND f.scope=? AND f.seq>? AND f.seq<=? AND f.entity=? AND f.gone=1"
             " ORDER BY f.seq"
         )
-        return [id for (id,) in self.rows(sql, number, after, last, entity)]
+        return self.rows(sql, number, after, last, entity)
 
     def digests(self, scopes: Collection[str]) -> dict[str, Digest]:
         if self.scopes is not None and not self.scopes.issuperset(scopes):
@@ -257,6 +257,13 @@ class Snapshot:
         sql = "SELECT id, n, trail FROM incarnation WHERE device=? AND id IN (SELECT value FROM json_each(?))"
         found = {id: Acked(n, at) for id, n, at in self.rows(sql, device, json_list(incarnations))}
         return {id: found.get(id) or Acked(0, trail.start(id)) for id in incarnations}
+
+    def is_cloned(self, device: str, incarnations: Collection[str]) -> bool:
+        sql = (
+            "SELECT 1 FROM incarnation"
+            " WHERE device=? AND cloned AND id IN (SELECT value FROM json_each(?)) LIMIT 1"
+        )
+        return bool(self.rows(sql, device, json_list(incarnations)))
 
     def knows_mark(self, seq: int, mark: str) -> bool:
         return bool(self.rows("SELECT 1 FROM commit_mark WHERE seq=? AND mark=?", seq, mark))
