@@ -124,6 +124,31 @@ class StorageContract:
             assert not await reader.knows_mark(heads[0].seq, heads[1].mark)
             assert not await reader.knows_mark(9, heads[1].mark)
 
+    async def test_an_older_incarnation_that_goes_on_makes_the_newer_ones_clones(self, storage, scribe):
+        def named(id, device=9):
+            return Incarnation(id * 16, uid(device), 0, trail.start(id * 16))
+
+        async def clones(*ids, device=9):
+            async with storage.unscoped_reader() as reader:
+                return [id for id in ids if await reader.is_cloned(uid(device), [id * 16])]
+
+        first, second, third, other = named("a"), named("b"), named("c"), named("d", 8)
+        for number, incarnation in enumerate((first, second, third, other)):
+            await scribe.push(storage, [scribe.customer(number)], incarnation=incarnation)
+        assert await clones("a", "b", "c", "d") == []
+        await scribe.push(storage, [scribe.customer(10)], incarnation=third)
+        assert await clones("a", "b", "c") == []
+        await scribe.push(storage, [scribe.customer(11)], incarnation=second)
+        assert await clones("a", "b", "c") == ["c"]
+        await scribe.push(storage, [scribe.customer(12)], incarnation=third)
+        await scribe.push(storage, [scribe.customer(13)], incarnation=first)
+        assert await clones("a", "b", "c", "e") == ["b", "c"]
+        assert await clones("d", device=8) == []
+        assert await clones("b", "c", device=8) == [], "another device's"
+        async with storage.unscoped_reader() as reader:
+            assert await reader.is_cloned(uid(9), ["a" * 16, "c" * 16])
+            assert not await reader.is_cloned(uid(9), [])
+
     async def test_acks_speak_of_the_devices_own_incarnations_only(self, storage, scribe):
         mine = Incarnation("aa" * 8, uid(9), 0, trail.start("aa" * 8))
         changes = [scribe.customer(1), scribe.customer(2)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -404,3 +405,71 @@ async def test_a_tablet_that_the_restored_server_does_not_know_is_paired_again_a
     assert (report.applied, report.equal) == (4, True)
     assert {c.id for c in await one.customers.list()} == {c.id for c in made}
     assert (await one.status()).pending == 0
+
+
+# --- copied ----------------------------------------------------------------------------------------------
+
+
+async def copy_of(chain: Chain, shop: Shop, name: str) -> Shop:
+    """Another tablet with a copy of this one's files."""
+    for file in (shop._rows.file, shop._outbox.file):
+        assert file._connection is not None
+        await file._connection.run(lambda c: c.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall())
+        shutil.copyfile(file.path, chain.folder / file.path.name.replace("one", name))
+    return await chain.tablet(name, paired=False)
+
+
+async def test_a_clone_hands_in_reads_nothing_and_goes_on_once_it_is_paired_again(chain: Chain) -> None:
+    one = await filled(chain)
+    twin = await copy_of(chain, one, "twin")
+    made = []
+    for shop in (one, twin, one):
+        made.append(await shop.customers.create(name="before it is known"))
+        assert (await shop.sync()).equal
+    rows = (await twin.status()).rows
+    made.append(await twin.customers.create(name="of the clone"))
+    for _ in range(2):
+        report = await twin.sync()
+        assert report.problem is not None
+        assert (report.problem.code, report.pulled, report.held) == ("device_cloned", 0, 0)
+        assert not report.wiped
+    assert (await twin.status()).rows == rows
+    assert (await one.sync()).equal
+    made.append(await twin.customers.create(name="not sent"))
+    await twin.pair("http://hq", await invited(chain))
+    assert await device_of(twin) != await device_of(one)
+    for _ in range(2):
+        for shop in (twin, one):
+            assert (await shop.sync()).equal
+            made.append(await shop.customers.create(name="after"))
+    for shop in (twin, one, twin):
+        assert (await shop.sync()).equal
+    for shop in (one, twin):
+        names = {c.id for c in await shop.customers.list(limit=1_000)}
+        assert {c.id for c in made} < names
+        assert len(names) == 200 + len(made)
+        assert (await shop.status()).pending == 0
+        assert await chain.digests_equal(shop)
+    async with chain.service.storage.unscoped_reader() as reader:
+        for customer in made:
+            assert [entry.verdict for entry in await reader.history("customer", customer.id)] == ["applied"]
+
+
+async def test_a_tablet_restored_time_and_again_is_no_clone(chain: Chain) -> None:
+    """The incarnation that it had is silent; only the newest goes on."""
+    one = await chain.tablet("one")
+    await one.customers.create(name="first")
+    await one.sync()
+    shop = one
+    for turn in range(3):
+        restored = await copy_of(chain, one, f"restored{turn}")
+        for _ in range(2):
+            await shop.customers.create(name=f"lost or not {turn}")
+            assert (await shop.sync()).equal
+        shop = restored  # the one before is heard no more
+        for _ in range(3):
+            await shop.customers.create(name=f"restored {turn}")
+            report = await shop.sync()
+            assert (report.problem, report.equal) == (None, True)
+    assert len(await shop.customers.list()) == 1 + 3 * (2 + 3)
+    assert await chain.digests_equal(shop)

@@ -232,30 +232,39 @@ async def test_a_restored_tablet_takes_a_new_incarnation_and_loses_nothing(chain
 
 
 async def test_two_clones_of_one_tablet_both_keep_their_edits(chain: Chain) -> None:
+    """The one that came later is told so once the other goes on; it goes on itself when it is paired again."""
     one = await chain.tablet("one")
     lin = await one.customers.create(name="林芳")
     await one.sync()
     copied("one", chain, "clone")
     clone = await reopened(chain, "clone")
     made = []
-    for turn in range(3):
+    told = []
+    for turn in range(4):
         for shop in (one, clone):
             made.append((await shop.interactions.record(lin, kind="note", note=f"{turn}")).id)
             report = await shop.sync()
-            assert report.problem is None
+            assert (report.held, report.rejected) == (0, 0)
+            if report.problem is not None:
+                told.append((turn, shop is clone, report.problem.code))
+                assert report.pulled == 0
+                code = await chain.service.access.new_pairing_code(chain.units["Nanjing Road"], "clone")
+                await shop.pair("http://hq", code)
+                assert (await shop.sync()).equal
+    assert told == [(1, True, "device_cloned")]
+    assert (await one.status()).device != (await clone.status()).device
     await one.sync()
     for shop in (one, clone):
         assert {fact.id for fact in await shop.interactions.of(lin)} == set(made)
         assert (await shop.status()).pending == 0
         assert await chain.digests_equal(shop)
+    for id in made:
+        assert await logged(chain, "interaction", id) == [("applied", None)]
 
 
 async def reopened(chain: Chain, name: str) -> Shop:
-    """Open files that exist, over the wire of the tablet they were copied from."""
-    wire = chain.transports["one"]
-    shop = await chain.tablet(name, paired=False)
-    shop._transport = wire
-    return shop
+    """Open files that exist, with a wire of their own."""
+    return await chain.tablet(name, paired=False)
 
 
 async def test_a_full_server_disk_refuses_the_push_and_loses_nothing(chain: Chain, tmp_path: Path) -> None:

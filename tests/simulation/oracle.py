@@ -232,11 +232,15 @@ def _verdicts(world: World, tablet: Tablet, log: Log) -> None:
 
 
 def _overlay(world: World, tablet: Tablet, log: Log, model: Model) -> None:
-    """What it shows is the model within its reach, with its own open changes laid over."""
+    """What it shows is the model within its reach, with its own open changes laid over.
+
+    What was held under a device that the tablet was before is head office's alone.
+    """
+    device = world.token_of(tablet).device
     live = [
         (cid, orjson.loads(body))
         for cid, body in tablet.outbox("SELECT cid, body FROM change ORDER BY pos")
-        if cid in log.bodies and log.is_open(cid)
+        if cid in log.bodies and log.is_open(cid) and log.device[cid] == device
     ]
     status = run(tablet.shop.status())
     shown_held = {held.cid for held in run(tablet.shop.held())}

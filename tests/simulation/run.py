@@ -85,6 +85,7 @@ SOMETIMES = (
     "epochs changed",
     "incarnations renewed",
     "problem offline",
+    "problem device_cloned",
     "problem device_revoked",
     "wiped, then paired again",
     *(f"rule {rule}" for rule in ("last_writer", "verified", "min", "max", "set_add", "set_remove")),

@@ -104,6 +104,7 @@ class World:
         self._create("device", device, {"name": f"tablet {tablet.index}", "unit": tablet.unit})
         self.server.invited[device] = Token(device, tablet.unit, tablet.sensitive)
         self._drive(tablet.shop.pair("http://hq", device))
+        tablet.bearer = tablet.shop._said["token"]
 
     def _place(self, index: int, numbers: frozenset[int], unit: str, sensitive: bool) -> Tablet:
         tablet = self.tablets[index] = Tablet(self, index, numbers, unit, sensitive)
@@ -288,6 +289,8 @@ class World:
             some[f"problem {problem.code}"] += 1
             self.check(problem.code != "replica_differs", "a replica differs from the server", tablet.index)
             self.check(problem.code != "internal", "the server failed", problem)
+            if problem.code == "device_cloned":
+                self.pair(tablet)
         self.say(
             f"    tablet {tablet.index}: pushed {report.pushed}, pulled {report.pulled}, "
             f"left {report.left}, {problem.code if problem else 'equal' if report.equal else 'not equal'}"

@@ -242,7 +242,7 @@ class Snapshot:
             " WHERE t.row=f.row AND f.scope=? AND f.seq>? AND f.seq<=? AND f.entity=? AND f.gone=1"
             " ORDER BY f.seq"
         )
-        return self.rows(sql, number, after, last, entity)
+        return [id for (id,) in self.rows(sql, number, after, last, entity)]
 
     def digests(self, scopes: Collection[str]) -> dict[str, Digest]:
         if self.scopes is not None and not self.scopes.issuperset(scopes):
