@@ -91,7 +91,7 @@ class Outbox:
             if rows and chain and chain[0] not in (None, facts["chain"]):
                 raise Refused("chain_other")
             connection.executemany("INSERT OR REPLACE INTO said VALUES (?, ?)", list(facts.items()))
-            connection.execute("DELETE FROM said WHERE name IN ('gap', 'wiped', 'refused')")
+            connection.execute("DELETE FROM said WHERE name IN ('gap', 'wiped', 'refused', 'former_token')")
             connection.execute("DELETE FROM incarnation")
             self._move(connection, rows)
 

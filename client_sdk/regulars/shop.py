@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -35,7 +36,7 @@ from regulars_sync.digest import Digest
 from regulars_sync.errors import LocalError, Offline, Refused
 from regulars_sync.ids import ENTROPY_BYTES, uuid7
 from regulars_sync.pins import fits
-from regulars_sync.protocol import PairAnswer, PairRequest, Problem
+from regulars_sync.protocol import PairAnswer, PairRequest, Problem, Rotate, RotateAnswer
 from regulars_sync.round import SyncReport
 
 R = TypeVar("R", bound=Record)
@@ -246,7 +247,26 @@ class Shop:
                 self._know(await self._outbox.said())
             if report.wiped:
                 self.sign_out()
+            if syncer.rotate or syncer.refused == "token_invalid":
+                await self._rotate(syncer.rotate)
             return report
+
+    async def _rotate(self, is_asked: bool) -> None:
+        """Take the token that follows, or go back to the former one where the present one is not known.
+
+        It is durable before it is used. When the answer is lost the present one still serves, and the
+        server asks again. A server that was restored to before the change knows the former one only.
+        """
+        present, other = self._said["token"], None
+        if is_asked:
+            with contextlib.suppress(Offline):
+                answer = await ask(self._connected(), "/sync/v1/rotate", Rotate(), present, RotateAnswer)
+                other = answer.token if isinstance(answer, RotateAnswer) else None
+        else:
+            other = self._said.get("former_token")
+        if other is not None:
+            await self._outbox.say({"token": other, "former_token": present})
+            self._know(await self._outbox.said())
 
     async def sync_forever(
         self,

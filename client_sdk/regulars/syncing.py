@@ -56,6 +56,8 @@ class Syncer:
     rows_max: int = 2_000
     refused: str | None = None
     """Why this device may read no more, as last heard: it has to be paired again."""
+    rotate: bool = False
+    """Whether the server has asked this device to take another token."""
 
     async def run(self) -> SyncReport:
         """One whole round. Being offline is a result: it stands in the report's `problem`."""
@@ -131,6 +133,7 @@ class Syncer:
         self._measure(begun, now)
         if isinstance(answer, PullAnswer):
             self.refused = None
+            self.rotate = answer.rotate
         elif answer.code in SHUT_OUT:
             self.refused = answer.code
         if isinstance(answer, PullAnswer) and self.chain not in (None, answer.chain):

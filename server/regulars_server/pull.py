@@ -16,7 +16,9 @@ from regulars_sync.protocol import PAGE_BYTES_MAX, PullRequest
 from regulars_sync.reconcile import Author
 
 
-async def pull(storage: Storage, author: Author, request: PullRequest, now: int, rows_max: int) -> bytes:
+async def pull(
+    storage: Storage, author: Author, request: PullRequest, now: int, rows_max: int, rotate: bool = False
+) -> bytes:
     """The encoded PullAnswer. `Refused`: device_cloned, cursor_invalid, chain_other, epoch_changed."""
     assert author.device is not None
     assert author.scopes is not None
@@ -50,6 +52,7 @@ async def pull(storage: Storage, author: Author, request: PullRequest, now: int,
             "dropped": sorted(read.keys() - author.scopes),
             "acks": {incarnation: {"n": ack.n, "trail": ack.trail} for incarnation, ack in acks.items()},
             "head": proof,
+            **({"rotate": True} if rotate else {}),
             "pages": [_rows(rows) for rows in page.rows],
         }
     )

@@ -29,6 +29,8 @@ class Settings:
     """The most tokens in a GraphQL document. REGULARS_QUERY_TOKENS_MAX"""
     query_depth_max: int = 12
     """How deep a GraphQL selection may go. REGULARS_QUERY_DEPTH_MAX"""
+    token_days: int = 90
+    """After how many days a tablet is asked to take another token. REGULARS_TOKEN_DAYS"""
     ide: bool = True
     """Whether the GraphQL page is served. REGULARS_IDE"""
     log_level: str = "info"

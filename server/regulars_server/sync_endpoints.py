@@ -23,9 +23,12 @@ from regulars_sync.protocol import (
     PairRequest,
     PullRequest,
     PushRequest,
+    RotateAnswer,
     Verdict,
 )
 from regulars_sync.reconcile import Author
+
+DAY_MS = 86_400_000
 
 
 def routes(service: Service) -> list[Route]:
@@ -47,8 +50,9 @@ def routes(service: Service) -> list[Route]:
                 raise await refusal(service, principal.device or "")
             _require_schema(service.storage.registry, asked.schema)
             now = service.now_ms()
+            is_old = now - principal.issued_ms > settings.token_days * DAY_MS
             return web.answer(
-                request, await pull(service.storage, author, asked, now, settings.page_rows_max)
+                request, await pull(service.storage, author, asked, now, settings.page_rows_max, is_old)
             )
         except Refused as refused:
             if refused.code == "device_wipe":
@@ -81,7 +85,22 @@ def routes(service: Service) -> list[Route]:
         request.state.said = {"device": principal.device}
         return web.answer(request, msgspec.json.encode(await confirm_wiped(service, principal.device or "")))
 
-    given = (("/pair", do_pair), ("/pull", do_pull), ("/push", do_push), ("/wiped", do_wiped))
+    async def do_rotate(request: Request) -> Response:
+        bearer = web.bearer(request)
+        principal, _ = await service.device(bearer)
+        request.state.said = {"device": principal.device}
+        if principal.revoked:
+            raise await refusal(service, principal.device or "")
+        token = await service.access.renew(bearer or "", service.storage.chain.secret)
+        return web.answer(request, msgspec.json.encode(RotateAnswer(token)))
+
+    given = (
+        ("/pair", do_pair),
+        ("/pull", do_pull),
+        ("/push", do_push),
+        ("/wiped", do_wiped),
+        ("/rotate", do_rotate),
+    )
     return [
         Route(f"/sync/v1{path}", web.guarded(handler, service.now_ms, service.entropy), methods=["POST"])
         for path, handler in given

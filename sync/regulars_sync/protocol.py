@@ -3,6 +3,7 @@
     POST /sync/v1/pull   PullRequest -> PullAnswer    a page of rows; the last one carries a `Head`
     POST /sync/v1/push   PushRequest -> PushAnswer    a verdict for each change
     POST /sync/v1/pair   PairRequest -> PairAnswer    a single-use code for a device token
+    POST /sync/v1/rotate Rotate      -> RotateAnswer  another token; the present one still serves for a day
     POST /sync/v1/wiped  Wiped       -> WipedAnswer   a device that was shut out holds nothing any more
     any refusal                      -> Problem       with what a push still needs, to a known device
 
@@ -75,6 +76,8 @@ class PullAnswer(msgspec.Struct, omit_defaults=True):
     dropped: list[str] = []
     """Scopes no longer granted: everything that only they held goes."""
     head: Head | None = None
+    rotate: bool = False
+    """The device's token is old: ask for another one."""
 
 
 class Gap(msgspec.Struct, frozen=True):
@@ -122,6 +125,14 @@ class PairAnswer(msgspec.Struct):
     unit: str
     chain: str
     country: str | None
+
+
+class Rotate(msgspec.Struct):
+    """The device asks for the token that follows its own: the same, however often it asks."""
+
+
+class RotateAnswer(msgspec.Struct):
+    token: str
 
 
 class Wiped(msgspec.Struct):

@@ -473,3 +473,94 @@ async def test_a_tablet_restored_time_and_again_is_no_clone(chain: Chain) -> Non
             assert (report.problem, report.equal) == (None, True)
     assert len(await shop.customers.list()) == 1 + 3 * (2 + 3)
     assert await chain.digests_equal(shop)
+
+
+# --- another token ---------------------------------------------------------------------------------------
+
+
+def token_of(shop: Shop) -> str:
+    return str(shop._said["token"])
+
+
+async def answers_to(chain: Chain, token: str) -> int:
+    status, _ = await chain.transports["one"].post("/sync/v1/pull", b'{"schema":1}', token)
+    return status
+
+
+async def test_an_old_token_is_replaced_and_serves_for_its_grace(chain: Chain) -> None:
+    one = await chain.tablet("one")
+    first = token_of(one)
+    chain.clock.pass_(days=89)
+    assert (await one.sync()).equal
+    assert token_of(one) == first
+    chain.clock.pass_(days=2)
+    assert (await one.sync()).equal
+    second = token_of(one)
+    assert second != first
+    assert (await one._outbox.said())["token"] == second
+    assert [await answers_to(chain, token) for token in (first, second)] == [200, 200]
+    await one.customers.create(name="林芳")
+    assert (await one.sync()).applied == 1
+    assert token_of(one) == second
+    chain.clock.pass_(days=1, seconds=10)
+    assert [await answers_to(chain, token) for token in (first, second)] == [401, 200]
+    chain.clock.pass_(days=91)
+    assert (await one.sync()).equal
+    assert token_of(one) not in (first, second)
+
+
+async def test_a_lost_answer_costs_no_token(chain: Chain) -> None:
+    one = await chain.tablet("one")
+    first = token_of(one)
+    chain.clock.pass_(days=91)
+    for _ in range(3):
+        chain.transports["one"].lose_answers_to = "/sync/v1/rotate"
+        assert (await one.sync()).equal
+        assert token_of(one) == first
+    assert (await one.sync()).equal
+    second = token_of(one)
+    assert second != first
+    status, _ = await chain.transports["one"].post("/sync/v1/rotate", b"{}", first)
+    assert status == 200
+    assert await answers_to(chain, second) == 200, "a request that comes late takes nothing away"
+
+
+async def test_a_token_is_durable_before_it_is_used(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = await chain.tablet("one")
+    first = token_of(one)
+    chain.clock.pass_(days=91)
+
+    async def power_fails(facts: object) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(one._outbox, "say", power_fails)
+        with pytest.raises(SystemExit):
+            await one.sync()
+    assert token_of(one) == (await one._outbox.said())["token"] == first
+    assert (await one.sync()).equal
+    assert token_of(one) != first
+
+
+async def test_a_server_restored_to_before_the_change_is_met_with_the_former_token(chain: Chain) -> None:
+    one = await chain.tablet("one")
+    await one.customers.create(name="林芳")
+    await one.sync()
+    copy = await chain.back_up()
+    chain.clock.pass_(days=91)
+    await one.sync()
+    second = token_of(one)
+    await chain.restore(copy)
+    report = await one.sync()
+    assert report.problem is not None
+    assert report.problem.code == "token_invalid"
+    assert (await one.sync()).equal
+    assert token_of(one) == second
+    assert (await one.sync()).equal
+
+
+async def test_a_device_that_was_shut_out_gets_no_other_token(chain: Chain) -> None:
+    one = await chain.tablet("one")
+    await devices.revoke(chain.service, await device_of(one))
+    status, body = await chain.transports["one"].post("/sync/v1/rotate", b"{}", token_of(one))
+    assert (status, b"device_revoked" in body) == (403, True)

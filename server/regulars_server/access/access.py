@@ -12,6 +12,7 @@ Wrong passwords and codes are counted in memory, by each process for itself.
 from __future__ import annotations
 
 import asyncio
+import hmac
 import json
 import logging
 import unicodedata
@@ -63,6 +64,8 @@ class Principal:
     revoked: bool
     """Only ever true of a device, which may still hand in what it holds."""
     name: str
+    issued_ms: int = 0
+    """Since when its bearer is in use; 0 for one that was replaced and serves for its grace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +246,7 @@ class Access:
         token, bearer = await self._add_token(
             "session", name, row.role, row.units, row.sensitive, name, now + SESSION_MS, row.generation
         )
-        return _principal(token, row), bearer
+        return _principal(token, row, token.digest), bearer
 
     # --- tokens -------------------------------------------------------------------------------------
 
@@ -342,7 +345,7 @@ class Access:
             raise Refused("token_invalid")
         ends = [row.expires_ms, row.former_until_ms if row.former == digest else None]
         until = min([now + KEPT_MS, *(end for end in ends if end is not None)])
-        kept = _Kept(_principal(row, login), now, until, row.last_used_ms)
+        kept = _Kept(_principal(row, login, digest), now, until, row.last_used_ms)
         # What was read before something ended must not be kept after it.
         if forgotten == self._forgotten:
             if len(self._kept) >= KEPT_MAX:
@@ -390,6 +393,33 @@ class Access:
         if not changed:
             raise Refused("not_found", entity="token")
         return bearer
+
+    async def renew(self, bearer: str, secret: bytes, grace_ms: int = GRACE_MS) -> str:
+        """The bearer that follows a device's, which still serves for `grace_ms`.
+
+        It follows from the present one and the chain's secret, so whoever asks again because the answer
+        was lost, or much later, gets the same one. `Refused`: token_invalid, not_allowed.
+        """
+        principal = await self.principal(bearer)
+        if principal.device is None or principal.revoked:
+            raise Refused("not_allowed")
+        present = bearers.digest(bearer)
+        fresh = bearers.write("device", hmac.digest(secret, b"renew " + bearer.encode(), "sha256"))
+        try:
+            async with self._database.writer() as db:
+                await (
+                    TokenRow.filter(id=principal.token, digest=present, revoked_ms__isnull=True)
+                    .using_db(db)
+                    .update(
+                        former=present,
+                        former_until_ms=self._now_ms() + grace_ms,
+                        digest=bearers.digest(fresh),
+                    )
+                )
+        finally:
+            self._forget()
+        await self.principal(fresh)  # `token_invalid` where another bearer than this one followed
+        return fresh
 
     async def tokens(self) -> list[Token]:
         """Every token, oldest first; sessions too, until a month after their end."""
@@ -531,7 +561,7 @@ def _token(row: TokenRow) -> Token:
     )
 
 
-def _principal(row: TokenRow, login: LoginRow | None) -> Principal:
+def _principal(row: TokenRow, login: LoginRow | None, digest: str) -> Principal:
     """A session has what its login has now; any other token what it was given."""
     granted = login or row
     kind = _kind(row)
@@ -545,4 +575,5 @@ def _principal(row: TokenRow, login: LoginRow | None) -> Principal:
         device=row.owner if kind == "device" else None,
         revoked=row.revoked_ms is not None,
         name=row.label,
+        issued_ms=(row.former_until_ms or row.created_ms) if row.digest == digest else 0,
     )

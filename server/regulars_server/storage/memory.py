@@ -442,7 +442,9 @@ class MemoryWriter(MemoryReader):
             known = state.incarnations
             before = known.get(batch.incarnation.id)
             mine = known[batch.incarnation.id] = replace(
-                batch.incarnation, began=before.began if before else last, cloned=bool(before and before.cloned)
+                batch.incarnation,
+                began=before.began if before else last,
+                cloned=before is not None and before.cloned,
             )
             for id, other in known.items():
                 if other.device == mine.device and other.began > mine.began:
