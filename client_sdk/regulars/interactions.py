@@ -73,7 +73,11 @@ class Interactions:
         if corrections:
             return found
         superseded = {fact.supersedes for fact in found}
-        return [fact for fact in found if fact.id not in superseded and not fact.void]
+        voided = {fact.supersedes for fact in found if fact.void} - {None}
+        while more := {fact.id for fact in found if fact.supersedes in voided} - voided:
+            voided |= more  # a void wins over every correction of the same fact
+        gone = superseded | voided
+        return [fact for fact in found if fact.id not in gone and not fact.void]
 
     async def _create(self, fields: Mapping[str, JSON]) -> Interaction:
         id = self._shop.new_id()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,6 +55,12 @@ class Live(NamedTuple):
     @property
     def change(self) -> Change:
         return changes.decode(self.body)
+
+
+def _emptied(change: Change, entity: str, id: str, pos: int) -> tuple[bytes, str, str, int]:
+    """What is left of a change: that it was made, and of whom it was."""
+    left = msgspec.structs.replace(change, op="edit", entity=entity, id=id, fields={}, seen={}, replaces=None)
+    return changes.encode(left), entity, id, pos
 
 
 _LIVE = "SELECT cid, incarnation, n, entity, id, replaces, body FROM change WHERE cleared = 0"
@@ -321,6 +328,49 @@ class Outbox:
             )
 
         await self.file.write(work)
+
+    async def erase(self, keys: Iterable[tuple[str, str]], cids: Iterable[str] = ()) -> None:
+        """Let own changes about these erased rows, and these changes, say nothing any more; idempotent.
+
+        That goes for what is acknowledged, for what names such a row, and for what corrects it. Numbers and
+        trail stand; what is still to be sent is answered as being about somebody who was erased.
+        """
+        wanted, given = list(keys), list(cids)
+
+        def find(connection: sqlite3.Connection) -> list[tuple[bytes, str, str, int]]:
+            found: dict[int, Change] = {}
+            about: dict[int, tuple[str, str]] = {}
+            for key in wanted:
+                texts = [key[1]]
+                for text in texts:
+                    sql = "SELECT pos, body FROM change WHERE instr(body, CAST(? AS BLOB))"
+                    for pos, body in connection.execute(sql, (text,)):
+                        change = changes.decode(body)
+                        found[pos], about[pos] = change, key
+                        if change.entity == "interaction" and change.id not in texts:
+                            texts.append(change.id)
+            for cid in given:
+                for pos, body in connection.execute("SELECT pos, body FROM change WHERE cid = ?", (cid,)):
+                    change = found.setdefault(pos, changes.decode(body))
+                    about.setdefault(pos, (change.entity, change.id))
+            return [_emptied(change, *about[pos], pos) for pos, change in found.items() if change.fields]
+
+        if (wanted or given) and (emptied := await self.file.read(find)):
+            sql = "UPDATE change SET body = ?, entity = ?, id = ?, replaces = NULL WHERE pos = ?"
+
+            def work(connection: sqlite3.Connection) -> None:
+                connection.executemany(sql, emptied)
+                connection.execute("INSERT OR REPLACE INTO said VALUES ('purge', 1)")
+
+            await self.file.write(work)
+        await self._purge()
+
+    async def _purge(self) -> None:
+        """Leave no byte of what was emptied in the file or beside it; put off while somebody else reads."""
+        if (await self.said()).get("purge"):
+            with suppress(LocalError):
+                await self.file.purge(lambda connection: None)
+                await self.file.write(lambda c: c.execute("DELETE FROM said WHERE name = 'purge'"))
 
     async def wipe(self, acks: Mapping[str, Acked] | None) -> None:
         """Delete what the server has, so that not a byte of it is left; all without `acks`.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from regulars_schema.declare import JSON, Entity, Level, Registry
 from regulars_schema.normal import search_text, sort_name
 from regulars_sync.digest import EMPTY, Digest, add, row_hash
 from regulars_sync.document import nested
+from regulars_sync.errors import LocalError
 from regulars_sync.protocol import Acked, Head, PullAnswer, Rows
 
 KIND = 0x52475231
@@ -57,6 +59,8 @@ class Applied(NamedTuple):
     """Scopes whose digest is not the server's; empty is the proof of equality."""
     acks: dict[str, Acked]
     still_open: list[str]
+    erased: list[str]
+    """The cids of own changes that were about somebody who was erased."""
 
 
 class Replica:
@@ -110,16 +114,19 @@ class Replica:
 
         def work(connection: sqlite3.Connection) -> Applied:
             changed: set[Key] = set()
+            erased = False
             if said(connection, "cursor") is None:
                 changed |= set(connection.execute("SELECT DISTINCT entity, id FROM row"))
                 for table in ("row", "member", "digest", "find", "element"):
                     connection.execute(f"DELETE FROM {table}")
+                erased = bool(changed)
             page = None
             departures = False
             for (raw,) in connection.execute("SELECT page FROM stage ORDER BY pos").fetchall():
                 page = _page.decode(raw)
                 for rows in page.pages:
                     changed |= self._enter(connection, rows)
+                    erased = erased or bool(rows.erased)
                     if rows.left:
                         departures = True
                         changed |= self._leave(connection, rows.scope, rows.entity, rows.left)
@@ -136,6 +143,8 @@ class Replica:
                 "applied_ms": now_ms,
                 "departures": int(departures),
             }
+            if erased:
+                facts["purge"] = 1
             connection.executemany("INSERT OR REPLACE INTO said VALUES (?, ?)", list(facts.items()))
             held = {
                 scope: Digest(rows_, hash)
@@ -146,9 +155,19 @@ class Replica:
                 for scope in sorted(head.digests.keys() | held.keys())
                 if held.get(scope, EMPTY) != Digest(*head.digests.get(scope, EMPTY))
             ]
-            return Applied(changed, differing, page.acks, open_cids(connection))
+            own = verdicts(connection)
+            gone = [cid for cid, verdict in own.items() if verdict["code"] == "erased"]
+            still_open = [cid for cid, verdict in own.items() if is_open(verdict)]
+            return Applied(changed, differing, page.acks, still_open, gone)
 
         return await self.file.write(work)
+
+    async def purge(self) -> None:
+        """Leave no byte of what was erased in the file or beside it; put off while somebody else reads."""
+        if await self.file.read(lambda connection: said(connection, "purge")):
+            with suppress(LocalError):
+                await self.file.purge(lambda connection: None)
+                await self.file.write(lambda c: c.execute("DELETE FROM said WHERE name = 'purge'"))
 
     def _enter(self, connection: sqlite3.Connection, rows: Rows) -> set[Key]:
         """Store the documents of one entity in one scope."""
@@ -290,10 +309,6 @@ def verdicts(connection: sqlite3.Connection) -> dict[str, dict[str, object]]:
 
 def is_open(verdict: dict[str, object]) -> bool:
     return verdict["verdict"] in {"held", "rejected"} and not verdict["closed"]
-
-
-def open_cids(connection: sqlite3.Connection) -> list[str]:
-    return [cid for cid, verdict in verdicts(connection).items() if is_open(verdict)]
 
 
 def level_of(scope: str) -> str:

@@ -82,11 +82,16 @@ class Syncer:
             case Pull():
                 return await self._pull()
             case Stage(page):
+                erased = [(rows.entity, id) for rows in page.pages for id in rows.erased]
+                if erased:
+                    await self.outbox.erase(erased)  # before the rows: cut off here, the page comes again
                 return await self._room_for(self.rows.stage(page))
             case Apply(page):
                 assert page.head is not None
                 applied = await self.rows.apply(page.head, self.now_ms())
                 await self.outbox.clear(applied.acks, applied.still_open)
+                await self.outbox.erase((), applied.erased)
+                await self.rows.purge()
                 self.on_changed(applied.changed)
                 if applied.differing:
                     return Problem("replica_differs", detail={"scopes": applied.differing}, retryable=True)

@@ -6,10 +6,11 @@ ready by that commit is then tried, each group in a transaction of its own.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import TypeVar
 
 import msgspec
 
@@ -23,6 +24,8 @@ from regulars_sync.errors import Refused, RegularsError
 from regulars_sync.log import Entry
 from regulars_sync.protocol import Acked, Gap, PushAnswer, PushRequest, Verdict
 from regulars_sync.reconcile import Author, Key, Ruling
+
+T = TypeVar("T")
 
 TREE_MS_MAX = 2_000
 """How long a unit that another process wrote may stay unnoticed here."""
@@ -56,8 +59,8 @@ class Admission:
         self._on_commit = on_commit
         self._tree: UnitTree | None = None
         self._tree_read_ms = 0
-        self._ready: set[str] = set()
-        """What waiting groups may have waited for and has not been tried yet."""
+        self._ready: list[str] = []
+        """Groups that waited for what a commit brought and have not been tried since."""
 
     async def tree(self) -> UnitTree:
         """The chain's units, read anew after every commit here that touched one, and now and then."""
@@ -75,7 +78,7 @@ class Admission:
             yield Settling(writer, self._storage.registry, tree, author, self._now_ms(), self._entropy)
 
     async def _commit(self, settling: Settling) -> None:
-        self._ready |= await settling.commit()
+        self._ready += await settling.commit()
         if any(entity.name == "unit" for entity, *_ in settling.batch.writes.documents):
             self._tree = None
         self._on_commit({place.scope for place in settling.batch.writes.places})
@@ -152,7 +155,7 @@ class Admission:
         self, settling: Settling, incarnation: Incarnation, arrived: Arrived, entry: Entry
     ) -> Verdict:
         """The present verdict; other content under a known cid is kept under another one and rejected."""
-        if entry.key is None or log.body_digest(entry.key, arrived.raw) == entry.digest:
+        if entry.body is None or entry.body == arrived.raw:
             return verdict_of(entry)
         if arrived.change is not None and _says_the_same(arrived.change, decoded(entry)):
             return verdict_of(entry)
@@ -189,6 +192,11 @@ class Admission:
                 if all(change.cid in known for change in group):
                     results.append([_known_ruling(change, known[change.cid]) for change in group])
                     continue
+                if any(map(settling.is_erased, group)):
+                    results.append([Ruling(change, "rejected", "erased") for change in group])
+                    if not keep_going:
+                        return results
+                    continue
                 rulings = await settling.settle(group)
                 results.append(rulings)
                 # A mend that has to wait for others of its group is held, so that they can be mended too.
@@ -202,6 +210,15 @@ class Admission:
                 await self._commit(settling)
         await self._release()
         return results
+
+    async def transact(self, work: Callable[[Settling], Awaitable[T]]) -> T:
+        """Do the server's own work in one transaction, and then what it made ready."""
+        async with self._settling(SERVER) as settling:
+            result = await work(settling)
+            if settling.batch.entries:
+                await self._commit(settling)
+        await self._release()
+        return result
 
     # --- what waits ---------------------------------------------------------------------------------
 
@@ -238,14 +255,11 @@ class Admission:
         done and stays done.
         """
         while self._ready:
-            ready, self._ready = self._ready, set()
+            group = self._ready.pop(0)
             try:
-                async with self._storage.writer() as writer:
-                    groups = await writer.waiting(ready)
-                for group in groups:
-                    await self.retry(group)
+                await self.retry(group)
             except RegularsError:
-                self._ready |= ready
+                self._ready.append(group)
                 return
 
 
@@ -323,6 +337,8 @@ def _stand_in(cid: str) -> Change:
 
 
 def _known_ruling(change: Change, entry: Entry) -> Ruling:
+    if entry.is_emptied:
+        raise Refused("erased")
     logged = decoded(entry)
     if logged is None or (logged.entity, logged.id, logged.op, logged.fields) != (
         change.entity,

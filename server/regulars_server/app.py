@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from regulars_schema.entities import REGISTRY
-from regulars_server import auth_endpoints, devices, live, sync_endpoints
+from regulars_server import auth_endpoints, devices, erasure, live, sync_endpoints, web
 from regulars_server.access import Access
 from regulars_server.admission import Admission
 from regulars_server.graph import routes as graph_routes
@@ -62,6 +62,7 @@ async def opened(service: Service, sweep: bool = True) -> AsyncIterator[Service]
         await service.access.open()
         try:
             await devices.replay(service)
+            await erasure.replay(service)
             if sweep:
                 await service.admission.sweep()
             yield service

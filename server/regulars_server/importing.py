@@ -112,9 +112,9 @@ async def _change(
     registers = document.decode(found.documents.values())
     if entity.is_fact:
         held = document.shown(entity, registers)
-        if held != fields:
-            raise Unfit("fact_exists", entity=entity.name)
-        return None
+        if held == fields:
+            return None
+        return service.change("create", entity.name, row.id, fields, actor=actor, source="import")
     wrote, own = await _written_by(reader, entity, row.id, actor, country)
     _withdraw(entity, fields, wrote)
     changed = {path: value for path, value in fields.items() if path not in wrote or wrote[path] != value}

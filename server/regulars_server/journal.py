@@ -4,7 +4,8 @@ A database put back to an earlier state has forgotten who was shut out since. So
 is written here first, durably, and carried out again at every start. One JSON object a line; `do` says
 what was done:
 
-    revoke, wipe    {device}    by `devices.replay`
+    revoke, wipe    {device}         by `devices.replay`
+    erase           {customer, ids}  by `erasure.replay`
 
 Nothing is ever taken out of it. A record is carried out any number of times with one effect.
 """

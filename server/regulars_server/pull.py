@@ -60,7 +60,8 @@ async def pull(
 
 def _rows(rows: FeedRows) -> dict[str, object]:
     stored = orjson.Fragment(b"[" + b",".join(rows.documents) + b"]")
-    return {"scope": rows.scope, "entity": rows.entity, "rows": stored, "left": list(rows.left)}
+    erased = {"erased": list(rows.erased)} if rows.erased else {}
+    return {"scope": rows.scope, "entity": rows.entity, "rows": stored, "left": list(rows.left), **erased}
 
 
 async def _check(storage: Storage, reader: Reader, head: Head, said: Cursor) -> None:

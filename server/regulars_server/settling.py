@@ -19,7 +19,7 @@ from regulars_sync.document import META
 from regulars_sync.log import Entry
 from regulars_sync.placement import Place, conclude, moved, unloaded
 from regulars_sync.protocol import Verdict
-from regulars_sync.reconcile import Author, Ruling, World, needs, settle
+from regulars_sync.reconcile import Author, Row, Ruling, World, is_erased, needs, settle
 from regulars_sync.scope import Reach, device_scope, reach
 
 _MEND_WAITS = "mend_waits"
@@ -51,6 +51,7 @@ class Settling:
         """By cid, how the mends were accepted that took the place of what they replace."""
         self._told: dict[str, Entry] = {}
         """By cid, what its device is to be told in its own scope."""
+        self._erased: list[Row] = []
         self._world = World(registry, now_ms, 0, {}, {})
 
     # --- reading ----------------------------------------------------------------------------------------
@@ -82,7 +83,7 @@ class Settling:
     async def settle(self, group: Sequence[Change]) -> list[Ruling]:
         """Settle a new group; one that mends a held change is tried in that change's group and place."""
         mend = group[0]
-        if len(group) > 1 or mend.replaces is None:
+        if len(group) > 1 or mend.replaces is None or self.is_erased(mend):
             return settle(self._world, self.author, group)
         target = await self._open_entry(mend.replaces)
         if target is not None:
@@ -103,6 +104,10 @@ class Settling:
             return [alone._replace(change=mend)]
         return [Ruling(mend, "held", _MEND_WAITS, waits="person")]
 
+    def is_erased(self, change: Change) -> bool:
+        """Whether a change that was loaded is about somebody who was erased."""
+        return is_erased(self._world, change)
+
     async def home_of(self, group: str) -> str:
         """The group in which a group has its place: that of a mend is where what it replaces stands."""
         mend = await self._open_entry(group)
@@ -117,11 +122,11 @@ class Settling:
         found = self._followed(await self.writer.entries({cid}), lambda entry: entry.cid == cid).get(cid)
         return found if found is not None and found.is_open else None
 
-    async def _open_entries(self, group: str) -> list[Entry]:
-        """A group's open changes, and the open ones that replace any of them."""
+    async def _entries(self, group: str) -> list[Entry]:
+        """A group's changes, and the open ones that replace any of them."""
         known = {entry.cid: entry for entry in await self.writer.members([group])}
         found = self._followed(known, lambda entry: entry.group == group or entry.replaces in known)
-        return [entry for entry in found.values() if entry.is_open]
+        return list(found.values())
 
     def _followed(self, known: dict[str, Entry], wanted: Callable[[Entry], bool]) -> dict[str, Entry]:
         """What the log knew, as this very transaction has gone on with it."""
@@ -142,7 +147,8 @@ class Settling:
         True when all of it was accepted. A head office author's word also frees a group that never
         came whole.
         """
-        entries = await self._open_entries(group)
+        known = await self._entries(group)
+        entries = [entry for entry in known if entry.is_open]
         members = [entry for entry in entries if entry.group == group]
         mends = {e.replaces: e for e in entries if e.group != group and e.code == _MEND_WAITS}
         tried: list[Change] = []
@@ -154,7 +160,8 @@ class Settling:
         if not tried:
             return False
         came = [change.size for entry in members if (change := decoded(entry))]
-        size = len(tried) if author.head_office else max(came, default=1)
+        gone = sum(entry.group == group and entry.code == "erased" for entry in known)
+        size = len(tried) if author.head_office else max(came, default=1) - gone
         tried = [msgspec.structs.replace(change, group=group, size=size) for change in tried]
         await self.load(tried, author)
         rulings = settle(self._world, author, tried)
@@ -206,9 +213,9 @@ class Settling:
     def log(
         self, ruling: Ruling, raw: bytes, incarnation: Incarnation | None = None, n: int | None = None
     ) -> None:
-        """Append a change as it came, with what became of it."""
+        """Append a change as it came, with what became of it; of one about somebody erased no more."""
         change = ruling.change
-        key = self._entropy(log.KEY_BYTES)
+        is_erased = ruling.code == "erased"
         entry = Entry(
             cid=change.cid,
             group=change.group,
@@ -223,13 +230,15 @@ class Settling:
             n=n,
             actor=change.actor,
             replaces=change.replaces,
+            closed=is_erased,
             stamp=ruling.stamp,
             at_ms=self.now_ms,
             body=raw,
-            key=key,
-            digest=log.body_digest(key, raw),
         )
         self.append(entry)
+        if is_erased:
+            entry.body = entry.key = None
+            self._told[change.cid] = entry
         if entry.is_open:
             self.batch.waits[change.group] = ruling.waits
             self._told[change.cid] = entry
@@ -255,13 +264,26 @@ class Settling:
         self._told[entry.cid] = noted
 
     def append(self, entry: Entry) -> None:
+        if entry.body is not None or entry.field is not None or entry.detail is not None:
+            entry.seal(self._entropy(log.KEY_BYTES))
         self.batch.entries.append(entry)
         self.verdicts[entry.cid] = verdict_of(entry)
 
+    # --- erasing ----------------------------------------------------------------------------------------
+
+    def put(self, row: Row) -> None:
+        """Let this row take the place of what the world holds of it."""
+        self._world.rows[row.entity.name, row.id] = row
+
+    def erase(self, row: Row) -> None:
+        """Let the row leave wherever it ever was, and never come back."""
+        self._erased.append(row)
+        self.put(Row(row.entity, row.id, erased=True))
+
     # --- writing ----------------------------------------------------------------------------------------
 
-    async def commit(self) -> set[str]:
-        """Write everything and end the transaction; what groups may have waited for."""
+    async def commit(self) -> list[str]:
+        """Write everything and end the transaction; the groups that waited for what it brings."""
         movers = moved(self._world)
         dependents = await self.writer.dependents(sorted(movers)) if movers else []
         if missing := unloaded(self._world, dependents):
@@ -269,13 +291,19 @@ class Settling:
         batch = self.batch
         batch.writes = conclude(self._world, dependents)
         batch.stamp_max = self._world.stamp_max
+        for row in self._erased:
+            batch.erased.append((row.entity.name, row.id))
+            batch.writes.places += [Place(s, row.entity.name, row.id, left=True) for s in sorted(row.places)]
         for cid, entry in self._told.items():
             if entry.device is not None:
                 batch.writes.documents.append((CHANGE_VERDICT, cid, Level.INTERNAL, _told(entry)))
                 scope = device_scope(entry.device)
                 batch.writes.places.append(Place(scope, CHANGE_VERDICT.name, cid, left=False))
+        ready = batch.writes.ready
+        groups = await self.writer.waiting(ready) if ready else []
+        groups += [group for group, waits in batch.waits.items() if waits in ready and group not in groups]
         await self.writer.commit(batch)
-        return batch.writes.ready
+        return [group for group in groups if batch.waits.get(group, "") is not None]
 
 
 def elevated(author: Author) -> Author:

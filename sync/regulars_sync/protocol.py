@@ -54,6 +54,8 @@ class Rows(msgspec.Struct, omit_defaults=True):
     entity: str
     rows: list[msgspec.Raw] = []
     left: list[str] = []
+    erased: list[str] = []
+    """Those of `left` that were erased: own changes about them lose what they say too."""
 
 
 class Head(msgspec.Struct):

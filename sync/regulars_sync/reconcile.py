@@ -57,6 +57,8 @@ class Row:
     written: frozenset[Level] = frozenset()
     """The levels whose documents are not what storage holds."""
     values_: dict[str, JSON] | None = None
+    erased: bool = False
+    """Its id never comes back."""
 
     @property
     def exists(self) -> bool:
@@ -144,16 +146,36 @@ def _named(entity: Entity, change: Change) -> list[str]:
         return []
 
 
+def is_erased(world: World, change: Change) -> bool:
+    """Whether a change is about a row that was erased, or names one."""
+    entity = world.registry.by_name.get(change.entity)
+    if entity is None:
+        return False
+    keys = [(change.entity, change.id), *(("customer", id) for id in _named(entity, change))]
+    return any(key in world.rows and world.rows[key].erased for key in keys)
+
+
 def settle(world: World, author: Author, group: Sequence[Change]) -> list[Ruling]:
     """Decide one group: all of it applies, or all of it is held with the culprit's own code.
 
-    Rows of `world` are replaced only when the whole group is accepted.
+    Rows of `world` are replaced only when the whole group is accepted. A change about somebody who was
+    erased can never apply, not even mended, so it is refused for good and the others go on without it.
     """
+    gone = {change.cid for change in group if is_erased(world, change)}
+    if not gone:
+        return _settle(world, author, group, len(group))
+    rest = [change for change in group if change.cid not in gone]
+    decided = iter(_settle(world, author, rest, len(group)) if rest else ())
+    return [Ruling(change, "rejected", "erased") if change.cid in gone else next(decided) for change in group]
+
+
+def _settle(world: World, author: Author, group: Sequence[Change], size: int) -> list[Ruling]:
+    """Decide what is left of a group of this size."""
     if author.revoked:
         waits = f"device:{author.device}"
         return [Ruling(change, "held", "device_revoked", waits=waits) for change in group]
     cids = {change.cid for change in group}
-    if len(cids) != len(group) or any(change.size != len(group) for change in group):
+    if len(cids) != len(group) or any(change.size != size for change in group):
         return [Ruling(change, "held", "group_broken", waits="person") for change in group]
     draft: dict[Key, Row] = {}
     stamp_max, moved = world.stamp_max, set(world.moved_by_author)

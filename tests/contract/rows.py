@@ -117,7 +117,7 @@ class Scribe:
             at_ms=self.now_ms,
             body=body,
             key=key,
-            digest=body_digest(key, body),
+            digest=body_digest(key, body, ruling.field, ruling.detail),
         )
 
     def customer(self, number: int, unit: int | None = 0, **fields: Any) -> Change:

@@ -6,11 +6,12 @@ import msgspec
 import orjson
 import pytest
 
-from regulars_server.storage.interface import Batch, Incarnation, Order, Storage, Test
+from regulars_server.storage.interface import Batch, Incarnation, Not, Order, Storage, Test
 from regulars_sync import trail
 from regulars_sync.changes import encode
 from regulars_sync.digest import EMPTY
 from regulars_sync.errors import Refused
+from regulars_sync.placement import Place
 from regulars_sync.protocol import Acked
 from regulars_sync.reconcile import Author
 from tests.contract.rows import UNITS, Scribe, uid
@@ -281,6 +282,78 @@ class StorageContract:
         epoch = await storage.new_epoch()
         assert storage.chain.epoch == epoch != before.epoch
         assert storage.chain.id == before.id
+
+    async def erase(self, storage, keys, places=(), emptied=()):
+        async with storage.writer() as writer:
+            batch = Batch(erased=list(keys), emptied=set(emptied))
+            batch.writes.places += [Place(scope, entity, id, left=True) for (entity, id), scope in places]
+            await writer.commit(batch)
+        await storage.scrub()
+
+    async def test_erased_row_is_nowhere_and_its_id_is_a_tombstone(self, storage, scribe):
+        key, never = ("customer", uid(1)), ("customer", uid(7))
+        phone = {"phones/138 0013 8000": True, "belief": "x", "member_no": "M"}
+        await scribe.push(storage, [scribe.customer(1, **phone), scribe.customer(2, **phone)])
+        _, reached = await read(storage, {UNIT_0: 0})
+        scopes = [(key, UNIT_0), (key, f"{UNIT_0}/sensitive")]
+        await self.erase(storage, [key, never], scopes)
+        async with storage.unscoped_reader() as reader:
+            assert await reader.find("customer", [uid(1), uid(7)]) == {}
+            assert await reader.count("customer", None) == 1
+            assert [row.id for row in await reader.select("customer", None, Order(), 9)] == [uid(2)]
+            assert await reader.count("customer", Test("phones", "has", "+8613800138000")) == 1
+            assert await reader.count("customer", Not(Test("member_no", "eq", "M"))) == 0
+            assert await reader.equal_keys(9) == []
+            assert await reader.history("customer", uid(1)) == []
+            digests = await reader.digests([UNIT_0, f"{UNIT_0}/sensitive"])
+            assert [digest.rows for digest in digests.values()] == [1, 1]
+        for after in (reached, {UNIT_0: 0}):
+            async with storage.reader(frozenset({UNIT_0})) as reader:
+                page = await reader.feed(after, ROWS_MAX, BYTES_MAX)
+                assert [(part.left, part.erased) for part in page.rows] == [([uid(1)], [uid(1)])]
+        async with storage.writer() as writer:
+            rows = await writer.rows([key, never, ("customer", uid(2)), ("customer", uid(3))])
+            assert [(row.erased, row.exists) for row in rows.values()] == [
+                (True, False),
+                (True, False),
+                (False, True),
+                (False, False),
+            ]
+            assert await writer.dependents([uid(1)]) == []
+        await scribe.push(storage, [scribe.customer(3)])
+        assert (await read(storage, {UNIT_0: 0}))[0][UNIT_0, "customer", uid(1)] is None
+
+    async def test_row_that_left_without_being_erased_is_not_said_to_be(self, storage, scribe):
+        await scribe.push(storage, [scribe.customer(1), scribe.customer(2)])
+        edit = scribe.change(
+            "customer", uid(1), {"home_unit": UNITS[1]}, "edit", {"home_unit": ["0" * 31 + "1"]}
+        )
+        await scribe.push(storage, [edit])
+        await self.erase(storage, [("customer", uid(2))], [(("customer", uid(2)), UNIT_0)])
+        async with storage.reader(frozenset({UNIT_0})) as reader:
+            (part,) = (await reader.feed({UNIT_0: 0}, ROWS_MAX, BYTES_MAX)).rows
+            assert (set(part.left), part.erased) == ({uid(1), uid(2)}, [uid(2)])
+
+    async def test_emptied_entries_say_nothing_and_the_log_still_verifies(self, storage, scribe):
+        rulings, _ = await scribe.push(
+            storage,
+            [scribe.customer(1), scribe.fact(50, 1), scribe.customer(2), scribe.customer(3, kind="robot")],
+        )
+        made, fact, kept, refused = (ruling.change.cid for ruling in rulings)
+        async with storage.writer() as writer:
+            assert [e.cid for e in await writer.about([uid(2)], [uid(1)])] == [made, fact, kept]
+            assert [e.cid for e in await writer.about([], [])] == []
+            assert (await writer.entries([refused]))[refused].field == "kind"
+        await self.erase(storage, [], emptied=[made, fact, refused])
+        async with storage.writer() as writer:
+            known = await writer.entries([made, fact, kept, refused])
+            assert [entry.is_emptied for entry in known.values()] == [True, True, False, True]
+            assert all(e.body is e.key is e.field is e.detail is None for e in known.values() if e.is_emptied)
+            assert known[refused].code == "enum_unknown"
+            assert [e.cid for e in await writer.about([], [uid(1)])] == []
+        assert await storage.verify_log() == 4
+        await scribe.push(storage, [scribe.customer(4)])
+        assert await storage.verify_log() == 5
 
     async def test_search_finds_every_word_wherever_it_stands(self, storage, scribe):
         first = scribe.customer(0, **{"phones/138 0013 8000": True, "emails/Lin@x.cn": True})

@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 from regulars import Shop
 from regulars.files import InlineConnection
 from regulars_schema.entities import REGISTRY
-from regulars_server import devices
+from regulars_server import devices, erasure
 from regulars_server.access import Access, Argon2
 from regulars_server.admission import Admission
 from regulars_server.app import DATABASE, create_app, opened
@@ -163,6 +163,7 @@ class Chain:
         await self.service.storage.open()
         await self.service.access.open()
         await devices.replay(self.service)
+        await erasure.replay(self.service)
 
     async def digests_equal(self, shop: Shop) -> bool:
         """Whether the tablet's bytes, counted anew, are what the server's scopes hold."""

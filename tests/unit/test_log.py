@@ -1,5 +1,7 @@
 """The log: each entry's hash covers what it says and everything before it."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,6 +57,31 @@ def test_erasing_body_and_key_keeps_the_hash():
     before = entry_hash(START, kept)
     kept.body = kept.key = None
     assert entry_hash(START, kept) == before
+
+
+SAID = [{}, {"field": "phones/+8613800138000"}, {"detail": {"value": "林芳"}}]
+
+
+@pytest.mark.parametrize("said", SAID, ids=str)
+@pytest.mark.parametrize("body", [b"{}", None])
+def test_erasing_what_an_entry_says_of_a_person_keeps_the_hash(said, body):
+    kept = entry(body=body, **said)
+    kept.seal(b"k" * 16)
+    before = entry_hash(START, kept)
+    assert kept.is_sealed()
+    for altered in ({"field": "other"}, {"detail": {"value": "x"}}, {"body": b"[]"}):
+        assert not replace(kept, **altered).is_sealed()
+    kept.body = kept.key = kept.field = kept.detail = None
+    assert entry_hash(START, kept) == before
+    assert kept.is_sealed()
+    assert kept.is_emptied
+
+
+@pytest.mark.parametrize("said", [{"body": b"{}"}, {"field": "name"}, {"detail": {}}], ids=str)
+def test_an_entry_that_says_something_has_a_key(said):
+    assert not entry(**said).is_sealed()
+    assert entry().is_sealed()
+    assert not entry().is_emptied
 
 
 @pytest.mark.parametrize(

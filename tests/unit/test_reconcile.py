@@ -36,6 +36,7 @@ from tests.unit.histories import (
 )
 
 MINE, THEIRS, GONE, MISSING = id_of(1), id_of(2), id_of(3), id_of(4)
+OTHER = id_of(5)
 LINK = link_id(MINE, GONE, "family")
 FACT = id_of(0xFA)
 AT = "2026-11-22T13:05:09.120Z"
@@ -634,3 +635,52 @@ def test_a_row_reads_the_same_before_and_after_its_registers_are_built():
 
 def test_now_is_the_time_that_every_test_here_believes():
     assert small_world().now_ms == NOW_MS
+
+
+# --- erased ---------------------------------------------------------------------------------------
+
+
+def world_without(id: str) -> World:
+    world = small_world()
+    world.rows["customer", id] = reconcile.Row(REGISTRY.get("customer"), id, places={A: True}, erased=True)
+    return world
+
+
+ABOUT_ERASED = [
+    change(1, {"notes": "x"}, id=MINE),
+    change(1, {"name": "x"}, op=CREATE, id=MINE),
+    change(1, {"nonsense": "x"}, id=MINE),
+    change(1, {}, id=MINE),
+    visit(1, MINE),
+    visit(1, THEIRS, MINE),
+    linked(MINE, THEIRS),
+    linked(THEIRS, MINE),
+]
+
+
+@pytest.mark.parametrize("author", [AUTHOR_A, AUTHOR_B, HEAD_OFFICE])
+@pytest.mark.parametrize("made", ABOUT_ERASED, ids=lambda made: f"{made.op} {made.entity}")
+def test_what_is_about_an_erased_customer_is_refused_for_good(author: Author, made: Change) -> None:
+    ruling = alone(world_without(MINE), author, made)
+    assert (ruling.verdict, ruling.code, ruling.waits, ruling.detail) == ("rejected", "erased", None, None)
+
+
+def test_a_revoked_device_hears_that_too() -> None:
+    revoked = Author(DEVICE_A, frozenset(), revoked=True)
+    assert alone(world_without(MINE), revoked, ABOUT_ERASED[0]).code == "erased"
+
+
+@pytest.mark.parametrize("at", range(3))
+def test_the_others_of_a_group_go_on_without_what_is_about_an_erased_customer(at: int) -> None:
+    group = [change(2, {"notes": "kept"}, id=OTHER), change(3, {"wechat": "kept"}, id=OTHER)]
+    group.insert(at, change(1, {"notes": "gone"}, id=MINE))
+    group = changes.grouped(group)
+    world = world_without(MINE)
+    world.rows["customer", OTHER] = stored("customer", OTHER, [A], {"name": "x", "home_unit": UNIT_A}, 99)
+    rulings = settle(world, AUTHOR_A, group)
+    assert [ruling.code for ruling in rulings] == ["erased" if i == at else None for i in range(3)]
+    assert world.rows["customer", OTHER].values["notes"] == "kept"
+    assert not world.rows["customer", MINE].exists
+    broken = settle(world, AUTHOR_A, group[:2])
+    assert {ruling.code for ruling in broken} <= {"erased", "group_broken"}
+    assert "group_broken" in {ruling.code for ruling in broken}

@@ -9,7 +9,19 @@ from collections.abc import Sequence
 
 import typer
 
-from regulars_server.cli import demo, devices, doctor, founding, held, loading, logins, serving, staff, units
+from regulars_server.cli import (
+    customers,
+    demo,
+    devices,
+    doctor,
+    founding,
+    held,
+    loading,
+    logins,
+    serving,
+    staff,
+    units,
+)
 
 HELP = """Regulars (熟客): the customers of a chain of shops, offline first.
 
@@ -28,7 +40,7 @@ Exit codes 退出码
 def create_cli() -> typer.Typer:
     """The command line, every command in its place."""
     app = typer.Typer(help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-    for room in (founding, serving, loading, units, staff, devices, logins, held, doctor, demo):
+    for room in (founding, serving, loading, units, staff, customers, devices, logins, held, doctor, demo):
         room.register(app)
     return app
 

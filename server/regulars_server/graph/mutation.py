@@ -11,7 +11,7 @@ import strawberry
 from strawberry import scalars
 
 from regulars_schema.declare import JSON
-from regulars_server import devices
+from regulars_server import devices, erasure
 from regulars_server.graph import inputs, payloads
 from regulars_server.graph.declared import mutation
 from regulars_server.graph.enums import LinkKind
@@ -21,7 +21,7 @@ from regulars_server.graph.problems import refusal
 from regulars_server.graph.request import Info
 from regulars_server.graph.scalars import UUID
 from regulars_server.graph.types import Customer, Device, Interaction, Link, Product, Segment, Staff, Unit
-from regulars_server.graph.writing import KEEPERS, Writing, fields_of, settled, settled_on
+from regulars_server.graph.writing import ADMINISTRATORS, KEEPERS, Writing, fields_of, settled, settled_on
 from regulars_server.mutations import Edit, Mutations
 from regulars_sync.errors import Refused
 from regulars_sync.ids import link_id
@@ -71,6 +71,18 @@ class Mutation:
         self, info: Info, idempotency_key: str, id: UUID, expected_version: str | None = None
     ) -> payloads.CustomerResult:
         return await _write_customer(info, idempotency_key, id, {"archived": False}, expected_version)
+
+    @mutation("Remove a person everywhere, for ever (docs/ERASURE.md). Administrators only; no undo.")
+    async def customer_erase(
+        self, info: Info, idempotency_key: str, id: UUID, reason: str
+    ) -> payloads.CustomerEraseResult:
+        async def run(writing: Writing) -> payloads.CustomerErased:
+            writing.require(ADMINISTRATORS, head_office=True)
+            by = info.context.principal.staff
+            done = await erasure.erase(info.context.service, id, reason, by, writing.cid)
+            return payloads.CustomerErased(id=id, links=done.links, interactions=done.interactions)
+
+        return await settled(info.context, idempotency_key, run)
 
     @mutation()
     async def customer_tag(

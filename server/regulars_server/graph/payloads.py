@@ -19,6 +19,13 @@ class CustomerSaved:
     customer: Customer | None = strawberry.field(description=GONE)
 
 
+@strawberry.type(description="What one erasure did; nothing, when it was done before.")
+class CustomerErased:
+    id: UUID
+    links: int = strawberry.field(description="Erased with the customer.")
+    interactions: int = strawberry.field(description="Kept without the person.")
+
+
 @strawberry.type
 class InteractionSaved:
     interaction: Interaction | None = strawberry.field(description=GONE)
@@ -78,6 +85,7 @@ class DeviceRevoked:
 
 
 CustomerResult = Annotated[CustomerSaved | Refusal | VersionConflict, strawberry.union("CustomerResult")]
+CustomerEraseResult = Annotated[CustomerErased | Refusal, strawberry.union("CustomerEraseResult")]
 InteractionResult = Annotated[InteractionSaved | Refusal, strawberry.union("InteractionResult")]
 LinkResult = Annotated[LinkSaved | Refusal | VersionConflict, strawberry.union("LinkResult")]
 SegmentResult = Annotated[SegmentSaved | Refusal | VersionConflict, strawberry.union("SegmentResult")]

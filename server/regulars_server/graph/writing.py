@@ -22,6 +22,7 @@ S = TypeVar("S")
 N = TypeVar("N", bound=Node)
 
 WRITERS = frozenset({"admin", "manager", "clerk"})
+ADMINISTRATORS = frozenset({"admin"})
 KEEPERS = frozenset({"admin", "manager"})
 """Who may settle what is held and let tablets in."""
 

@@ -118,6 +118,8 @@ class FeedRows:
     entity: str
     documents: Sequence[bytes]
     left: Sequence[str]
+    erased: Sequence[str] = ()
+    """Those of `left` that were erased."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +242,10 @@ class Batch:
     """To append in this order; `pos` and `hash` are given here."""
     waits: dict[str, str | None] = field(default_factory=dict)
     """Group -> what it waits for; None: it waits no longer."""
+    erased: list[Key] = field(default_factory=list)
+    """Rows to erase; `writes` lets them leave every scope in which they ever were."""
+    emptied: set[str] = field(default_factory=set)
+    """Cids whose earlier log entries lose body, key, field and detail."""
     incarnation: Incarnation | None = None
     stamp_max: int = 0
 
@@ -255,6 +261,7 @@ class Writer(Reader, Protocol):
     async def rows(self, keys: Iterable[Key]) -> dict[Key, Row]:
         """Each of these rows with all documents and places (left ones too); an empty Row where there is none.
 
+        A row that was erased is empty too, and says so.
         Statements grow with the number of entities, not of keys. An entity nobody declared gives no Row.
         """
         ...
@@ -268,6 +275,13 @@ class Writer(Reader, Protocol):
         """Every row that names one of these customers (links, interactions), with documents and places.
 
         In order of entity and id, so that the same history gives the same seqs.
+        """
+        ...
+
+    async def about(self, ids: Iterable[str], named: Iterable[str]) -> list[Entry]:
+        """Every change about a row with one of these ids, or whose body holds one of the named texts.
+
+        In order of `pos`, as `entries` gives them. Looks through the whole log.
         """
         ...
 
@@ -294,6 +308,9 @@ class Writer(Reader, Protocol):
         is hashed from its last entry on. An incarnation that takes numbers makes those of its device that
         began after it clones. A mark is written beside the last seq. When this returns,
         power may fail. Call it once, last.
+
+        An erased row loses documents, columns and index entries; its id, also one that never was a row's,
+        is a tombstone for ever. The hashes of emptied entries still verify. `scrub` destroys the bytes.
         """
         ...
 
@@ -327,6 +344,14 @@ class Storage(Protocol):
 
     async def new_epoch(self) -> str:
         """Draw and store another epoch: somebody has seen commits that this database does not know."""
+        ...
+
+    async def scrub(self) -> None:
+        """See to it that no byte of what was erased is left in what is kept; nothing to do, nothing done.
+
+        Rewrites the file. `Refused`: busy (a reader stays on an older snapshot), storage_full; what is left
+        is done by the next call.
+        """
         ...
 
     async def verify_log(self) -> int:

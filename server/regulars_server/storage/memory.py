@@ -80,10 +80,13 @@ class _State:
     incarnations: dict[str, Incarnation] = field(default_factory=dict)
     marks: dict[int, str] = field(default_factory=dict)
     stamp_max: int = 0
+    erased: frozenset[Key] = frozenset()
 
     def copy(self) -> _State:
         rows, log, queue, incarnations, marks = self.rows, self.log, self.queue, self.incarnations, self.marks
-        return _State(dict(rows), list(log), dict(queue), dict(incarnations), dict(marks), self.stamp_max)
+        copied = _State(dict(rows), list(log), dict(queue), dict(incarnations), dict(marks), self.stamp_max)
+        copied.erased = self.erased
+        return copied
 
 
 class MemoryStorage:
@@ -126,6 +129,9 @@ class MemoryStorage:
     async def new_epoch(self) -> str:
         self._chain = replace(self.chain, epoch=self._entropy(8).hex())
         return self.chain.epoch
+
+    async def scrub(self) -> None:
+        pass  # nothing is kept
 
     async def verify_log(self) -> int:
         return check_log(self._state.log, "memory")
@@ -270,7 +276,13 @@ class MemoryReader:
                 count += 1
                 reached[scope] = seq
             page += [
-                FeedRows(scope, entity, documents[entity], left[entity])
+                FeedRows(
+                    scope,
+                    entity,
+                    documents[entity],
+                    left[entity],
+                    [id for id in left[entity] if (entity, id) in self._state.erased],
+                )
                 for entity in sorted({*documents, *left})
             ]
             if is_full:
@@ -382,6 +394,7 @@ class MemoryWriter(MemoryReader):
             key[1],
             {level: raw for level, (raw, _) in stored.documents.items()},
             {scope: left for scope, (_, left) in stored.places.items()},
+            erased=key in self._state.erased,
         )
 
     async def rows(self, keys: Iterable[Key]) -> dict[Key, Row]:
@@ -395,6 +408,15 @@ class MemoryWriter(MemoryReader):
         wanted = set(customers)
         rows = map(self._row, sorted(self._state.rows))
         return [row for row in rows if wanted.intersection(row.entity.named_customers(row.values))]
+
+    async def about(self, ids: Iterable[str], named: Iterable[str]) -> list[Entry]:
+        wanted, texts = set(ids), [text.encode() for text in named]
+        found = {
+            entry.cid
+            for entry in self._state.log
+            if entry.id in wanted or any(text in (entry.body or b"") for text in texts)
+        }
+        return [entry for cid, entry in self._known().items() if cid in found]
 
     async def members(self, groups: Iterable[str]) -> list[Entry]:
         wanted = set(groups)
@@ -428,6 +450,11 @@ class MemoryWriter(MemoryReader):
             stored((entity.name, id)).documents[level] = (raw, last)
         for seq, (scope, name, id, left) in enumerate(batch.writes.places, head.seq + 1):
             stored((name, id)).places[scope] = (seq, left)
+        state.erased |= frozenset(batch.erased)
+        for key in batch.erased:
+            stored(key).documents.clear()
+        nothing: dict[str, None] = dict.fromkeys(("body", "key", "field", "detail"))
+        state.log = [replace(e, **nothing) if e.cid in batch.emptied else e for e in state.log]  # type: ignore[arg-type]
         hash = state.log[-1].hash if state.log else START
         for pos, entry in enumerate(batch.entries, len(state.log) + 1):
             entry.pos, entry.hash = pos, entry_hash(hash, entry)

@@ -35,6 +35,9 @@ CREATE INDEX feed_by_seq ON feed(scope, seq, entity, row, gone);
 CREATE TABLE element(
   field INTEGER NOT NULL, key TEXT NOT NULL, row INTEGER NOT NULL,
   PRIMARY KEY(field, key, row)) WITHOUT ROWID;
+CREATE TABLE erased(
+  entity INTEGER NOT NULL, row INTEGER NOT NULL, scrubbed INTEGER NOT NULL,
+  PRIMARY KEY(entity, row)) WITHOUT ROWID;
 CREATE TABLE log(
   pos INTEGER PRIMARY KEY, cid BLOB NOT NULL, grp BLOB, entity TEXT NOT NULL, id TEXT NOT NULL,
   verdict TEXT NOT NULL, code TEXT, field TEXT, detail TEXT, device TEXT, incarnation TEXT, n INTEGER,

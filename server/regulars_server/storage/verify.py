@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from regulars_sync.errors import LocalError
-from regulars_sync.log import START, Entry, body_digest, entry_hash
+from regulars_sync.log import START, Entry, entry_hash
 
 
 def check_log(entries: Iterable[Entry], file: str) -> int:
@@ -13,10 +13,7 @@ def check_log(entries: Iterable[Entry], file: str) -> int:
     before, pos = START, 0
     for entry in entries:
         pos += 1
-        fits = entry.pos == pos and entry.hash == entry_hash(before, entry)
-        if fits and entry.body is not None and entry.key is not None:
-            fits = entry.digest == body_digest(entry.key, entry.body)
-        if not fits:
+        if not (entry.pos == pos and entry.hash == entry_hash(before, entry) and entry.is_sealed()):
             raise LocalError("file_damaged", file=file, reason=f"log entry {pos} is not as it was written")
         before = entry.hash
     return pos

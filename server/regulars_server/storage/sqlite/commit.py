@@ -39,6 +39,7 @@ class _Stored:
     row: int | None = None
     documents: dict[Level, bytes] = field(default_factory=dict)
     places: dict[str, bool] = field(default_factory=dict)
+    erased: bool = False
 
 
 class Transaction(Snapshot):
@@ -57,7 +58,9 @@ class Transaction(Snapshot):
         result: dict[Key, Row] = {}
         for key in wanted:
             found = stored[key]
-            result[key] = Row(by_name[key[0]], key[1], dict(found.documents), dict(found.places))
+            result[key] = Row(
+                by_name[key[0]], key[1], dict(found.documents), dict(found.places), erased=found.erased
+            )
         return result
 
     def _load(self, keys: Iterable[Key]) -> None:
@@ -87,6 +90,10 @@ class Transaction(Snapshot):
                 if hidden is not None:
                     found.documents[_SENSITIVE] = hidden
                 by_row[row] = found
+            if empty := [row for row, found in by_row.items() if not found.documents]:
+                sql = "SELECT row FROM erased WHERE entity=? AND row IN (SELECT value FROM json_each(?))"
+                for (row,) in self.rows(sql, self.terms[entity], json_list(empty)):
+                    by_row[row].erased = True
             if by_row:
                 sql = (
                     "SELECT f.row, s.name, f.gone FROM feed f JOIN scope s ON s.id=f.scope"
@@ -125,7 +132,8 @@ class Transaction(Snapshot):
         head = self.head()
         first = head.seq + 1
         last = head.seq + max(len(batch.writes.places), 1)
-        self._write_rows(batch.writes, first, last)
+        self._write_rows(batch.writes, batch.erased, first, last)
+        self._empty(batch.emptied)
         self._append(batch.entries)
         self._wait(batch.waits)
         execute = self.connection.execute
@@ -149,7 +157,7 @@ class Transaction(Snapshot):
         execute("COMMIT")
         return Commit(last, mark)
 
-    def _write_rows(self, writes: Writes, first: int, last: int) -> None:
+    def _write_rows(self, writes: Writes, erased: Sequence[Key], first: int, last: int) -> None:
         written: _Written = {level: {} for level in Level}
         for entity, id, level, document in writes.documents:
             name = entity.name
@@ -157,12 +165,14 @@ class Transaction(Snapshot):
         places = {(entity, id, scope): left for scope, entity, id, left in writes.places}
         keys = dict.fromkeys(key for rows in written.values() for key in rows)
         keys.update(dict.fromkeys((entity, id) for entity, id, _ in places))
+        keys.update(dict.fromkeys(erased))
         if not keys:
             return
         self._load(keys)
         fresh = self._number(keys)
         self._write_documents(written, fresh, last)
         self._write_feed(writes.places, first, self._differences(written, places, fresh))
+        self._erase(erased, last)
 
     def _number(self, keys: Iterable[Key]) -> set[Key]:
         """Give each new row its number; the rows that are new."""
@@ -222,6 +232,27 @@ class Transaction(Snapshot):
             many("DELETE FROM element WHERE field=? AND key=? AND row=?", removed)
         if added:
             many("INSERT INTO element VALUES(?, ?, ?)", added)
+
+    def _erase(self, keys: Iterable[Key], last: int) -> None:
+        many, terms = self.connection.executemany, self.terms
+        for key in keys:
+            name, found = key[0], self.stored[key]
+            table = TABLES[name]
+            if (document := found.documents.get(_INTERNAL)) is not None:
+                indexed = element_keys(table, orjson.loads(document))
+                gone = [(terms[f"{name}.{field}"], text, found.row) for field, text in indexed]
+                many("DELETE FROM element WHERE field=? AND key=? AND row=?", gone)
+            nulls = "".join(f', "{column}"=NULL' for column in table.column_names)
+            sql = f"UPDATE {name} SET seq=?, document=NULL, hash=NULL{nulls} WHERE row=?"
+            self.connection.execute(sql, (last, found.row))
+            if table.sensitive:
+                self.connection.execute(f"DELETE FROM {name}_sensitive WHERE row=?", (found.row,))
+            sql = "INSERT OR REPLACE INTO erased(entity, row, scrubbed) VALUES(?, ?, 0)"
+            self.connection.execute(sql, (terms[name], found.row))
+
+    def _empty(self, cids: Iterable[str]) -> None:
+        sql = "UPDATE log SET body=NULL, key=NULL, field=NULL, detail=NULL WHERE cid=?"
+        self.connection.executemany(sql, [(bytes.fromhex(cid),) for cid in sorted(cids)])
 
     def _insert(self, table: str, names: Sequence[str], rows: Iterable[Sequence[JSON]]) -> None:
         """Insert rows, leaving out the columns that none of them fills.

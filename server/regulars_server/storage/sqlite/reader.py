@@ -118,6 +118,10 @@ class SqliteWriter(SqliteReader[Transaction]):
         wanted = list(customers)
         return await self._run(lambda _: self._snapshot.dependents(wanted))
 
+    async def about(self, ids: Iterable[str], named: Iterable[str]) -> list[Entry]:
+        wanted, texts = list(ids), list(named)
+        return await self._run(lambda _: self._snapshot.about(wanted, texts))
+
     async def members(self, groups: Iterable[str]) -> list[Entry]:
         wanted = list(groups)
         return await self._run(lambda _: self._snapshot.members(wanted))

@@ -94,7 +94,7 @@ class Snapshot:
     def reaching(self, entity: str, level: Level = Level.INTERNAL) -> str:
         """The condition that a document of `t` is within reach."""
         if self.scopes is None:
-            return "1"
+            return f"t.row NOT IN (SELECT row FROM erased WHERE entity={self.terms[entity]})"
         return (
             f"EXISTS (SELECT 1 FROM feed f WHERE f.entity={self.terms[entity]} AND f.row=t.row"
             f" AND f.scope IN ({self._ids_at[level]}) AND f.gone=0)"
@@ -209,9 +209,11 @@ class Snapshot:
                     parts = {e: [item for item in part if item[0] <= cut] for e, part in parts.items()}
             for e in entities:
                 documents = [document for _, document in parts.get(e, ())]
-                left = self._left(number, e, start, last) if (e, 1) in kinds else []
+                gone = self._left(number, e, start, last) if (e, 1) in kinds else []
+                left = [id for id, _ in gone]
                 if documents or left:
-                    page.append(FeedRows(scope, self.names[e], documents, left))
+                    erased = [id for id, is_erased in gone if is_erased]
+                    page.append(FeedRows(scope, self.names[e], documents, left, erased))
                     rows_left -= len(documents) + len(left)
             if more:
                 reached[scope] = last
@@ -235,14 +237,15 @@ class Snapshot:
         )
         return self.rows(sql, number, after, last, entity)
 
-    def _left(self, number: int, entity: int, after: int, last: int) -> list[str]:
-        """The ids of what of an entity left, in a stretch of a scope's feed."""
+    def _left(self, number: int, entity: int, after: int, last: int) -> list[tuple[str, int]]:
+        """(id, whether it was erased) of what of an entity left, in a stretch of a scope's feed."""
         sql = (
-            f"SELECT t.id FROM feed f INDEXED BY feed_by_seq CROSS JOIN {self.names[entity]} t"
+            "SELECT t.id, EXISTS (SELECT 1 FROM erased e WHERE e.entity=f.entity AND e.row=f.row)"
+            f" FROM feed f INDEXED BY feed_by_seq CROSS JOIN {self.names[entity]} t"
             " WHERE t.row=f.row AND f.scope=? AND f.seq>? AND f.seq<=? AND f.entity=? AND f.gone=1"
             " ORDER BY f.seq"
         )
-        return [id for (id,) in self.rows(sql, number, after, last, entity)]
+        return self.rows(sql, number, after, last, entity)
 
     def digests(self, scopes: Collection[str]) -> dict[str, Digest]:
         if self.scopes is not None and not self.scopes.issuperset(scopes):
@@ -326,6 +329,16 @@ class Snapshot:
                 if later is not entry:
                     follow(entry, later)
         return found
+
+    def about(self, ids: Collection[str], named: Collection[str]) -> list[Entry]:
+        sql = "SELECT cid FROM log WHERE id IN (SELECT value FROM json_each(?))"
+        cids = [cid for (cid,) in self.rows(sql, json_list(ids))]
+        sql = (
+            "SELECT cid FROM log WHERE EXISTS"
+            " (SELECT 1 FROM json_each(?) WHERE instr(body, CAST(value AS BLOB)))"
+        )
+        cids += [cid for (cid,) in self.rows(sql, json_list(named))]
+        return sorted(self.entries(cid.hex() for cid in cids).values(), key=_by_pos)
 
     def members(self, groups: Collection[str]) -> list[Entry]:
         cids: list[bytes] = []

@@ -172,6 +172,11 @@ class SqliteStorage:
             await self._run(self._writer, store)
         return epoch
 
+    async def scrub(self) -> None:
+        async with self._alone:
+            assert self._writer is not None, "open() it first"
+            await self._run(self._writer, _scrub)
+
     async def verify_log(self) -> int:
         async with self._reading(None) as reader:
             assert isinstance(reader, SqliteReader)
@@ -216,12 +221,28 @@ def _configure(connection: sqlite3.Connection, cache_kib: int) -> None:
     for pragma in (
         "journal_mode=WAL",
         "synchronous=FULL",
+        "secure_delete=ON",
         f"cache_size=-{cache_kib}",
         f"mmap_size={_MMAP_BYTES}",
         f"wal_autocheckpoint={_CHECKPOINT_PAGES}",
         "temp_store=MEMORY",
     ):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _scrub(connection: sqlite3.Connection) -> None:
+    """Write the file anew: pages that were split or freed keep old bytes, whatever is deleted in them."""
+    if not connection.execute("SELECT 1 FROM erased WHERE scrubbed=0 LIMIT 1").fetchone():
+        return
+    connection.execute("PRAGMA temp_store=FILE")  # the copy may be larger than memory
+    try:
+        connection.execute("VACUUM")
+    finally:
+        connection.execute("PRAGMA temp_store=MEMORY")
+    (is_busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if is_busy:
+        raise Refused("busy", seconds=1)
+    connection.execute("UPDATE erased SET scrubbed=1 WHERE scrubbed=0")
 
 
 def _begin_reading(
