@@ -103,6 +103,7 @@ class World:
         device = self.new_id()
         self._create("device", device, {"name": f"tablet {tablet.index}", "unit": tablet.unit})
         self.server.invited[device] = Token(device, tablet.unit, tablet.sensitive)
+        tablet.fault = tablet.fuse = None
         self._drive(tablet.shop.pair("http://hq", device))
         tablet.bearer = tablet.shop._said["token"]
 
