@@ -232,7 +232,7 @@ async def test_a_restored_tablet_takes_a_new_incarnation_and_loses_nothing(chain
 
 
 async def test_two_clones_of_one_tablet_both_keep_their_edits(chain: Chain) -> None:
-    """The one that came later is told so once the other goes on; it goes on itself when it is paired again."""
+    """The one that came later is told so once the other goes on, and is paired again."""
     one = await chain.tablet("one")
     lin = await one.customers.create(name="林芳")
     await one.sync()
