@@ -93,6 +93,7 @@ MESSAGES: Mapping[str, Message] = {
     "pairing_code_invalid": Message(R, 403, False, "The pairing code is wrong, used or expired. Ask for a new one: `regulars device invite`.", "配对码错误、已用或已过期，请重新获取：regulars device invite。"),
     "not_allowed": Message(R, 403, False, "Your role may not do this.", "您的角色无权执行此操作。"),
     "not_found": Message(R, 404, False, "There is no such {entity} within reach.", "没有可访问的该{entity}。"),
+    "path_unknown": Message(R, 404, False, "There is nothing to {method} at {path}. Tablets use /sync/v1, people /graphql.", "{path} 没有可供 {method} 的内容。平板使用 /sync/v1，其他使用 /graphql。"),
     "version_conflict": Message(R, 409, True, "It was changed since you read it. Read it again and decide.", "读取后已被他人修改，请重新读取后再提交。"),
     "idempotency_reused": Message(R, 409, False, "This idempotency key was used with other content. Use a new key.", "该幂等键已用于其他内容，请更换。"),
     "argument_invalid": Message(R, 400, False, "{reason}", "{reason}"),

@@ -25,6 +25,7 @@ from regulars_server.service import Service
 from regulars_server.settings import Settings
 from regulars_server.storage.interface import Storage
 from regulars_server.storage.sqlite import SqliteStorage
+from regulars_sync.errors import Refused
 
 DATABASE = "chain.db"
 
@@ -99,6 +100,11 @@ def create_app(settings: Settings, service: Service | None = None) -> Starlette:
         said = {"ok": True, "chain": parts.storage.chain.id, "seq": head.seq}
         return Response(orjson.dumps(said), media_type="application/json")
 
+    async def unknown(request: Request, error: Exception) -> Response:
+        return web.problem(
+            request, Refused("path_unknown", path=request.url.path[:80], method=request.method)
+        )
+
     routes: list[BaseRoute] = [
         Route("/healthz", healthz),
         Route("/readyz", readyz),
@@ -107,4 +113,4 @@ def create_app(settings: Settings, service: Service | None = None) -> Starlette:
         *live.routes(parts),
         *graph_routes(parts),
     ]
-    return Starlette(routes=routes, lifespan=lifespan)
+    return Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: unknown, 405: unknown})
