@@ -286,7 +286,9 @@ async def mend(world: World, tablet: Tablet) -> str:
         return f"drop {chosen.cid[:6]} ({chosen.code})"
     world.sometimes["mended by the tablet"] += 1
     if entity == "interaction":
-        await shop.mend(chosen.cid, party=[{"customer": rnd.choice(customers), "role": "principal"}])
+        customer = rnd.choice(customers)
+        party = [{"customer": customer, "role": "principal"}]
+        await shop.mend(chosen.cid, party=party, note=text(world, customer))
     else:
         await shop.mend(chosen.cid, name=rnd.choice(NAMES))
     return f"mend {chosen.cid[:6]} ({chosen.code})"
