@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
+from regulars.desk import Desk
 from regulars.records import Customer, Link, LinkKind, Segment
 from regulars_schema.declare import JSON, Entity, Form, Unfit
 from regulars_schema.entities import CUSTOMER
 from regulars_schema.normal import element_path
 from regulars_sync.errors import LocalError
 from regulars_sync.ids import link_id
-
-if TYPE_CHECKING:
-    from regulars.shop import Shop
 
 SINGULAR = {"phone": "phones", "email": "emails", "tag": "tags", "hobby": "hobbies"}
 
@@ -54,26 +51,26 @@ def paths(entity: Entity, values: Mapping[str, JSON], country: str | None) -> di
 class Customers:
     """The customers of this tablet: the server's rows with own changes laid over them."""
 
-    def __init__(self, shop: Shop) -> None:
-        self._shop = shop
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
 
     async def create(self, **fields: JSON) -> Customer:
         """Register a customer: `name` and any field of the card; `phone=`, `email=`, `tag=` take one element.
 
         `LocalError` says which field does not fit; nothing is written then.
         """
-        shop = self._shop
-        id = shop.new_id()
-        if shop.unit is not None:
-            fields.setdefault("home_unit", shop.unit)
+        desk = self._desk
+        id = desk.new_id()
+        if desk.unit is not None:
+            fields.setdefault("home_unit", desk.unit)
         fields.setdefault("kind", "person")
-        await shop.write("customer", id, "create", paths(CUSTOMER, fields, shop.country))
+        await desk.write("customer", id, "create", paths(CUSTOMER, fields, desk.country))
         return await self.get(id)
 
     async def edit(self, customer: Customer | str, **fields: JSON) -> Customer:
         """Write these fields and no other. `LocalError("not_found")` when the row is not on this tablet."""
         id = id_of(customer)
-        await self._shop.write("customer", id, "edit", paths(CUSTOMER, fields, self._shop.country))
+        await self._desk.write("customer", id, "edit", paths(CUSTOMER, fields, self._desk.country))
         return await self.get(id)
 
     async def archive(self, customer: Customer | str) -> Customer:
@@ -91,54 +88,55 @@ class Customers:
         return found
 
     async def find(self, id: str) -> Customer | None:
-        return await self._shop.get_record(Customer, id)
+        return await self._desk.get_record(Customer, id)
 
     async def list(
         self, limit: int = 100, after: Customer | None = None, archived: bool = False
     ) -> Sequence[Customer]:
         """Customers by name (pinyin), `limit` at a time, behind `after`; archived ones only when asked."""
         found: list[Customer] = []
-        position = await self._shop.position(Customer, after.id) if after else None
+        position = await self._desk.position(Customer, after.id) if after else None
         while True:
-            page = await self._shop.list_records(Customer, limit=limit, after=position)
+            page = await self._desk.list_records(Customer, limit=limit, after=position)
             found += [customer for customer in page if archived or not customer.archived]
             if len(page) < limit or len(found) >= limit:
                 return found[:limit]
-            position = await self._shop.position(Customer, page[-1].id)
+            position = await self._desk.position(Customer, page[-1].id)
 
     async def search(self, text: str, limit: int = 50) -> Sequence[Customer]:
         """By name, pinyin, initials, part of a phone, e-mail, member number; all words must be found."""
-        return await self._shop.list_records(Customer, text=text, limit=limit)
+        return await self._desk.list_records(Customer, text=text, limit=limit)
 
     async def with_phone(self, phone: str) -> Sequence[Customer]:
         """Whoever has this number, however it is spelled."""
-        (path,) = paths(CUSTOMER, {"phone": phone}, self._shop.country)
+        (path,) = paths(CUSTOMER, {"phone": phone}, self._desk.country)
         field, _, key = path.partition("/")
-        return await self._shop.list_records(Customer, element=(field, key))
+        return await self._desk.list_records(Customer, element=(field, key))
 
 
 class Tags:
     """Free labels on customers. Two tablets that tag at once both keep their tag."""
 
-    def __init__(self, shop: Shop) -> None:
-        self._shop = shop
+    def __init__(self, desk: Desk, customers: Customers) -> None:
+        self._desk = desk
+        self._customers = customers
 
     async def add(self, customer: Customer | str, *tags: str) -> Customer:
-        return await self._shop.customers.edit(customer, tags=list(tags))
+        return await self._customers.edit(customer, tags=list(tags))
 
     async def remove(self, customer: Customer | str, *tags: str) -> Customer:
-        return await self._shop.customers.edit(customer, tags=dict.fromkeys(tags, False))
+        return await self._customers.edit(customer, tags=dict.fromkeys(tags, False))
 
     async def customers(self, tag: str, limit: int = 1_000) -> Sequence[Customer]:
         """Whoever has the tag, by name."""
-        return await self._shop.list_records(Customer, element=("tags", tag), limit=limit)
+        return await self._desk.list_records(Customer, element=("tags", tag), limit=limit)
 
 
 class Links:
     """How customers belong together. Two tablets that make the same link make one."""
 
-    def __init__(self, shop: Shop) -> None:
-        self._shop = shop
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
 
     async def add(
         self,
@@ -152,38 +150,38 @@ class Links:
         fields: dict[str, JSON] = {**ends, "active": True}
         if note is not None:
             fields["note"] = note
-        known = await self._shop.get_record(Link, id)
+        known = await self._desk.get_record(Link, id)
         if known is None:
-            await self._shop.write("link", id, "create", fields)
+            await self._desk.write("link", id, "create", fields)
         else:
-            await self._shop.write(
+            await self._desk.write(
                 "link", id, "edit", {k: fields[k] for k in ("active", "note") if k in fields}
             )
-        made = await self._shop.get_record(Link, id)
+        made = await self._desk.get_record(Link, id)
         assert made is not None
         return made
 
     async def remove(self, link: Link) -> None:
-        await self._shop.write("link", link.id, "edit", {"active": False})
+        await self._desk.write("link", link.id, "edit", {"active": False})
 
     async def of(self, customer: Customer | str) -> Sequence[Link]:
         """The active links from and to a customer."""
-        found = await self._shop.list_records(Link, element=("party", id_of(customer)), limit=1_000)
+        found = await self._desk.list_records(Link, element=("party", id_of(customer)), limit=1_000)
         return [link for link in found if link.active]
 
 
 class Segments:
     """Named sets of customers. Definitions come from head office; static members are added here too."""
 
-    def __init__(self, shop: Shop) -> None:
-        self._shop = shop
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
 
     async def list(self, limit: int = 1_000) -> Sequence[Segment]:
-        return await self._shop.list_records(Segment, limit=limit)
+        return await self._desk.list_records(Segment, limit=limit)
 
     async def members(self, segment: Segment | str, limit: int = 1_000) -> Sequence[Customer]:
         """The static members that this tablet holds, by name."""
-        return await self._shop.list_records(Customer, element=("segments", id_of(segment)), limit=limit)
+        return await self._desk.list_records(Customer, element=("segments", id_of(segment)), limit=limit)
 
     async def add(self, segment: Segment | str, customers: Iterable[Customer | str]) -> None:
         """All or none, as one transaction."""
@@ -193,7 +191,7 @@ class Segments:
         await self._put(segment, customers, False)
 
     async def _put(self, segment: Segment | str, customers: Iterable[Customer | str], present: bool) -> None:
-        async with self._shop.transaction():
+        async with self._desk.transaction():
             for customer in customers:
                 fields = {f"segments/{id_of(segment)}": present}
-                await self._shop.write("customer", id_of(customer), "edit", fields)
+                await self._desk.write("customer", id_of(customer), "edit", fields)

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from regulars.customers import id_of, paths
+from regulars.desk import Desk
 from regulars.records import Customer, Interaction, InteractionKind
 from regulars_schema.declare import JSON
 from regulars_schema.entities import INTERACTION
 from regulars_sync.errors import LocalError
-
-if TYPE_CHECKING:
-    from regulars.shop import Shop
 
 Person = Customer | str | Mapping[str, JSON]
 """A customer, an id, or a member of the party: `{"customer": id, "role": "companion"}`, `{"name": ...}`."""
@@ -22,8 +19,8 @@ Person = Customer | str | Mapping[str, JSON]
 class Interactions:
     """The interactions of this tablet: the server's facts and its own not yet returned ones."""
 
-    def __init__(self, shop: Shop) -> None:
-        self._shop = shop
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
 
     async def record(
         self,
@@ -37,12 +34,12 @@ class Interactions:
 
         The first of the party is the principal, the others companions unless they say otherwise.
         """
-        shop = self._shop
-        written = {"kind": kind, "at": instant(at, shop.now_ms()), "party": _party(party), **fields}
-        if shop.unit is not None:
-            written.setdefault("unit", shop.unit)
-        if shop.staff_id is not None:
-            written.setdefault("staff", shop.staff_id)
+        desk = self._desk
+        written = {"kind": kind, "at": instant(at, desk.now_ms()), "party": _party(party), **fields}
+        if desk.unit is not None:
+            written.setdefault("unit", desk.unit)
+        if desk.staff_id is not None:
+            written.setdefault("staff", desk.staff_id)
         return await self._create(written)
 
     async def correct(self, interaction: Interaction, **fields: JSON) -> Interaction:
@@ -58,7 +55,7 @@ class Interactions:
 
     async def get(self, id: str) -> Interaction:
         """`LocalError("not_found")` when this tablet does not hold it."""
-        found = await self._shop.get_record(Interaction, id)
+        found = await self._desk.get_record(Interaction, id)
         if found is None:
             raise LocalError("not_found", entity="interaction")
         return found
@@ -67,7 +64,7 @@ class Interactions:
         self, customer: Customer | str, limit: int = 1_000, corrections: bool = False
     ) -> Sequence[Interaction]:
         """What happened with a customer, the latest first; with `corrections` also what no longer counts."""
-        found = await self._shop.list_records(
+        found = await self._desk.list_records(
             Interaction, element=("party", id_of(customer)), limit=limit, descending=True
         )
         if corrections:
@@ -80,9 +77,9 @@ class Interactions:
         return [fact for fact in found if fact.id not in gone and not fact.void]
 
     async def _create(self, fields: Mapping[str, JSON]) -> Interaction:
-        id = self._shop.new_id()
+        id = self._desk.new_id()
         given = {name: value for name, value in fields.items() if value is not None}
-        await self._shop.write("interaction", id, "create", paths(INTERACTION, given, self._shop.country))
+        await self._desk.write("interaction", id, "create", paths(INTERACTION, given, self._desk.country))
         return await self.get(id)
 
 

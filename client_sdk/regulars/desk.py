@@ -1,0 +1,251 @@
+"""One tablet's own desk: what is read here, written here and refused, with no network at all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from regulars import replica
+from regulars.held import HeldChange, held_changes
+from regulars.outbox import CID_BYTES, Live, Outbox
+from regulars.overlay import Laid, Overlay, seen_by, shown
+from regulars.records import ENTITY_OF, Record
+from regulars.replica import Key, Replica
+from regulars_schema.declare import JSON, Registry, Unfit
+from regulars_sync import changes
+from regulars_sync.changes import Change, Source, Stated, Value, Verified
+from regulars_sync.check import admit
+from regulars_sync.errors import LocalError
+from regulars_sync.ids import ENTROPY_BYTES, uuid7
+
+R = TypeVar("R", bound=Record)
+
+
+@dataclass(slots=True)
+class _Transaction:
+    changes: list[Change]
+    live: list[Live]
+
+
+class Desk:
+    """Reads and writes of one replica and one outbox. Time and randomness enter by constructor."""
+
+    def __init__(
+        self,
+        rows: Replica,
+        outbox: Outbox,
+        registry: Registry,
+        now_ms: Callable[[], int],
+        entropy: Callable[[int], bytes],
+    ) -> None:
+        self.registry = registry
+        self.now_ms = now_ms
+        self.entropy = entropy
+        self._rows = rows
+        self._outbox = outbox
+        self._overlay = Overlay(registry, rows, outbox)
+        self._said: dict[str, Any] = {}
+        self._staff: str | None = None
+        self._writing = asyncio.Lock()
+        self._nudges: set[asyncio.Event] = set()
+        self._watchers: set[asyncio.Queue[set[Key]]] = set()
+        self._transaction: ContextVar[_Transaction | None] = ContextVar("transaction", default=None)
+
+    # --- whose desk it is -----------------------------------------------------------------------------
+
+    def _know(self, said: Mapping[str, Any]) -> None:
+        self._said = dict(said)
+        self._overlay.country = self._said.get("country")
+
+    @property
+    def unit(self) -> str | None:
+        """The unit of this tablet, None before it is paired."""
+        return self._said.get("unit")
+
+    @property
+    def country(self) -> str | None:
+        return self._said.get("country")
+
+    @property
+    def staff_id(self) -> str | None:
+        """Who is signed in."""
+        return self._staff
+
+    async def watch(self) -> AsyncIterator[set[Key]]:
+        """(entity, id) of rows as they change, by this tablet or by a sync; for a screen that shows them."""
+        queue: asyncio.Queue[set[Key]] = asyncio.Queue()
+        self._watchers.add(queue)
+        try:
+            while True:
+                keys = await queue.get()
+                while not queue.empty():
+                    keys |= queue.get_nowait()
+                yield keys
+        finally:
+            self._watchers.discard(queue)
+
+    def _tell(self, keys: set[Key]) -> None:
+        if keys:
+            for queue in self._watchers:
+                queue.put_nowait(set(keys))
+
+    # --- what was refused -------------------------------------------------------------------------------
+
+    async def held(self) -> list[HeldChange]:
+        """Own changes that the server holds or rejected, with what to do; the newest last."""
+        return await held_changes(self._rows, self._outbox)
+
+    async def mend(self, cid: str, **fields: JSON) -> None:
+        """Replace a held or rejected change: its fields with these put over them (a set's as `tags/x`).
+
+        `LocalError("mend_invalid")` when nothing is held under this cid.
+        """
+        held = await self._held(cid)
+        original = held.change
+        put = {path: Value(value) for path, value in fields.items()}
+        await self._replace(original, original.op, {**original.fields, **put})
+
+    async def drop(self, cid: str) -> None:
+        """Give a held or rejected change up: the rest of its transaction goes on without it."""
+        held = await self._held(cid)
+        await self._replace(held.change, "edit", {})
+
+    async def _held(self, cid: str) -> HeldChange:
+        for held in await self.held():
+            if held.cid == cid:
+                return held
+        raise LocalError("mend_invalid", replaces=cid)
+
+    async def _replace(
+        self, original: Change, op: Literal["create", "edit"], fields: dict[str, Value]
+    ) -> None:
+        async with self._writing:
+            row = await self._overlay.get(original.entity, original.id)
+            seen = {path: cids for path in fields if (cids := seen_by(row, path))}
+            drafted = self._draft(original.entity, original.id, op, fields, seen, original.cid)
+            await self._save([drafted])
+
+    # --- writing ------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        """Several writes that share one fate, here and at the server. Leaving by an exception writes none."""
+        if self._transaction.get() is not None:
+            raise LocalError("argument_invalid", reason="a transaction is open already")
+        open_ = _Transaction([], [])
+        token = self._transaction.set(open_)
+        try:
+            yield
+        finally:
+            self._transaction.reset(token)
+        if open_.changes:
+            async with self._writing:
+                await self._save(open_.changes)
+
+    async def write(
+        self,
+        entity: str,
+        id: str,
+        op: Literal["create", "edit"],
+        fields: Mapping[str, JSON],
+        source: Source | None = "staff_visit",
+        verified: Verified | None = None,
+    ) -> None:
+        """Make one change, durably. What does not fit is refused here already, and nothing is written."""
+        written = {path: Value(value, source, verified) for path, value in fields.items()}
+        open_ = self._transaction.get()
+        if open_ is not None:
+            await self._write(entity, id, op, written, open_)
+            return
+        async with self._writing:
+            alone = _Transaction([], [])
+            await self._write(entity, id, op, written, alone)
+            await self._save(alone.changes)
+
+    async def _write(
+        self,
+        entity: str,
+        id: str,
+        op: Literal["create", "edit"],
+        fields: dict[str, Value],
+        open_: _Transaction,
+    ) -> None:
+        declared = self.registry.get(entity)
+        row = None
+        if op == "edit":
+            row = await self._overlay.get(entity, id, open_.live)
+            if row is None:
+                raise LocalError("not_found", entity=declared.label.en)
+        drafted = self._draft(entity, id, op, fields, {}, None)
+        try:
+            _, admitted = admit(self.registry, drafted, self.country, self.unit)
+        except Unfit as unfit:
+            raise LocalError(unfit.code, **unfit.detail) from None
+        seen = {path: cids for path in admitted.fields if (cids := seen_by(row, path))}
+        drafted = self._draft(entity, id, op, admitted.fields, seen, None, drafted.cid)
+        open_.changes.append(drafted)
+        open_.live.append(Live(drafted.cid, "", 0, entity, id, None, changes.encode(drafted)))
+
+    def _draft(
+        self,
+        entity: str,
+        id: str,
+        op: Literal["create", "edit"],
+        fields: dict[str, Value],
+        seen: dict[str, list[str]],
+        replaces: str | None,
+        cid: str | None = None,
+    ) -> Change:
+        cid = cid or self.entropy(CID_BYTES).hex()
+        return Change(
+            cid=cid,
+            group=cid,
+            op=op,
+            entity=entity,
+            id=id,
+            fields=fields,
+            seen=seen,
+            stated=Stated(self.now_ms()),
+            schema=self.registry.version,
+            actor=self._staff,
+            replaces=replaces,
+        )
+
+    async def _save(self, drafted: Sequence[Change]) -> None:
+        known = await self._rows.file.read(lambda c: int(replica.said(c, "stamp_max") or 0))
+        await self._outbox.append(changes.grouped(drafted), known)
+        for nudged in self._nudges:
+            nudged.set()
+        self._tell({(change.entity, change.id) for change in drafted})
+
+    # --- reading ------------------------------------------------------------------------------------------
+
+    def new_id(self) -> str:
+        return uuid7(self.now_ms(), self.entropy(ENTROPY_BYTES))
+
+    async def get_record(self, kind: type[R], id: str) -> R | None:
+        """The record of this kind with this id, None when this tablet has none."""
+        row = await self._overlay.get(ENTITY_OF[kind], id, self._unsaved())
+        return self._record(kind, row) if row else None
+
+    async def list_records(self, kind: type[R], **wanted: Any) -> list[R]:
+        """Records in their natural order; the arguments of `Overlay.select`."""
+        rows = await self._overlay.select(ENTITY_OF[kind], self._unsaved(), **wanted)
+        return [self._record(kind, row) for row in rows]
+
+    async def position(self, kind: type[Record], id: str) -> tuple[str, str] | None:
+        """Where a list goes on behind this row."""
+        entity = ENTITY_OF[kind]
+        row = await self._overlay.get(entity, id, self._unsaved())
+        return self._overlay.sort_key(self.registry.get(entity), row) if row else None
+
+    def _unsaved(self) -> list[Live]:
+        open_ = self._transaction.get()
+        return open_.live if open_ else []
+
+    def _record(self, kind: type[R], row: Laid) -> R:
+        return kind.of(row.id, shown(self.registry.get(ENTITY_OF[kind]), row), row.state)
