@@ -120,6 +120,7 @@ MESSAGES: Mapping[str, Message] = {
     "chain_exists": Message(C, 0, False, "{folder} holds a chain already; nothing was changed. Start it: regulars serve --data {folder}", "{folder} 中已有数据，未作改动。启动：regulars serve --data {folder}"),
     "address_taken": Message(C, 0, True, "Another program listens at {host}:{port}. Stop it, or take another port: --port.", "{host}:{port} 已被其他程序占用，请停止该程序或用 --port 换端口。"),
     "address_invalid": Message(C, 0, False, "Nothing can listen at {host}:{port}: {reason}. Correct --host or --port.", "无法监听 {host}:{port}：{reason}。请更正 --host 或 --port。"),
+    "extra_missing": Message(C, 0, False, "{module} is not installed: this is the SDK alone. Install the server too: pip install 'regulars[server]'", "未安装 {module}：当前只有 SDK。请安装服务器：pip install 'regulars[server]'"),
     "external_id_missing": Message(C, 0, False, "The line has no external_id.", "该行缺少 external_id。"),
     "external_id_twice": Message(C, 0, False, "The external_id “{external_id}” stands in the file twice; the first line counts.", "external_id“{external_id}”在文件中重复，以第一行为准。"),
     "cells_wrong": Message(C, 0, False, "The line has {cells} cells; the header has {columns}.", "该行有 {cells} 个单元格，表头有 {columns} 个。"),

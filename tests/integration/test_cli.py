@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import csv
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -514,3 +516,22 @@ def test_sensitive_documents_count_in_the_digests(branch):
 
     inside(branch, enter)
     assert states(branch, 0)["digests"] == "ok"
+
+
+def test_the_sdk_alone_says_how_to_get_the_server(tmp_path: Path) -> None:
+    hidden = ["tortoise", "strawberry", "starlette", "uvicorn", "argon2", "graphql"]
+    script = (
+        "import sys\n"
+        f"sys.modules.update(dict.fromkeys({hidden!r}))\n"
+        "from regulars_server.cli import main\n"
+        "main(sys.argv[1:])\n"
+    )
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", script, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    done = run("serve", "--data", str(tmp_path / "shop"))
+    assert done.returncode == 1
+    assert "regulars[server]" in done.stderr
+    assert "Traceback" not in done.stderr

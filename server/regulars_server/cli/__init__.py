@@ -5,23 +5,12 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 something was refused 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 import typer
 
-from regulars_server.cli import (
-    customers,
-    demo,
-    devices,
-    doctor,
-    founding,
-    held,
-    loading,
-    logins,
-    serving,
-    staff,
-    units,
-)
+from regulars_sync.errors import LocalError
 
 HELP = """Regulars (熟客): the customers of a chain of shops, offline first.
 
@@ -38,7 +27,25 @@ Exit codes 退出码
 
 
 def create_cli() -> typer.Typer:
-    """The command line, every command in its place."""
+    """The command line, every command in its place; `LocalError("extra_missing")` where only the SDK is."""
+    try:
+        from regulars_server.cli import (
+            customers,
+            demo,
+            devices,
+            doctor,
+            founding,
+            held,
+            loading,
+            logins,
+            serving,
+            staff,
+            units,
+        )
+    except ModuleNotFoundError as error:
+        if (error.name or "regulars").startswith("regulars"):
+            raise
+        raise LocalError("extra_missing", module=error.name) from error
     app = typer.Typer(help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
     for room in (founding, serving, loading, units, staff, customers, devices, logins, held, doctor, demo):
         room.register(app)
@@ -47,4 +54,8 @@ def create_cli() -> typer.Typer:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and end the process with its exit code."""
-    create_cli()(args=None if arguments is None else list(arguments), prog_name="regulars")
+    try:
+        app = create_cli()
+    except LocalError as error:
+        sys.exit(f"{error.text('zh')}\n{error.text()} ({error.code})")
+    app(args=None if arguments is None else list(arguments), prog_name="regulars")
