@@ -68,6 +68,7 @@ MESSAGES: Mapping[str, Message] = {
     "group_too_large": Message(V, 413, False, "A transaction may hold {changes_max} changes and {bytes_max} bytes. Split it.", "单个事务最多 {changes_max} 条修改、{bytes_max} 字节，请拆分。"),
     "schema_newer": Message(V, 409, True, "The change comes from a newer version; it waits until the server is upgraded.", "修改来自更新的版本，等待服务器升级后处理。"),
     "mend_waits": Message(V, 409, True, "The correction waits: its transaction does not pass yet.", "更正等待中：所属事务尚未通过。"),
+    "mend_foreign": Message(V, 409, True, "It corrects a change of another device, which is still open; head office decides.", "它更正的是另一台设备尚未了结的修改，由总部决定。"),
     "mend_invalid": Message(V, 409, False, "There is nothing held under {replaces} that this could replace.", "没有可被更正的暂存修改 {replaces}。"),
     "mended": Message(V, 200, False, "A correction took its place.", "已由更正取代。"),
     "dropped": Message(V, 200, False, "It was dropped by a person.", "已由人放弃。"),

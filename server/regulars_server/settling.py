@@ -23,6 +23,7 @@ from regulars_sync.reconcile import Author, Row, Ruling, World, is_erased, needs
 from regulars_sync.scope import Reach, device_scope, reach
 
 _MEND_WAITS = "mend_waits"
+_MEND_FOREIGN = "mend_foreign"
 """The code of a mend that was let into the place of what it replaces and does not pass there yet."""
 
 
@@ -89,8 +90,10 @@ class Settling:
         if target is not None:
             target = await self._open_entry(target.replaces) or target
         allowed = target is not None and (target.device == self.author.device or self.author.head_office)
-        if target is None or not allowed:
+        if target is None:
             return settle(self._world, self.author, group)
+        if not allowed:
+            return [Ruling(mend, "held", _MEND_FOREIGN, waits="person")]
         mend = msgspec.structs.replace(mend, replaces=target.cid)
         author = self.author
         if author.head_office and target.device:
@@ -157,7 +160,7 @@ class Settling:
             if chosen is None:
                 return False
             tried.append(chosen)
-        if not tried:
+        if not tried or (not author.head_office and await self._mends_another(members)):
             return False
         came = [change.size for entry in members if (change := decoded(entry))]
         gone = sum(entry.group == group and entry.code == "erased" for entry in known)
@@ -179,6 +182,11 @@ class Settling:
         if mend is None or waits != "person":
             self.batch.waits[group] = waits
         return False
+
+    async def _mends_another(self, members: Sequence[Entry]) -> bool:
+        """Whether one of these would take the place of another device's change that is still open."""
+        foreign = [entry.replaces for entry in members if entry.code == _MEND_FOREIGN]
+        return any([await self._open_entry(cid) is not None for cid in foreign])
 
     def _accepted(self, entry: Entry, ruling: Ruling, mends: list[Entry]) -> None:
         """A member's place was accepted: by itself, or by the mend that closes it and every other mend."""

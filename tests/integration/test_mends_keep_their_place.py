@@ -9,6 +9,7 @@ import pytest
 
 from regulars import Shop
 from regulars.records import Customer
+from regulars_sync.changes import Value
 from tests.support.chain import Chain, new_chain
 
 
@@ -80,3 +81,22 @@ async def test_two_mends_of_one_push_see_each_other(chain: Chain) -> None:
     two = await chain.tablet("two", "Nanjing Road")
     await two.sync()
     assert (await two.customers.get(lin.id)).notes == "second"
+
+
+async def test_another_device_never_mends_a_member_out_of_its_group(chain: Chain) -> None:
+    _, lin, held = await held_group(chain)
+    two = await chain.tablet("two", "Nanjing Road")
+    await two.sync()
+    seen = await two.customers.get(lin.id)
+    foreign = two._draft("customer", seen.id, "edit", {"notes": Value("second")}, {}, held["customer"])
+    await two._save([foreign])
+    assert (await two.sync()).held == 1
+    (mine,) = await two.held()
+    assert mine.code == "mend_foreign"
+    await chain.service.admission.sweep()
+    three = await chain.tablet("three", "Nanjing Road")
+    await three.sync()
+    assert (await three.customers.get(lin.id)).notes is None
+    assert await chain.service.admission.retry(mine.cid, by_head_office=True)
+    await three.sync()
+    assert (await three.customers.get(lin.id)).notes == "second"
