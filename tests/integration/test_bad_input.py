@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import gzip
 import logging
+import sqlite3
 from collections.abc import AsyncIterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import httpx2
+import msgspec
 import orjson
 import pytest
 
 from regulars_schema.messages import MESSAGES
+from regulars_server.app import DATABASE
+from regulars_server.pull import pull
+from regulars_sync import cursor
 from regulars_sync.changes import GROUP_CHANGES_MAX, Change, Stated, Value, encode
-from regulars_sync.protocol import PUSH_CHANGES_MAX
+from regulars_sync.protocol import PUSH_CHANGES_MAX, PullRequest
 from tests.support.chain import Chain, new_chain
 
 
@@ -36,6 +42,7 @@ class Device:
         self.id = ""
         self.n = 0
         self.incarnation = chain.entropy(8).hex()
+        self.rows_max = 2_000
 
     async def pair(self, unit: str = "Nanjing Road") -> Device:
         code = await self.chain.service.access.new_pairing_code(self.chain.units[unit], "raw")
@@ -70,14 +77,13 @@ class Device:
     async def pull(self) -> dict[tuple[str, str], dict[str, Any]]:
         """Every row within reach, by (entity, id)."""
         rows: dict[tuple[str, str], dict[str, Any]] = {}
-        cursor = None
+        at = None
         while True:
-            _, page = await self.post(
-                "/sync/v1/pull", {"schema": 1, **({"cursor": cursor} if cursor else {})}
-            )
+            asked = {"schema": 1, "rows_max": self.rows_max, **({"cursor": at} if at else {})}
+            _, page = await self.post("/sync/v1/pull", asked)
             for part in page["pages"]:
                 rows |= {(part["entity"], row["id"]): row for row in part["rows"]}
-            cursor = page["cursor"]
+            at = page["cursor"]
             if page["head"]:
                 return rows
 
@@ -258,8 +264,21 @@ async def test_a_transaction_still_under_way_is_left_for_the_next_push(device: D
 
 async def test_a_gap_in_the_numbers_is_answered_with_the_number_expected(device: Device) -> None:
     await device.push(encode(device.change()))
-    status, said = await device.push(encode(device.change()), n=5)
-    assert (status, said["code"], said["detail"]["expect"]) == (409, "number_gap", 2)
+    for n in (3, 5):
+        status, said = await device.push(encode(device.change()), n=n)
+        assert (status, said["code"], said["detail"]["expect"]) == (409, "number_gap", 2)
+
+
+async def test_numbers_of_another_device_can_not_be_counted_on(device: Device) -> None:
+    mine = encode(device.change())
+    await device.push(mine)
+    other = await Device(device.chain).pair()
+    other.incarnation = device.incarnation
+    for n, change in ((1, mine), (2, encode(other.change()))):
+        status, said = await other.push(change, n=n)
+        assert (status, said["code"]) == (409, "number_taken")
+    await other.http.aclose()
+    assert (await device.push(encode(device.change())))[1]["acked"]["n"] == 2
 
 
 async def test_a_known_number_with_another_cid_is_answered_as_taken(device: Device) -> None:
@@ -276,6 +295,26 @@ async def test_a_replay_is_answered_from_the_log_and_changes_nothing(device: Dev
     assert again["verdicts"] == first["verdicts"]
     assert again["acked"] == first["acked"]
     assert await device.pull() == rows
+
+
+async def test_another_devices_change_can_not_be_mended(device: Device) -> None:
+    bad = device.change(fields={"name": "林芳", "gender": "seven"})
+    await device.push(encode(bad))
+    other = await Device(device.chain).pair()
+    _, said = await other.push(encode(other.change(id=bad.id, replaces=bad.cid)))
+    assert codes(said) == [("held", "mend_foreign")]
+    await other.http.aclose()
+    async with device.chain.service.storage.unscoped_reader() as reader:
+        assert bad.cid in {entry.cid for entry in await reader.open_entries(10)}
+    assert ("customer", bad.id) not in await device.pull()
+
+
+async def test_only_the_last_page_says_that_it_is_the_head(device: Device) -> None:
+    await device.push(*(encode(device.change()) for _ in range(3)))
+    every = await device.pull()
+    assert len(every) > 3
+    device.rows_max = 1
+    assert await device.pull() == every
 
 
 async def test_a_known_cid_with_other_content_is_rejected_and_kept(device: Device) -> None:
@@ -371,6 +410,44 @@ async def test_a_cursor_that_was_tampered_with_is_refused(device: Device) -> Non
     forged = page["cursor"][:-4] + "AAAA"
     status, said = await device.post("/sync/v1/pull", {"schema": 1, "cursor": forged})
     assert (status, said["code"]) == (400, "cursor_invalid")
+
+
+async def test_a_cursor_of_another_chain_or_epoch_is_refused_by_its_own_code(device: Device) -> None:
+    chain = device.chain.service.storage.chain
+    _, page = await device.post("/sync/v1/pull", {"schema": 1})
+    said = cursor.decode(page["cursor"], chain.secret)
+    for other, code in (({"chain": "other"}, "chain_other"), ({"epoch": "other"}, "epoch_changed")):
+        signed = cursor.encode(msgspec.structs.replace(said, **other), chain.secret)
+        _, problem = await device.post("/sync/v1/pull", {"schema": 1, "cursor": signed})
+        assert problem["code"] == code
+
+
+async def test_a_page_is_never_longer_than_the_server_allows(device: Device) -> None:
+    await device.push(*(encode(device.change()) for _ in range(3)))
+    service = device.chain.service
+    _, author = await service.device(device.token)
+    asked = PullRequest(schema=1, rows_max=1_000)
+    page = orjson.loads(await pull(service.storage, author, asked, service.now_ms(), rows_max=2))
+    assert sum(len(part["rows"]) for part in page["pages"]) == 2
+    assert page["head"] is None
+
+
+async def test_one_change_twice_in_a_push_is_one_change(device: Device) -> None:
+    change = device.change()
+    _, said = await device.push(encode(change), encode(change))
+    assert codes(said) == [("applied", None)] * 2
+    async with device.chain.service.storage.unscoped_reader() as reader:
+        assert len(await reader.history("customer", change.id)) == 1
+
+
+async def test_numbers_that_a_device_lost_are_logged_once(device: Device) -> None:
+    gap = {"incarnation": "a" * 16, "first": 3, "last": 7}
+    for n in (1, 2):
+        body: dict[str, Any] = {"incarnation": device.incarnation, "n": n, "schema": 1, "gap": gap}
+        body["changes"] = [orjson.Fragment(encode(device.change()))]
+        assert (await device.post("/sync/v1/push", body))[1]["acked"]["n"] == n
+    with closing(sqlite3.connect(device.chain.folder / DATABASE)) as database:
+        assert database.execute("SELECT count(*) FROM log WHERE code='number_gap'").fetchone() == (1,)
 
 
 async def test_a_client_too_old_is_told_kindly(device: Device) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from regulars import Shop
 from regulars_server.devices import revoke
+from regulars_server.hub import HEARTBEAT_S, Hub
 from regulars_server.live import events
 from regulars_sync.round import SyncReport
 from tests.support.chain import Chain, new_chain
@@ -107,6 +108,30 @@ async def test_a_server_that_stops_ends_every_line(chain: Chain) -> None:
     await anext(stream)
     chain.service.hub.close()
     assert await anext(stream) == b"event: end\ndata: {}\n\n"
+
+
+async def test_who_comes_while_the_server_stops_is_told_at_once(chain: Chain) -> None:
+    await chain.tablet("one")
+    token, scopes = await listener(chain, "one")
+    chain.service.hub.close()
+    stream = events(chain.service, token, scopes)
+    assert await anext(stream) == b"event: ready\ndata: {}\n\n"
+    async with asyncio.timeout(HEARTBEAT_S / 2):
+        assert await anext(stream) == b"event: end\ndata: {}\n\n"
+
+
+async def test_what_another_process_wrote_wakes_everybody(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("regulars_server.hub.POLL_S", 0)
+    hub = Hub()  # the commits below tell the service's own hub, as those of another process would
+    with hub.waiting(["anything"]) as touched:
+        watching = asyncio.create_task(hub.watch(chain.service.storage))
+        async with asyncio.timeout(PATIENCE_S):
+            while not touched.is_set():
+                await chain.write("create", "customer", chain.new_id(), {"name": "林芳"})
+                await asyncio.sleep(0)
+        watching.cancel()
 
 
 async def listener(chain: Chain, name: str) -> tuple[str, frozenset[str]]:

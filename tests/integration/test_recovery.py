@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -13,8 +14,10 @@ import pytest
 
 from regulars import LocalError, Shop
 from regulars_schema.declare import Level
+from regulars_server.app import DATABASE
 from regulars_server.authors import SERVER
 from regulars_sync.changes import Value
+from regulars_sync.errors import Refused
 from tests.support.chain import Chain, new_chain
 
 
@@ -74,6 +77,38 @@ async def test_a_release_that_was_cut_off_is_made_up_for_at_the_next_start(
     await chain.service.admission.sweep()
     await one.sync()
     assert await one.held() == []
+
+
+async def test_a_release_that_failed_is_made_up_for_at_the_next_commit(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = await chain.tablet("one"), await chain.tablet("two")
+    lin = await two.customers.create(name="林芳")
+    await one.interactions.record(lin.id, kind="visit")
+    await one.sync()
+
+    async def full(group: str) -> bool:
+        raise Refused("storage_full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(chain.service.admission, "retry", full)
+        assert (await two.sync()).problem is None
+    await one.sync()
+    assert len(await one.held()) == 1
+    await two.customers.create(name="王伟")
+    await two.sync()
+    await one.sync()
+    assert await one.held() == []
+
+
+async def test_a_held_group_tried_in_vain_says_nothing_new(chain: Chain) -> None:
+    one = await chain.tablet("one")
+    visit = await one.interactions.record(chain.new_id(), kind="visit")
+    await one.sync()
+    for _ in range(2):
+        await chain.service.admission.sweep()
+    with closing(sqlite3.connect(chain.folder / DATABASE)) as database:
+        assert database.execute("SELECT count(*) FROM log WHERE id=?", (visit.id,)).fetchone() == (1,)
 
 
 async def test_a_group_with_one_bad_member_is_held_whole_and_its_mend_frees_all(chain: Chain) -> None:

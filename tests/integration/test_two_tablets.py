@@ -133,6 +133,20 @@ async def test_a_customer_that_moves_leaves_one_tablet_and_enters_the_other(chai
     assert await chain.digests_equal(there)
 
 
+async def test_a_branch_that_leaves_a_region_leaves_the_tablets_of_that_region(chain: Chain) -> None:
+    region = await chain.unit("East", "region", chain.units["hq"])
+    branch = await chain.unit("Hangzhou", "branch", region)
+    lin = chain.new_id()
+    await chain.write("create", "customer", lin, {"name": "林芳", "home_unit": branch})
+    one = await chain.tablet("one", "East")
+    assert (await one.sync()).equal
+    assert await one.customers.find(lin) is not None
+    await chain.write("edit", "unit", branch, {"parent": chain.units["hq"]})
+    assert (await one.sync()).equal
+    assert await one.customers.find(lin) is None
+    assert await chain.digests_equal(one)
+
+
 async def test_a_links_note_is_edited_on_both_tablets_and_stays_in_reach(chain: Chain) -> None:
     one, two = await chain.tablet("one", "Nanjing Road"), await chain.tablet("two", "Nanjing Road")
     lin, wang = await one.customers.create(name="林芳"), await one.customers.create(name="王芳")
