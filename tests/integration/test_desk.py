@@ -245,6 +245,22 @@ async def test_a_held_fact_is_shown_as_held_and_as_its_mend_says_once_it_is_mend
     assert (found.note, found.state.held, found.state.pending) == ("as it was mended", (), False)
 
 
+async def test_an_edit_not_yet_sent_is_shown_over_one_that_came_meanwhile(chain: Chain, shop: Shop) -> None:
+    lin = await shop.customers.create(name="林芳")
+    await shop.sync()
+    await shop.customers.edit(lin, notes="from here")
+    await chain.write("edit", "customer", lin.id, {"notes": "from head office"})
+
+    def cut_off(step: str) -> None:
+        if step == "outgoing":
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await shop.sync(on_step=cut_off)
+    found = await shop.customers.get(lin.id)
+    assert (found.notes, found.state.pending, found.state.contested) == ("from here", True, ("notes",))
+
+
 # --- people and screens ----------------------------------------------------------------------------------
 
 
