@@ -12,6 +12,9 @@ import pytest
 from regulars import LocalError, Shop
 from regulars_schema.declare import Level
 from regulars_server import devices
+from regulars_server.admission import Admission
+from regulars_server.authors import SERVER
+from regulars_server.storage.layout import level_of
 from regulars_sync.errors import Offline, Refused
 from regulars_sync.round import SyncReport
 from tests.support.chain import AppTransport, Chain, new_chain
@@ -272,6 +275,38 @@ async def test_a_replay_of_what_is_so_already_writes_nothing(chain: Chain) -> No
         assert await reader.head() == before
         (row,) = (await reader.find("device", [device])).values()
     assert b'"wipe":true' in row.documents[Level.INTERNAL]
+
+
+async def test_the_order_to_wipe_stands_although_a_revocation_came_after_it(chain: Chain) -> None:
+    one = await chain.tablet("one")
+    copy = await chain.back_up()
+    await devices.wipe(chain.service, await device_of(one))
+    await devices.revoke(chain.service, await device_of(one))
+    await chain.restore(copy)
+    report = await one.sync()
+    assert report.problem is not None
+    assert (report.problem.code, report.wiped) == ("device_wipe", True)
+
+
+# --- invited ---------------------------------------------------------------------------------------------
+
+
+async def test_a_tablet_reads_sensitive_fields_only_when_it_was_invited_to(chain: Chain) -> None:
+    for name, sensitive in (("one", False), ("two", True)):
+        shop = await chain.tablet(name, sensitive=sensitive)
+        _, author = await chain.service.device(str((await shop._outbox.said())["token"]))
+        assert author.scopes is not None
+        assert any(level_of(scope) is Level.SENSITIVE for scope in author.scopes) is sensitive
+
+
+async def test_a_unit_that_another_process_just_made_takes_a_tablet_at_once(chain: Chain) -> None:
+    await chain.service.admission.tree()
+    beside = Admission(chain.service.storage, chain.clock, chain.entropy)
+    unit = chain.units["new"] = chain.new_id()
+    fields = {"name": "new", "kind": "branch", "parent": chain.units["hq"]}
+    await beside.write(SERVER, [[chain.service.change("create", "unit", unit, fields)]])
+    shop = await chain.tablet("one", "new")
+    assert (await shop.status()).device is not None
 
 
 # --- paired again ----------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from regulars_schema.messages import MESSAGES
@@ -416,6 +417,35 @@ async def test_a_held_change_is_retried_or_dropped(chain: Chain, office: Graph, 
         for asked in (drop, retry):
             assert (await office.ask(asked, k="4", cid=cid))["done"]["code"] == "not_found"
     assert (await office.ask(HELD))["heldChanges"]["nodes"] == []
+
+
+async def test_head_offices_mend_reaches_any_row_and_reads_phones_as_the_tablet_would(
+    chain: Chain, office: Graph
+):
+    tablet = await Tablet(chain, office).pair("Orchard")
+    far = await office.customer("林芳", homeUnitId=chain.units["Nanjing Road"])
+    change = tablet.change({"notes": "x"}, "c" * 32)
+    assert await tablet.push(msgspec.structs.replace(change, op="edit", id=far)) == ["held"]
+    mend = f'mutation ($k: String!, $set: JSON!) {{ done: heldMend(idempotencyKey: $k, cid: "{change.cid}", set: $set, without: ["notes"]) {{ {ERROR} ... on HeldSettled {{ waits }} }} }}'
+    done = (await office.ask(mend, k="1", set={"phones/9123 4567": "9123 4567"}))["done"]
+    assert done == {"__typename": "HeldSettled", "waits": False}
+    got = await office.ask("query ($id: UUID!) { customer(id: $id) { phones { key } } }", id=far)
+    assert got["customer"]["phones"] == [{"key": "+6591234567"}]
+
+
+async def test_a_mend_has_seen_what_the_change_had_seen(chain: Chain, office: Graph):
+    tablet = await Tablet(chain, office).pair("Orchard")
+    far = await office.customer("林芳", notes="old", homeUnitId=chain.units["Nanjing Road"])
+    async with chain.service.storage.unscoped_reader() as reader:
+        (made,) = await reader.history("customer", far)
+    change = msgspec.structs.replace(
+        tablet.change({"notes": "x"}, "c" * 32), op="edit", id=far, seen={"notes": [made.cid]}
+    )
+    assert await tablet.push(change) == ["held"]
+    mend = f'mutation {{ done: heldMend(idempotencyKey: "1", cid: "{change.cid}", set: {{notes: "new"}}) {{ {ERROR} ... on HeldSettled {{ waits }} }} }}'
+    assert (await office.ask(mend))["done"] == {"__typename": "HeldSettled", "waits": False}
+    got = await office.ask("query ($id: UUID!) { customer(id: $id) { notes contested { path } } }", id=far)
+    assert got["customer"] == {"notes": "new", "contested": []}
 
 
 async def test_held_changes_come_in_pages(chain: Chain, office: Graph):
