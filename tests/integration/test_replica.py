@@ -129,6 +129,8 @@ async def test_after_a_reset_the_old_rows_are_shown_until_new_ones_replace_them_
     assert applied.changed == {("customer", "lin"), ("customer", "wang")}
     assert applied.differing == []
     assert await table(rows, "id, document", "row") == [("wang", WANG)]
+    assert await table(rows, "entity, id", "find") == [("customer", "wang")]
+    assert await table(rows, "entity, id", "element") == []
 
 
 async def test_a_wiped_replica_names_what_it_held_and_keeps_no_byte_of_it(rows: Replica) -> None:
