@@ -21,6 +21,7 @@ from regulars_server.pull import pull
 from regulars_sync import cursor
 from regulars_sync.changes import GROUP_CHANGES_MAX, Change, Stated, Value, encode
 from regulars_sync.protocol import PUSH_CHANGES_MAX, PullRequest
+from regulars_sync.scope import unit_scope
 from tests.support.chain import Chain, new_chain
 
 
@@ -420,6 +421,18 @@ async def test_a_cursor_of_another_chain_or_epoch_is_refused_by_its_own_code(dev
         signed = cursor.encode(msgspec.structs.replace(said, **other), chain.secret)
         _, problem = await device.post("/sync/v1/pull", {"schema": 1, "cursor": signed})
         assert problem["code"] == code
+
+
+async def test_a_scope_that_a_device_has_no_more_is_told_as_dropped(chain: Chain) -> None:
+    region = await chain.unit("East", "region", chain.units["hq"])
+    branch = await chain.unit("Hangzhou", "branch", region)
+    device = await Device(chain).pair("East")
+    _, page = await device.post("/sync/v1/pull", {"schema": 1})
+    await chain.write("edit", "unit", branch, {"parent": chain.units["hq"]})
+    _, page = await device.post("/sync/v1/pull", {"schema": 1, "cursor": page["cursor"]})
+    assert page["dropped"] == [unit_scope(branch)]
+    assert unit_scope(branch) not in page["head"]["digests"]
+    await device.http.aclose()
 
 
 async def test_a_page_is_never_longer_than_the_server_allows(device: Device) -> None:

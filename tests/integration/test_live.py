@@ -88,16 +88,6 @@ async def test_a_commit_out_of_reach_wakes_nobody(chain: Chain) -> None:
     await stream.aclose()  # type: ignore[attr-defined]
 
 
-async def test_a_customer_that_leaves_wakes_those_whom_it_leaves(chain: Chain) -> None:
-    lin = chain.new_id()
-    await chain.write("create", "customer", lin, {"name": "林芳", "home_unit": chain.units["Nanjing Road"]})
-    await chain.tablet("one")
-    _, scopes = await listener(chain, "one")
-    with chain.service.hub.waiting(scopes) as touched:
-        await chain.write("edit", "customer", lin, {"home_unit": chain.units["Orchard"]})
-        assert touched.is_set()
-
-
 async def test_a_revoked_device_is_told_that_it_is_over(chain: Chain) -> None:
     one = await chain.tablet("one")
     token, scopes = await listener(chain, "one")
