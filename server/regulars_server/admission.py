@@ -197,6 +197,7 @@ class Admission:
                     if not keep_going:
                         return results
                     continue
+                group = settling.stamped(group)
                 rulings = await settling.settle(group)
                 results.append(rulings)
                 # A mend that has to wait for others of its group is held, so that they can be mended too.

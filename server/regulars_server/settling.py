@@ -15,6 +15,7 @@ from regulars_server.authors import SERVER, UnitTree, device_author
 from regulars_server.storage.interface import Batch, Incarnation, Writer
 from regulars_sync import changes, log
 from regulars_sync.changes import Change, Malformed
+from regulars_sync.clock import next_stamp
 from regulars_sync.document import META
 from regulars_sync.log import Entry
 from regulars_sync.placement import Place, conclude, moved, unloaded
@@ -80,6 +81,15 @@ class Settling:
                 world.moved_by_author.add(id)
 
     # --- deciding ---------------------------------------------------------------------------------------
+
+    def stamped(self, group: Sequence[Change]) -> list[Change]:
+        """The changes of a group that is made here, with stamps that they keep however long they wait."""
+        stamp = self._world.stamp_max
+        made: list[Change] = []
+        for change in group:
+            stamp = next_stamp(self.now_ms, stamp)
+            made.append(msgspec.structs.replace(change, stamp=stamp))
+        return made
 
     async def settle(self, group: Sequence[Change]) -> list[Ruling]:
         """Settle a new group; one that mends a held change is tried in that change's group and place."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from regulars import Shop
 from regulars.records import Customer
+from regulars_server.authors import SERVER
 from regulars_sync.changes import Value
+from regulars_sync.document import decode
 from tests.support.chain import Chain, new_chain
 
 
@@ -100,3 +103,20 @@ async def test_another_device_never_mends_a_member_out_of_its_group(chain: Chain
     assert await chain.service.admission.retry(mine.cid, by_head_office=True)
     await three.sync()
     assert (await three.customers.get(lin.id)).notes == "second"
+
+
+async def test_a_mend_by_head_office_keeps_its_stamp_however_long_it_waits(chain: Chain) -> None:
+    one, lin, held = await held_group(chain)
+    mend = chain.service.change("edit", "customer", lin.id, {"notes": "second"})
+    mend = msgspec.structs.replace(mend, replaces=held["customer"])
+    ((ruling,),) = await chain.service.admission.write(SERVER, [[mend]])
+    assert (ruling.verdict, ruling.code) == ("held", "mend_waits")
+    made_us = chain.clock.ms * 1_000
+    chain.clock.pass_(days=2)
+    await one.drop(held["interaction"])
+    await one.sync()
+    async with chain.service.storage.unscoped_reader() as reader:
+        (row,) = (await reader.find("customer", [lin.id])).values()
+    (shown,) = decode(row.documents)["notes"].values.values()
+    assert (shown.cid, shown.value) == (mend.cid, "second")
+    assert shown.stamp <= made_us

@@ -117,15 +117,18 @@ def _groups(world: World, log: Log) -> None:
 def _stamps(world: World, log: Log, model: Model) -> None:
     """A change stands above everything that its writer had seen, and no clock poisons the others'.
 
-    A copied or restored tablet does not know the stamp that its other self gave to a draft it has seen.
+    A copied or restored tablet does not know the stamp that its other self gave to a draft of its own; where
+    the server was restored too, others may have seen either stamp.
     """
-    may_differ = bool(world.faults["tablet cloned"] + world.faults["tablet restored"])
+    copied = world.faults["tablet cloned"] + world.faults["tablet restored"]
+    either = bool(copied and world.faults["server restored"])
     for changes in model.changes.values():
         by_cid = {change.cid: change for change in changes}
         for change in changes:
             for path in change.fields:
                 for cid in change.seen(path) & by_cid.keys():
-                    is_above = by_cid[cid].stamp < change.stamp or may_differ
+                    own = bool(copied) and log.device[cid] in {log.device[change.cid]} - {None}
+                    is_above = by_cid[cid].stamp < change.stamp or either or own
                     world.check(is_above, "a stamp below what it saw", change.cid)
     newest = max((change.stamp for changes in model.changes.values() for change in changes), default=0)
     world.check(newest < (world.ms + 600_000) * 1000, "stamps run ahead of the server's clock", newest)
