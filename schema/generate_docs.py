@@ -55,6 +55,7 @@ SCOPES: Mapping[Scope, str] = {
     Scope.CHAIN: "the whole chain",
     Scope.HOME: "the unit in `home_unit`",
     Scope.NAMED: "the scopes of every customer that it names; those of its own `unit` when it names none",
+    Scope.SAME: "the units of both customers while it says that they are one, else head office alone",
     Scope.UNITS: "every unit in its `units`",
     Scope.DEVICE: "the device in its `device`",
 }

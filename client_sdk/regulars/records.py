@@ -93,6 +93,10 @@ LinkKind = Literal[
     "alliance",
 ]
 _LINK_KIND: tuple[LinkKind, ...] = get_args(LinkKind)
+IdentityDecision = Literal["proposed", "same", "household", "not_same"]
+_IDENTITY_DECISION: tuple[IdentityDecision, ...] = get_args(IdentityDecision)
+IdentityReason = Literal["verified_key", "equal_key", "similar", "person", "kept"]
+_IDENTITY_REASON: tuple[IdentityReason, ...] = get_args(IdentityReason)
 InteractionKind = Literal[
     "visit",
     "purchase",
@@ -288,6 +292,8 @@ class Device:
     """已下令清除 · Ordered to wipe"""
     wiped_at: datetime | None = None
     """清除时间 · Wiped at"""
+    left_units: frozenset[str] = frozenset()
+    """曾属门店 · Units it was moved away from"""
     state: RowState = AS_THE_SERVER_HAS_IT
 
     @classmethod
@@ -299,6 +305,7 @@ class Device:
             revoked=boolean(values.get("revoked")),
             wipe=boolean(values.get("wipe")),
             wiped_at=instant(values.get("wiped_at")),
+            left_units=elements(values.get("left_units")),
             state=state,
         )
 
@@ -366,6 +373,24 @@ class Segment:
             purpose=text(values.get("purpose")),
             owner=text(values.get("owner")),
             archived=boolean(values.get("archived")),
+            state=state,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """历史窗口: One row: tablets hold the facts from this edge on. The server moves it once a month."""
+
+    id: str
+    edge: datetime
+    """起点 · Edge"""
+    state: RowState = AS_THE_SERVER_HAS_IT
+
+    @classmethod
+    def of(cls, id: str, values: Mapping[str, JSON], state: RowState = AS_THE_SERVER_HAS_IT) -> Self:
+        return cls(
+            id=id,
+            edge=instant(values.get("edge")) or EPOCH,
             state=state,
         )
 
@@ -501,6 +526,40 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """身份判定: Whether two customers are one person. Its id is made of both, in their order, so there
+    is one a pair."""
+
+    id: str
+    one: str
+    """顾客 · One"""
+    other: str
+    """另一顾客 · Other"""
+    decision: IdentityDecision | None
+    """判定 · Decision"""
+    reason: IdentityReason | None = None
+    """依据 · Reason"""
+    matched: str | None = None
+    """匹配字段 · Field that matched"""
+    suggests: IdentityDecision | None = None
+    """建议 · Suggestion"""
+    state: RowState = AS_THE_SERVER_HAS_IT
+
+    @classmethod
+    def of(cls, id: str, values: Mapping[str, JSON], state: RowState = AS_THE_SERVER_HAS_IT) -> Self:
+        return cls(
+            id=id,
+            one=text(values.get("one")) or "",
+            other=text(values.get("other")) or "",
+            decision=choice(values.get("decision"), _IDENTITY_DECISION),
+            reason=choice(values.get("reason"), _IDENTITY_REASON),
+            matched=text(values.get("matched")),
+            suggests=choice(values.get("suggests"), _IDENTITY_DECISION),
+            state=state,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Interaction:
     """往来: One append-only fact (S69, S79-S82). A correction is a further fact that supersedes it;
     so is voiding."""
@@ -567,8 +626,10 @@ RECORD_OF: Mapping[str, type[Record]] = {
     "device": Device,
     "product": Product,
     "segment": Segment,
+    "window": Window,
     "customer": Customer,
     "link": Link,
+    "identity": Identity,
     "interaction": Interaction,
 }
 ENTITY_OF: Mapping[type[Record], str] = {record: name for name, record in RECORD_OF.items()}

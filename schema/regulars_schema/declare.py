@@ -81,6 +81,8 @@ class Scope(StrEnum):
     """The unit in the row's field `home_unit`."""
     NAMED = "named"
     """The scopes of every customer that the row names; of its own `unit` when it names none."""
+    SAME = "same"
+    """The scopes of the customers that it names while it says that they are one; else nobody's."""
     UNITS = "units"
     """Every unit in the row's set `units`."""
     DEVICE = "device"

@@ -173,6 +173,25 @@ REPORT_CLASS = Enum(
         "periodic": L("定期报告", "Periodic"),
     },
 )
+IDENTITY_DECISION = Enum(
+    "IdentityDecision",
+    {
+        "proposed": L("待确认", "Proposed"),
+        "same": L("同一人", "The same"),
+        "household": L("同一家庭", "One household"),
+        "not_same": L("不是同一人", "Not the same"),
+    },
+)
+IDENTITY_REASON = Enum(
+    "IdentityReason",
+    {
+        "verified_key": L("已核实的相同号码", "Equal verified key"),
+        "equal_key": L("相同号码", "Equal key"),
+        "similar": L("姓名及生日或地址相近", "Similar name with birth or address"),
+        "person": L("人工判断", "Somebody's judgement"),
+        "kept": L("拆分后保留", "Kept together when another was taken out"),
+    },
+)
 VERDICT = Enum(
     "Verdict",
     {
@@ -282,6 +301,9 @@ DEVICE = Entity(
         Field("revoked", Bool(), L("已吊销", "Revoked"), Rule.ANY_TRUE, stored=True),
         Field("wipe", Bool(), L("已下令清除", "Ordered to wipe"), Rule.ANY_TRUE),
         Field("wiped_at", Instant(), L("清除时间", "Wiped at"), Rule.MIN),
+        Field(
+            "left_units", Ref("unit"), L("曾属门店", "Units it was moved away from"), Rule.SET_ADD, since=2
+        ),
     ),
     "A tablet; its credentials are kept apart.",
 )
@@ -316,6 +338,17 @@ SEGMENT = Entity(
         ARCHIVED,
     ),
     "A named set of customers. Its static members are kept on the customers, so they follow them.",
+)
+
+WINDOW = Entity(
+    "window",
+    "windows",
+    L("历史窗口", "History window"),
+    Nature.REFERENCE,
+    Scope.CHAIN,
+    (Field("edge", Instant(), L("起点", "Edge"), required=True),),
+    "One row: tablets hold the facts from this edge on. The server moves it once a month.",
+    since=2,
 )
 
 # --- what branches write -----------------------------------------------------------------------
@@ -427,6 +460,24 @@ INTERACTION = Entity(
     "One append-only fact (S69, S79-S82). A correction is a further fact that supersedes it; so is voiding.",
 )
 
+IDENTITY = Entity(
+    "identity",
+    "identities",
+    L("身份判定", "Identity decision"),
+    Nature.OPINION,
+    Scope.SAME,
+    (
+        Field("one", Ref("customer"), L("顾客", "One"), required=True, fixed=True, stored=True),
+        Field("other", Ref("customer"), L("另一顾客", "Other"), required=True, fixed=True, stored=True),
+        Field("decision", IDENTITY_DECISION, L("判定", "Decision"), required=True, stored=True),
+        Field("reason", IDENTITY_REASON, L("依据", "Reason"), stored=True),
+        Field("matched", Text(40), L("匹配字段", "Field that matched")),
+        Field("suggests", IDENTITY_DECISION, L("建议", "Suggestion")),
+    ),
+    "Whether two customers are one person. Its id is made of both, in their order, so there is one a pair.",
+    since=2,
+)
+
 # --- written by the server itself ----------------------------------------------------------------
 
 CHANGE_VERDICT = Entity(
@@ -446,6 +497,19 @@ CHANGE_VERDICT = Entity(
 )
 
 REGISTRY = Registry(
-    version=1,
-    entities=(UNIT, STAFF, STAFF_PIN, DEVICE, PRODUCT, SEGMENT, CUSTOMER, LINK, INTERACTION, CHANGE_VERDICT),
+    version=2,
+    entities=(
+        UNIT,
+        STAFF,
+        STAFF_PIN,
+        DEVICE,
+        PRODUCT,
+        SEGMENT,
+        WINDOW,
+        CUSTOMER,
+        LINK,
+        IDENTITY,
+        INTERACTION,
+        CHANGE_VERDICT,
+    ),
 )

@@ -14,7 +14,7 @@ import msgspec
 from regulars_schema.declare import Entity, Form, Nature, Registry, Scope, Unfit, is_id
 from regulars_schema.normal import element_path
 from regulars_sync.changes import Change, Value
-from regulars_sync.ids import link_id
+from regulars_sync.ids import identity_id, link_id
 
 
 def admit(
@@ -77,6 +77,10 @@ def _created(entity: Entity, change: Change, default_unit: str | None) -> Change
         ends = [change.fields[name].value for name in ("from_customer", "to_customer", "kind")]
         if change.id != link_id(*ends):
             raise Unfit("id_invalid", entity="link", field="id")
+    if entity.name == "identity":
+        one, other = (change.fields[name].value for name in ("one", "other"))
+        if one >= other or change.id != identity_id(one, other):
+            raise Unfit("id_invalid", entity="identity", field="id")
     home = {Scope.HOME: "home_unit", Scope.NAMED: "unit"}.get(entity.scope)
     if home in entity.by_name and home not in change.fields and default_unit is not None:
         fields = {**change.fields, home: Value(default_unit)}

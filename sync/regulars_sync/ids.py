@@ -42,6 +42,11 @@ def link_id(from_customer: str, to_customer: str, kind: str) -> str:
     return _derive(b"regulars.link", from_customer, to_customer, kind)
 
 
+def identity_id(one: str, other: str) -> str:
+    """The id of the decision whether two customers are one, whichever is named first."""
+    return _derive(b"regulars.same", *sorted((one, other)))
+
+
 def _derive(purpose: bytes, *parts: str) -> str:
     """UUIDv8 of the parts; each stands behind its length, so `("ab", "c")` and `("a", "bc")` differ."""
     digest = blake2b(digest_size=16, person=purpose)

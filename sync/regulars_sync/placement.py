@@ -55,7 +55,7 @@ def unloaded(world: World, dependents: Iterable[Row] = ()) -> set[Key]:
     named = {
         ("customer", id)
         for row in (*written, *dependents)
-        if row.entity.scope is Scope.NAMED
+        if row.entity.scope in (Scope.NAMED, Scope.SAME)
         for id in row.entity.named_customers(row.values)
     }
     return named - world.rows.keys()

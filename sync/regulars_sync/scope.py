@@ -54,7 +54,9 @@ def scopes_of(entity: Entity, values: Mapping[str, JSON], homes: Mapping[str, st
         case Scope.HOME:
             home = values.get("home_unit")
             return {unit_scope(home)} if home else set()
-        case Scope.NAMED:
+        case Scope.NAMED | Scope.SAME:
+            if entity.scope is Scope.SAME and values.get("decision") != "same":
+                return set()
             customers = list(entity.named_customers(values))
             units = {homes.get(customer) for customer in customers} if customers else {values.get("unit")}
             return {unit_scope(unit) for unit in units if unit}

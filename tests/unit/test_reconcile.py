@@ -226,9 +226,12 @@ def test_a_revoked_device_is_held_whatever_it_sends():
     ids=str,
 )
 def test_what_a_newer_version_may_know_waits_for_it(fields):
-    made = change(1, fields, schema=2)
-    assert alone(small_world(), AUTHOR_A, made) == Ruling(made, "held", "schema_newer", waits="schema:2")
-    assert alone(small_world(), AUTHOR_A, change(1, fields, schema=1)).verdict == "rejected"
+    later = REGISTRY.version + 1
+    made = change(1, fields, schema=later)
+    assert alone(small_world(), AUTHOR_A, made) == Ruling(
+        made, "held", "schema_newer", waits=f"schema:{later}"
+    )
+    assert alone(small_world(), AUTHOR_A, change(1, fields, schema=REGISTRY.version)).verdict == "rejected"
 
 
 def test_an_entity_of_a_newer_version_waits_and_a_wrong_value_does_not():

@@ -523,7 +523,7 @@ ATTRIBUTES: dict[str, dict[str, str]] = {
     "unit": {"parent": "parent_id"},
     "staff": {"units": "unit_ids", "manager": "manager_id"},
     "product": {},
-    "device": {"unit": "unit_id"},
+    "device": {"unit": "unit_id", "left_units": "left_unit_ids"},
     "segment": {"owner": "owner_id"},
     "customer": {"home_unit": "home_unit_id", "owner": "owner_id", "segments": "segment_ids"},
     "link": {"from_customer": "from_customer_id", "to_customer": "to_customer_id"},

@@ -199,6 +199,7 @@ class Device(Node):
     revoked: bool | None = strawberry.field(description="已吊销 · Revoked")
     wipe: bool | None = strawberry.field(description="已下令清除 · Ordered to wipe")
     wiped_at: DateTime | None = strawberry.field(description="清除时间 · Wiped at")
+    left_unit_ids: list[UUID] = strawberry.field(description="曾属门店 · Units it was moved away from")
 
     @classmethod
     def of(cls, row: Row) -> Device:
@@ -211,11 +212,16 @@ class Device(Node):
             revoked=row.values.get("revoked"),
             wipe=row.values.get("wipe"),
             wiped_at=row.values.get("wiped_at"),
+            left_unit_ids=row.keys("left_units"),
         )
 
     @resolved("所属 · Unit; null when out of reach")
     async def unit(self, info: Info) -> Unit | None:
         return await info.context.related(Unit, self.unit_id)
+
+    @resolved("曾属门店 · Units it was moved away from; those within reach")
+    async def left_units(self, info: Info) -> list[Unit]:
+        return await info.context.related_all(Unit, self.left_unit_ids)
 
 
 @strawberry.type(

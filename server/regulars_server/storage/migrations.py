@@ -98,7 +98,24 @@ def create(connection: sqlite3.Connection) -> None:
     _execute_all(connection, _ROW_INDEXES)
 
 
-STEPS: tuple[Step, ...] = (create,)
+_IDENTITY_AND_WINDOW = """
+CREATE TABLE window(
+  row INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, seq INTEGER NOT NULL, document BLOB, hash BLOB);
+CREATE TABLE identity(
+  row INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, seq INTEGER NOT NULL, document BLOB, hash BLOB,
+  one TEXT, other TEXT, decision TEXT, reason TEXT);
+CREATE INDEX identity_by_one ON identity(one);
+CREATE INDEX identity_by_other ON identity(other);
+CREATE INDEX identity_by_decision ON identity(decision);
+"""
+
+
+def identity_and_window(connection: sqlite3.Connection) -> None:
+    """Step 2: who is the same person, and what schema 2 brought."""
+    _execute_all(connection, _IDENTITY_AND_WINDOW)
+
+
+STEPS: tuple[Step, ...] = (create, identity_and_window)
 """Step `i` brings version `i` to `i + 1`."""
 
 

@@ -76,6 +76,14 @@ TABLES: dict[str, Table] = {
         search=True,
         sensitive=False,
     ),
+    "window": Table(
+        name="window",
+        columns=(),
+        keys=(),
+        sort_name=False,
+        search=False,
+        sensitive=False,
+    ),
     "customer": Table(
         name="customer",
         columns=(
@@ -108,6 +116,19 @@ TABLES: dict[str, Table] = {
             Column("to_customer", "text"),
             Column("kind", "text"),
             Column("active", "bool"),
+        ),
+        keys=(),
+        sort_name=False,
+        search=False,
+        sensitive=False,
+    ),
+    "identity": Table(
+        name="identity",
+        columns=(
+            Column("one", "text"),
+            Column("other", "text"),
+            Column("decision", "text"),
+            Column("reason", "text"),
         ),
         keys=(),
         sort_name=False,
