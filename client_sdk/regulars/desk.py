@@ -14,13 +14,14 @@ from regulars.held import HeldChange, held_changes
 from regulars.outbox import CID_BYTES, Live, Outbox
 from regulars.overlay import Laid, Overlay, seen_by, shown
 from regulars.records import ENTITY_OF, Record
-from regulars.replica import Key, Replica
+from regulars.replica import Replica
 from regulars_schema.declare import JSON, Registry, Unfit
 from regulars_sync import changes
 from regulars_sync.changes import Change, Source, Stated, Value, Verified
 from regulars_sync.check import admit
 from regulars_sync.errors import LocalError
 from regulars_sync.ids import ENTROPY_BYTES, uuid7
+from regulars_sync.replica_layout import Key
 
 R = TypeVar("R", bound=Record)
 

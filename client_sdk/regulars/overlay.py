@@ -19,7 +19,7 @@ from regulars.replica import Replica
 from regulars.row_state import RowState
 from regulars_schema.declare import JSON, Entity, Registry
 from regulars_schema.normal import search_text
-from regulars_sync import document, merge
+from regulars_sync import document, merge, replica_layout
 from regulars_sync.check import provisional
 from regulars_sync.merge import Registers
 from regulars_sync.protocol import Acked
@@ -101,7 +101,7 @@ class Overlay:
 
     def sort_key(self, entity: Entity, row: Laid) -> tuple[str, str]:
         values = document.nested(entity, document.shown(entity, known(entity, row.registers)))
-        return replica.sort_key(entity, values), row.id
+        return replica_layout.sort_key(entity, values), row.id
 
     def _stored_ids(
         self,
@@ -133,7 +133,7 @@ class Overlay:
 
     def _passes(self, entity: Entity, row: Laid, text: str | None, element: tuple[str, str] | None) -> bool:
         values = document.nested(entity, document.shown(entity, known(entity, row.registers)))
-        if element is not None and element not in replica.index_keys(entity, values):
+        if element is not None and element not in replica_layout.index_keys(entity, values):
             return False
         looked = search_text(entity, values)
         return all(word in looked for word in words(text))

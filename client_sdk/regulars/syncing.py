@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from regulars.outbox import Outbox
-from regulars.replica import Key, Replica
+from regulars.replica import Replica
 from regulars.transport import Transport, ask
 from regulars_sync.errors import LocalError, Offline
 from regulars_sync.protocol import (
@@ -20,6 +20,7 @@ from regulars_sync.protocol import (
     Wiped,
     WipedAnswer,
 )
+from regulars_sync.replica_layout import Key
 from regulars_sync.round import (
     Apply,
     Outgoing,

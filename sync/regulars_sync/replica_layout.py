@@ -1,0 +1,207 @@
+"""The tables of a replica file, and how pages fill them: on a tablet, and on a server that makes snapshots.
+
+Every function works on a connection that somebody else opened, inside somebody else's transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+import orjson
+
+from regulars_schema.declare import JSON, Entity, Level, Registry
+from regulars_schema.normal import search_text, sort_name
+from regulars_sync.digest import EMPTY, Digest, add, row_hash
+from regulars_sync.document import nested
+from regulars_sync.protocol import PullAnswer, Rows
+
+KIND = 0x52475231
+"""`PRAGMA application_id` of the file: "RGR1"."""
+
+DDL = """
+CREATE TABLE said (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE stage (pos INTEGER PRIMARY KEY, page BLOB NOT NULL);
+CREATE TABLE row (
+    entity TEXT NOT NULL, id TEXT NOT NULL, level TEXT NOT NULL, document BLOB NOT NULL,
+    PRIMARY KEY (entity, id, level)) WITHOUT ROWID;
+CREATE TABLE member (
+    scope TEXT NOT NULL, entity TEXT NOT NULL, id TEXT NOT NULL, level TEXT NOT NULL, hash BLOB NOT NULL,
+    PRIMARY KEY (scope, entity, id)) WITHOUT ROWID;
+CREATE INDEX member_row ON member (entity, id, level);
+CREATE TABLE digest (scope TEXT PRIMARY KEY, rows INTEGER NOT NULL, hash TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE find (
+    entity TEXT NOT NULL, sort TEXT NOT NULL, id TEXT NOT NULL, text TEXT NOT NULL,
+    PRIMARY KEY (entity, sort, id)) WITHOUT ROWID;
+CREATE UNIQUE INDEX find_id ON find (entity, id);
+CREATE TABLE element (
+    entity TEXT NOT NULL, field TEXT NOT NULL, key TEXT NOT NULL, id TEXT NOT NULL,
+    PRIMARY KEY (entity, field, key, id)) WITHOUT ROWID;
+CREATE INDEX element_id ON element (entity, id)
+"""
+ROW_TABLES = ("row", "member", "digest", "find", "element")
+
+Key = tuple[str, str]
+"""Entity and id of a row."""
+
+
+class Connection(Protocol):
+    """As much of a database connection as filling a file takes."""
+
+    def execute(self, sql: str, parameters: Any = ..., /) -> Any: ...
+
+    def executemany(self, sql: str, parameters: Iterable[Any], /) -> Any: ...
+
+
+def place(connection: Connection, registry: Registry, page: PullAnswer) -> set[Key]:
+    """Let the rows of a page enter and leave, and its dropped scopes go; which rows that touched."""
+    changed: set[Key] = set()
+    for rows in page.pages:
+        changed |= enter(connection, registry, rows)
+        changed |= leave(connection, rows.scope, rows.entity, rows.left)
+    for scope in page.dropped:
+        changed |= drop(connection, scope)
+    return changed
+
+
+def enter(connection: Connection, registry: Registry, rows: Rows) -> set[Key]:
+    """Store the documents of one entity in one scope."""
+    if not rows.rows:
+        return set()
+    name, scope = rows.entity, rows.scope
+    level = level_of(scope)
+    entity = registry.by_name.get(name)
+    documents = [bytes(raw) for raw in rows.rows]
+    parsed = [orjson.loads(document) for document in documents]
+    ids = [document["id"] for document in parsed]
+    hashes = [row_hash(name, document) for document in documents]
+    before = _hashes(connection, scope, name, ids)
+    _count(connection, scope, before.values(), hashes)
+    connection.executemany(
+        "INSERT OR REPLACE INTO member VALUES (?, ?, ?, ?, ?)",
+        [(scope, name, id, level, hash) for id, hash in zip(ids, hashes, strict=True)],
+    )
+    connection.executemany(
+        "INSERT OR REPLACE INTO row VALUES (?, ?, ?, ?)",
+        [(name, id, level, document) for id, document in zip(ids, documents, strict=True)],
+    )
+    if entity is not None and level == Level.INTERNAL:
+        _index(connection, entity, {id: nested(entity, doc) for id, doc in zip(ids, parsed, strict=True)})
+    return {(name, id) for id in ids}
+
+
+def leave(connection: Connection, scope: str, name: str, ids: list[str]) -> set[Key]:
+    """Take rows out of a scope; a document that no scope holds any more goes, index and all."""
+    if not ids:
+        return set()
+    level = level_of(scope)
+    before = _hashes(connection, scope, name, ids)
+    _count(connection, scope, before.values(), ())
+    connection.executemany(
+        "DELETE FROM member WHERE scope = ? AND entity = ? AND id = ?",
+        [(scope, name, id) for id in before],
+    )
+    for id in before:
+        others = "SELECT 1 FROM member WHERE entity = ? AND id = ? AND level = ? LIMIT 1"
+        if connection.execute(others, (name, id, level)).fetchone():
+            continue
+        connection.execute("DELETE FROM row WHERE entity = ? AND id = ? AND level = ?", (name, id, level))
+        if level == Level.INTERNAL:
+            connection.execute("DELETE FROM find WHERE entity = ? AND id = ?", (name, id))
+            connection.execute("DELETE FROM element WHERE entity = ? AND id = ?", (name, id))
+    return {(name, id) for id in before}
+
+
+def drop(connection: Connection, scope: str) -> set[Key]:
+    """Take everything out of a scope, and forget the scope."""
+    changed: set[Key] = set()
+    rows = connection.execute("SELECT entity, id FROM member WHERE scope = ?", (scope,)).fetchall()
+    for entity in {entity for entity, _ in rows}:
+        changed |= leave(connection, scope, entity, [id for e, id in rows if e == entity])
+    connection.execute("DELETE FROM digest WHERE scope = ?", (scope,))
+    return changed
+
+
+def clear(connection: Connection) -> set[Key]:
+    """Delete every row; which there were."""
+    gone = set(connection.execute("SELECT DISTINCT entity, id FROM row"))
+    for table in ROW_TABLES:
+        connection.execute(f"DELETE FROM {table}")
+    return gone
+
+
+def held(connection: Connection) -> dict[str, Digest]:
+    """The digest of every scope, as it was kept up row by row."""
+    rows = connection.execute("SELECT scope, rows, hash FROM digest")
+    return {scope: Digest(count, hash) for scope, count, hash in rows}
+
+
+def counted(connection: Connection) -> dict[str, Digest]:
+    """The digest of every scope, computed anew from the stored bytes."""
+    digests: dict[str, Digest] = {}
+    rows = connection.execute(
+        "SELECT m.scope, m.entity, r.document FROM member m LEFT JOIN row r USING (entity, id, level)"
+    )
+    for scope, entity, document in rows:
+        digests[scope] = add(digests.get(scope, EMPTY), [row_hash(entity, document or b"")])
+    return digests
+
+
+def _hashes(connection: Connection, scope: str, name: str, ids: list[str]) -> dict[str, bytes]:
+    found = connection.execute(
+        "SELECT id, hash FROM member "
+        "WHERE scope = ? AND entity = ? AND id IN (SELECT value FROM json_each(?))",
+        (scope, name, orjson.dumps(ids).decode()),
+    )
+    return dict(found.fetchall())
+
+
+def _count(connection: Connection, scope: str, out: Iterable[bytes], in_: Iterable[bytes]) -> None:
+    row = connection.execute("SELECT rows, hash FROM digest WHERE scope = ?", (scope,)).fetchone()
+    digest = add(add(Digest(*row) if row else EMPTY, out, -1), in_)
+    connection.execute("INSERT OR REPLACE INTO digest VALUES (?, ?, ?)", (scope, *digest))
+
+
+def _index(connection: Connection, entity: Entity, rows: dict[str, dict[str, object]]) -> None:
+    """Keep what a tablet finds rows by: order, search text, elements of sets and parties."""
+    found = connection.execute(
+        "SELECT id FROM find WHERE entity = ? AND id IN (SELECT value FROM json_each(?))",
+        (entity.name, orjson.dumps(list(rows)).decode()),
+    )
+    known = [(entity.name, id) for (id,) in found.fetchall()]
+    connection.executemany("DELETE FROM find WHERE entity = ? AND id = ?", known)
+    connection.executemany("DELETE FROM element WHERE entity = ? AND id = ?", known)
+    connection.executemany(
+        "INSERT INTO find VALUES (?, ?, ?, ?)",
+        [(entity.name, sort_key(entity, v), id, search_text(entity, v)) for id, v in rows.items()],
+    )
+    connection.executemany(
+        "INSERT OR IGNORE INTO element VALUES (?, ?, ?, ?)",
+        [(entity.name, field, key, id) for id, v in rows.items() for field, key in index_keys(entity, v)],
+    )
+
+
+def level_of(scope: str) -> str:
+    return scope.partition("/")[2] or Level.INTERNAL
+
+
+def sort_key(entity: Entity, values: Mapping[str, JSON]) -> str:
+    """The key of the natural order: names by pinyin, facts by their time."""
+    if entity.is_fact:
+        return str(values.get("at") or "")
+    name = values.get("name")
+    return sort_name(name) if isinstance(name, str) else ""
+
+
+def index_keys(entity: Entity, values: Mapping[str, JSON]) -> list[Key]:
+    """What a row is found by: stored sets' elements, and every customer that it names."""
+    found = [("party", id) for id in entity.named_customers(values)]
+    for name in entity.found_by:
+        value = values.get(name)
+        if value is None:
+            continue
+        if isinstance(value, str):
+            found.append((name, value))
+        else:
+            found += [(name, item) for item in value if isinstance(item, str)]
+    return found
