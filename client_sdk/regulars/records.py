@@ -528,7 +528,8 @@ class Link:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
     """身份判定: Whether two customers are one person. Its id is made of both, in their order, so there
-    is one a pair."""
+    is one a pair. What the server says is verified, so what a branch proposes never stands before
+    it."""
 
     id: str
     one: str

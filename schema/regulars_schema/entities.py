@@ -469,12 +469,15 @@ IDENTITY = Entity(
     (
         Field("one", Ref("customer"), L("顾客", "One"), required=True, fixed=True, stored=True),
         Field("other", Ref("customer"), L("另一顾客", "Other"), required=True, fixed=True, stored=True),
-        Field("decision", IDENTITY_DECISION, L("判定", "Decision"), required=True, stored=True),
-        Field("reason", IDENTITY_REASON, L("依据", "Reason"), stored=True),
-        Field("matched", Text(40), L("匹配字段", "Field that matched")),
-        Field("suggests", IDENTITY_DECISION, L("建议", "Suggestion")),
+        Field(
+            "decision", IDENTITY_DECISION, L("判定", "Decision"), Rule.VERIFIED, required=True, stored=True
+        ),
+        Field("reason", IDENTITY_REASON, L("依据", "Reason"), Rule.VERIFIED, stored=True),
+        Field("matched", Text(40), L("匹配字段", "Field that matched"), Rule.VERIFIED),
+        Field("suggests", IDENTITY_DECISION, L("建议", "Suggestion"), Rule.VERIFIED),
     ),
-    "Whether two customers are one person. Its id is made of both, in their order, so there is one a pair.",
+    "Whether two customers are one person. Its id is made of both, in their order, so there is one a pair."
+    " What the server says is verified, so what a branch proposes never stands before it.",
     since=2,
 )
 

@@ -6,7 +6,10 @@ The server's are the keys; a tablet that does not yet know its country makes pro
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Mapping
 from functools import lru_cache
+from hashlib import blake2b
 
 import phonenumbers
 
@@ -74,19 +77,45 @@ def element_path(field: Field, key: str, value: JSON, country: str | None) -> st
 
 
 @lru_cache(maxsize=65_536)
+def syllables(name: str) -> list[str]:
+    """The words of a name in Latin letters, lower case; each Han character is one: `林芳 Ann` gives
+    `lin`, `fang`, `ann`. The common reading is taken where a character has several.
+    """
+    if name.isascii():
+        return name.lower().split()
+    from pypinyin import Style, lazy_pinyin  # half a second that most starts can do without
+
+    spelled = (s.lower() for s in lazy_pinyin(name, style=Style.NORMAL) if s.strip())
+    return [word for s in spelled for word in s.split()]
+
+
 def pinyin(name: str) -> tuple[str, str]:
     """The full pinyin and the initials of a name, lower case: `林芳` gives `linfang`, `lf`.
 
-    Latin text stands for itself. The common reading is taken where a character has several.
+    Latin text stands for itself.
     """
-    if name.isascii():
-        syllables = [name.lower()]
-    else:
-        from pypinyin import Style, lazy_pinyin  # half a second that most starts can do without
-
-        syllables = [s.lower() for s in lazy_pinyin(name, style=Style.NORMAL) if s.strip()]
-    words = [word for s in syllables for word in s.split()]
+    words = syllables(name)
     return "".join(words), "".join(word[0] for word in words)
+
+
+def likenesses(values: Mapping[str, JSON]) -> list[str]:
+    """What two cards of one person have in common without a key: the name as it is spoken, with the birth
+    or with the address. Equal texts say alike; nothing can be read from one.
+    """
+    name = values.get("name")
+    if not name:
+        return []
+    spoken = "".join(_WORD.findall(pinyin(name)[0]))
+    found = []
+    birth, address = values.get("birth"), values.get("address")
+    if birth:
+        found.append(f"birth {sorted((k, v) for k, v in birth.items() if v)}")
+    if address and (lane := "".join(_WORD.findall(unicodedata.normalize("NFKC", address).lower()))):
+        found.append(f"address {lane}")
+    return [blake2b(f"{spoken} {what}".encode(), digest_size=16).hexdigest() for what in found if spoken]
+
+
+_WORD = re.compile(r"[^\W_]+")
 
 
 def sort_name(name: str) -> str:

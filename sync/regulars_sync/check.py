@@ -32,6 +32,8 @@ def admit(
         raise Unfit("id_invalid", entity=entity.name, field="id")
     if entity.is_fact and change.op == "edit" and change.fields:
         raise Unfit("fact_edited", entity=entity.name)
+    if entity.scope is Scope.SAME and not head_office:
+        _only_propose(change)
     renamed: dict[str, str] = {}
     for path, written in change.fields.items():
         try:
@@ -48,6 +50,18 @@ def admit(
     if change.op == "create":
         change = _created(entity, change, default_unit)
     return entity, change
+
+
+def _only_propose(change: Change) -> None:
+    """A branch proposes that two customers are one, whatever was said before; `Unfit` for more than that."""
+    said = {"decision": "proposed", "reason": "person"}
+    for path, written in change.fields.items():
+        if path in ("one", "other"):
+            continue
+        if written.value != said.get(path) or written.verified is not None:
+            raise Unfit("decision_reserved", field=path[:120])
+    if change.fields and (change.op == "edit" or change.seen):
+        raise Unfit("decision_reserved", field="decision")
 
 
 def _respelled(change: Change, normal: Mapping[str, str]) -> Change:

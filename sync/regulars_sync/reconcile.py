@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from regulars_schema.declare import JSON, Entity, Level, Registry, Unfit, is_id
+from regulars_schema.declare import JSON, Entity, Level, Registry, Scope, Unfit, is_id
 from regulars_sync import document, merge
 from regulars_sync.changes import Change
 from regulars_sync.check import admit
@@ -226,7 +226,8 @@ def _accept(world: World, author: Author, change: Change, draft: dict[Key, Row])
             _require_own_unit(author, change)
     else:
         if row.exists:
-            _require([(_reach(world, author, row), key)], facts=False)
+            if entity.scope is not Scope.SAME:  # whoever holds both customers may propose, decided or not
+                _require([(_reach(world, author, row), key)], facts=False)
             _keep_fixed(entity, row, change)
         elif change.op == "edit":
             raise _Held("row_unknown", waits_for_row(key))
@@ -244,7 +245,7 @@ def _accept(world: World, author: Author, change: Change, draft: dict[Key, Row])
     home = row.values.get("home_unit")
     is_new = not row.exists
     draft[key] = row = row.copy()
-    if is_new and author.unit:
+    if is_new and author.unit and entity.scope is not Scope.SAME:
         row.places = {unit_scope(author.unit): False}
     assert row.registers is not None
     merge.apply(row.registers, entity, change, stamp, partial(world.is_accepted_on, key))
@@ -255,6 +256,8 @@ def _accept(world: World, author: Author, change: Change, draft: dict[Key, Row])
         if name in change.fields and not row.registers[name].values:
             raise Unfit("field_required", field=name)
     readable = [path for path in change.fields if author.reads(entity.at(path)[0].level)]
+    if entity.scope is Scope.SAME and author.scopes is not None:
+        readable = []  # what was decided before is head office's to know
     alone = merge.stands_alone(row.registers, change.cid, readable)
     return Ruling(change, "applied" if alone else "merged", code, stamp=stamp)
 
