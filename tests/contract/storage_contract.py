@@ -125,6 +125,30 @@ class StorageContract:
             assert not await reader.knows_mark(heads[0].seq, heads[1].mark)
             assert not await reader.knows_mark(9, heads[1].mark)
 
+    async def test_what_happened_since_tells_departures_until_the_row_is_back(self, storage, scribe):
+        await scribe.push(storage, [scribe.customer(1), scribe.customer(2)])
+        _, reached = await read(storage, {UNIT_0: 0, UNIT_1: 0})
+
+        async def since(entries_max=9, **after):
+            async with storage.reader(frozenset(reached)) as reader:
+                return tuple(await reader.since(after or reached, entries_max))
+
+        def moved(number, unit, seen):
+            return scribe.change(
+                "customer", uid(number), {"home_unit": UNITS[unit]}, "edit", {"home_unit": seen}
+            )
+
+        assert await since() == (0, False, 0)
+        await scribe.push(storage, [away := moved(1, 1, ["0" * 31 + "1"])])
+        assert await since() == (2, True, 0)
+        assert await since(**{UNIT_1: 0}) == (1, False, 0)
+        await scribe.push(storage, [moved(1, 0, [away.cid])])
+        assert await since(**{UNIT_0: reached[UNIT_0]}) == (1, False, 0)
+        assert await since(0, **{UNIT_0: 0}) == (1, False, 0)
+        async with storage.reader(frozenset({UNIT_0})) as reader:
+            with pytest.raises(LookupError):
+                await reader.since({UNIT_1: 0}, 9)
+
     async def test_an_older_incarnation_that_goes_on_makes_the_newer_ones_clones(self, storage, scribe):
         def named(id, device=9):
             return Incarnation(id * 16, uid(device), 0, trail.start(id * 16))
@@ -311,6 +335,7 @@ class StorageContract:
             async with storage.reader(frozenset({UNIT_0})) as reader:
                 page = await reader.feed(after, ROWS_MAX, BYTES_MAX)
                 assert [(part.left, part.erased) for part in page.rows] == [([uid(1)], [uid(1)])]
+                assert tuple(await reader.since(reached, 9)) == (1, True, 2)
         async with storage.writer() as writer:
             rows = await writer.rows([key, never, ("customer", uid(2)), ("customer", uid(3))])
             assert [(row.erased, row.exists) for row in rows.values()] == [

@@ -130,6 +130,17 @@ class FeedPage:
     more: bool
 
 
+class Since(NamedTuple):
+    """What came after some point of some scopes, and of the chain."""
+
+    entries: int
+    """Feed entries of these scopes; counted no further than was asked."""
+    departed: bool
+    """Whether a row left one of these scopes and has not come back; among the entries that were counted."""
+    erased: int
+    """How many rows of the chain were ever erased."""
+
+
 class EqualKey(NamedTuple):
     """Customers (two or more, not archived) that share a value of an identity field."""
 
@@ -197,6 +208,14 @@ class Reader(Protocol):
 
     async def knows_mark(self, seq: int, mark: str) -> bool:
         """Whether the commit with this last seq wrote this mark."""
+        ...
+
+    async def since(self, after: Mapping[str, int], entries_max: int) -> Since:
+        """What happened in these scopes beyond these seqs, as of this snapshot.
+
+        Looks at `entries_max` entries of each scope and one more, however many there are. Only scopes of the
+        reader may be asked for (`LookupError`).
+        """
         ...
 
     async def history(self, entity: str, id: str) -> list[Entry]:

@@ -34,6 +34,7 @@ from regulars_server.storage.interface import (
     Not,
     Order,
     Reader,
+    Since,
     Test,
     Where,
     Writer,
@@ -320,6 +321,16 @@ class MemoryReader:
 
     async def knows_mark(self, seq: int, mark: str) -> bool:
         return self._state.marks.get(seq) == mark
+
+    async def since(self, after: Mapping[str, int], entries_max: int) -> Since:
+        self._only_own(after)
+        entries, departed = 0, False
+        for scope, seq in after.items():
+            places = (stored.places.get(scope) for stored in self._state.rows.values())
+            beyond = sorted(place for place in places if place and place[0] > seq)[: entries_max + 1]
+            entries += len(beyond)
+            departed = departed or any(left for _, left in beyond)
+        return Since(entries, departed, len(self._state.erased))
 
     async def history(self, entity: str, id: str) -> list[Entry]:
         if not self._found(entity, id):

@@ -18,6 +18,7 @@ from regulars_server.storage.interface import (
     Head,
     Incarnation,
     Order,
+    Since,
     Where,
 )
 from regulars_server.storage.sqlite.commit import Transaction
@@ -83,6 +84,9 @@ class SqliteReader(Generic[S]):
 
     async def knows_mark(self, seq: int, mark: str) -> bool:
         return await self._run(lambda _: self._snapshot.knows_mark(seq, mark))
+
+    async def since(self, after: Mapping[str, int], entries_max: int) -> Since:
+        return await self._run(lambda _: self._snapshot.since(after, entries_max))
 
     async def history(self, entity: str, id: str) -> list[Entry]:
         return await self._run(lambda _: self._snapshot.history(entity, id))

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from regulars_schema.declare import JSON, Level, Registry
-from regulars_server.storage.interface import EqualKey, FeedPage, FeedRows, Found, Head, Order, Where
+from regulars_server.storage.interface import EqualKey, FeedPage, FeedRows, Found, Head, Order, Since, Where
 from regulars_server.storage.layout import Table, check_order, check_where, level_of
 from regulars_server.storage.sqlite.where import beyond_sql, order_column, order_sql, where_sql
 from regulars_server.storage.tables import TABLES
@@ -270,6 +270,21 @@ class Snapshot:
 
     def knows_mark(self, seq: int, mark: str) -> bool:
         return bool(self.rows("SELECT 1 FROM commit_mark WHERE seq=? AND mark=?", seq, mark))
+
+    def since(self, after: Mapping[str, int], entries_max: int) -> Since:
+        if self.scopes is not None and not after.keys() <= self.scopes:
+            raise LookupError(f"not this reader's: {sorted(after.keys() - self.scopes)}")
+        entries, departed = 0, False
+        for scope, seq in after.items():
+            sql = (
+                "SELECT count(*), coalesce(max(gone), 0) FROM (SELECT gone FROM feed WHERE"
+                " scope=(SELECT id FROM scope WHERE name=?) AND seq>? ORDER BY seq LIMIT ?)"
+            )
+            ((count, gone),) = self.rows(sql, scope, seq, entries_max + 1)
+            entries += count
+            departed = departed or bool(gone)
+        ((erased,),) = self.rows("SELECT count(*) FROM erased")
+        return Since(entries, departed, erased)
 
     def history(self, entity: str, id: str) -> list[Entry]:
         if entity not in TABLES or not self.find(entity, [id]):
