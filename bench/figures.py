@@ -21,6 +21,7 @@ from bench.workload import Workload, pushes
 from regulars import Shop
 from regulars_schema.entities import REGISTRY
 from regulars_server.app import wall_ms
+from regulars_sync import coding
 from regulars_sync.protocol import PullAnswer, PullRequest, PushAnswer, PushRequest
 
 PAGE_ROWS = 1_000
@@ -72,7 +73,7 @@ Step = Callable[[str], None]
 
 
 def steps(sizes: Sizes) -> int:
-    return 8 * sizes.repetitions + 4
+    return 8 * sizes.repetitions + 7
 
 
 async def measure(folder: Path, sizes: Sizes, on_step: Step) -> Results:
@@ -178,6 +179,12 @@ async def _pulls(folder: Path, sizes: Sizes, results: Results, on_step: Step) ->
                 results.add(PULL, server.kind, server.cost(wire, lambda pull=pull, wire=wire: pull(wire)))  # type: ignore[misc]
         for server in servers:
             results.rss_mib[PULL][server.kind] = server.rss_peak_mib()
+        for coded in (coding.IDENTITY, coding.GZIP, coding.ZSTD):
+            on_step(f"first sync's pages, {coded}")
+            wire = Wire(ours.port, token, coded)
+            cost = ours.cost(wire, lambda wire=wire: _pull_ours(wire))  # type: ignore[misc]
+            results.limits[f"pages of a first sync in the coding {coded}"].append(cost)
+            wire.close()
         on_step(CATCH_UP)
         _catch_up(servers, wires, workload, sizes, results)
         for n in range(sizes.repetitions):

@@ -12,6 +12,8 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Literal
 
+from regulars_sync import coding
+
 ROOT = Path(__file__).resolve().parents[1]
 START_S_MAX = 30.0
 SETTLE_S = 0.05
@@ -23,9 +25,9 @@ Kind = Literal["floor", "ours"]
 class Wire:
     """A keep-alive connection that sends prepared bytes and reads the answer whole."""
 
-    def __init__(self, port: int, token: str | None = None) -> None:
+    def __init__(self, port: int, token: str | None = None, accept: str = coding.IDENTITY) -> None:
         self._connection = HTTPConnection("127.0.0.1", port, timeout=120)
-        self._headers = {"Content-Type": "application/json"}
+        self._headers = {"Content-Type": "application/json", "Accept-Encoding": accept}
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
         self.sent = 0
@@ -39,7 +41,11 @@ class Wire:
             raise RuntimeError(f"{path}: {answer.status} {said[:400]!r}")
         self.sent += len(body)
         self.received += len(said)
-        return said
+        if (coded := answer.headers.get("Content-Encoding")) is None:
+            return said
+        incoming = coding.Incoming(coded, 1 << 30)
+        incoming.feed(said)
+        return incoming.end()
 
     def close(self) -> None:
         self._connection.close()

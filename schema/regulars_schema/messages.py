@@ -79,7 +79,7 @@ MESSAGES: Mapping[str, Message] = {
     # --- a request can't be served --------------------------------------------------------------
     "body_invalid": Message(R, 400, False, "The body is not the JSON expected here: {reason}.", "请求内容不是有效的 JSON：{reason}。"),
     "body_too_large": Message(R, 413, False, "The body is over {bytes_max} bytes. Send less at once.", "请求超过 {bytes_max} 字节，请分批发送。"),
-    "encoding_unknown": Message(R, 415, False, "The content encoding “{encoding}” is not known here. Use gzip or none.", "不支持的内容编码“{encoding}”，请用 gzip 或不压缩。"),
+    "encoding_unknown": Message(R, 415, False, "The content encoding “{encoding}” is not known here. Use zstd, gzip or none.", "不支持的内容编码“{encoding}”，请用 zstd、gzip 或不压缩。"),
     "number_gap": Message(R, 409, True, "The next number expected of this device is {expect}; send from there.", "服务器期待编号 {expect}，请从该处重新发送。"),
     "number_taken": Message(R, 409, True, "Number {n} was used by another change: this replica was copied or restored. Take a new incarnation.", "编号 {n} 已被占用：本机数据曾被复制或恢复，请启用新的化身。"),
     "cursor_invalid": Message(R, 400, True, "The cursor is not one of this server's. Start again without one.", "游标无效，请从头同步。"),
@@ -106,6 +106,7 @@ MESSAGES: Mapping[str, Message] = {
     # --- on the tablet or the command line ---------------------------------------------------------
     "offline": Message(C, 0, True, "The server can't be reached; everything is kept here and will be sent later.", "无法连接服务器，数据已保存在本机，稍后发送。"),
     "answer_invalid": Message(C, 0, True, "What answered is not a Regulars server (a login page of the network?). Treated as offline.", "应答方不是熟客服务器（可能是网络登录页），按离线处理。"),
+    "lease_held": Message(C, 0, True, "Another program on this tablet syncs this replica already; it sends what is written here too.", "本机另一程序正在同步此数据，此处的修改也会由它发送。"),
     "not_paired": Message(C, 0, False, "This replica is not paired yet. Ask head office for a code and call pair().", "尚未配对，请向总部索取配对码后调用 pair()。"),
     "already_paired": Message(C, 0, False, "This replica is paired already. Open another file.", "已经配对，请使用另一个文件。"),
     "sign_in_failed": Message(C, 0, False, "The PIN does not fit, or this member of staff does not work in this unit.", "口令不正确，或该员工不属于本门店。"),

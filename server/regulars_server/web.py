@@ -1,10 +1,8 @@
-"""HTTP for every room of the server: bounded bodies, gzip, problems in the caller's language, log lines."""
+"""HTTP for every room of the server: bounded bodies, codings, problems in the caller's words, log lines."""
 
 from __future__ import annotations
 
-import gzip
 import logging
-import zlib
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -13,11 +11,9 @@ import orjson
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from regulars_sync import coding
 from regulars_sync.errors import Refused, RegularsError
 from regulars_sync.protocol import Contact, Problem
-
-GZIP_LEVEL = 1
-GZIP_BYTES_MIN = 1_000
 
 log = logging.getLogger("regulars")
 
@@ -38,33 +34,14 @@ def bearer(request: Request) -> str | None:
 
 
 async def read_body(request: Request, bytes_max: int) -> bytes:
-    """The whole body, inflated; never more than `bytes_max` is held. `Refused` body_too_large and others."""
-    encoding = request.headers.get("content-encoding", "identity").lower()
-    if encoding not in {"identity", "gzip"}:
-        raise Refused("encoding_unknown", encoding=encoding[:40])
-    body = bytearray()
+    """The whole body, out of its coding; about `bytes_max` is held at most; `Refused` as there."""
+    body = coding.Incoming(request.headers.get("content-encoding", coding.IDENTITY), bytes_max)
     try:
         async for chunk in request.stream():
-            body += chunk
-            if len(body) > bytes_max:
-                raise Refused("body_too_large", bytes_max=bytes_max)
+            body.feed(chunk)
     except ClientDisconnect:
         raise Refused("body_invalid", reason="it stopped halfway") from None
-    return inflate(bytes(body), bytes_max) if encoding == "gzip" else bytes(body)
-
-
-def inflate(body: bytes, bytes_max: int) -> bytes:
-    """Undo gzip without ever holding more than `bytes_max`."""
-    stream = zlib.decompressobj(zlib.MAX_WBITS | 16)
-    try:
-        plain = stream.decompress(body, bytes_max + 1)
-    except zlib.error as error:
-        raise Refused("body_invalid", reason=f"gzip: {error}") from None
-    if len(plain) > bytes_max:
-        raise Refused("body_too_large", bytes_max=bytes_max)
-    if not stream.eof:
-        raise Refused("body_invalid", reason="the gzip stream stops halfway")
-    return plain
+    return body.end()
 
 
 def decode(body: bytes, into: type[T]) -> T:
@@ -75,11 +52,12 @@ def decode(body: bytes, into: type[T]) -> T:
 
 
 def answer(request: Request, body: bytes, status: int = 200, media: str = "application/json") -> Response:
-    """A response, compressed where the caller takes gzip and it is worth it."""
+    """A response, coded as the caller asked where it is worth it."""
     headers = {"vary": "accept-encoding, accept-language"}
-    if len(body) >= GZIP_BYTES_MIN and "gzip" in request.headers.get("accept-encoding", ""):
-        body = gzip.compress(body, GZIP_LEVEL, mtime=0)
-        headers["content-encoding"] = "gzip"
+    chosen = coding.choose(request.headers.get("accept-encoding", ""))
+    if len(body) >= coding.WORTH_BYTES_MIN and chosen != coding.IDENTITY:
+        body = coding.encode(body, chosen)
+        headers["content-encoding"] = chosen
     return Response(body, status, headers, media_type=media)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import logging
 import sqlite3
 from collections.abc import AsyncIterator, Mapping
@@ -18,7 +17,7 @@ import pytest
 from regulars_schema.messages import MESSAGES
 from regulars_server.app import DATABASE
 from regulars_server.pull import pull
-from regulars_sync import cursor
+from regulars_sync import coding, cursor
 from regulars_sync.changes import GROUP_CHANGES_MAX, Change, Stated, Value, encode
 from regulars_sync.protocol import PUSH_CHANGES_MAX, PullRequest
 from regulars_sync.scope import unit_scope
@@ -216,18 +215,38 @@ async def test_an_oversized_batch_is_refused_whole(device: Device) -> None:
     assert (status, said["code"]) == (413, "body_too_large")
 
 
-async def test_a_small_body_that_inflates_to_a_huge_one_is_refused(device: Device) -> None:
-    bomb = gzip.compress(b" " * (device.chain.service.settings.body_bytes_max * 4))
-    status, said = await device.post("/sync/v1/push", bomb, **{"content-encoding": "gzip"})
+@pytest.mark.parametrize("coded", ["zstd", "gzip"])
+async def test_a_small_body_that_inflates_to_a_huge_one_is_refused(device: Device, coded: str) -> None:
+    bomb = coding.encode(b" " * (device.chain.service.settings.body_bytes_max * 4), coded)
+    status, said = await device.post("/sync/v1/push", bomb, **{"content-encoding": coded})
     assert (status, said["code"]) == (413, "body_too_large")
 
 
-async def test_a_body_that_stops_halfway_or_comes_in_an_unknown_coding_is_refused(device: Device) -> None:
-    whole = gzip.compress(b'{"schema":1}')
-    status, said = await device.post("/sync/v1/pull", whole[:-6], **{"content-encoding": "gzip"})
+@pytest.mark.parametrize("coded", ["zstd", "gzip"])
+async def test_a_body_that_stops_halfway_or_comes_in_an_unknown_coding_is_refused(
+    device: Device, coded: str
+) -> None:
+    whole = coding.encode(b'{"schema":1}', coded)
+    status, said = await device.post("/sync/v1/pull", whole[:-6], **{"content-encoding": coded})
     assert (status, said["code"]) == (400, "body_invalid")
     status, said = await device.post("/sync/v1/pull", whole, **{"content-encoding": "br"})
     assert (status, said["code"]) == (415, "encoding_unknown")
+
+
+@pytest.mark.parametrize(
+    ("accepted", "given"),
+    [("zstd, gzip", "zstd"), ("gzip", "gzip"), ("gzip, zstd;q=0", "gzip"), ("identity", None), ("", None)],
+)
+async def test_an_answer_comes_in_the_coding_that_was_asked_for(
+    device: Device, accepted: str, given: str | None
+) -> None:
+    await device.push(*(encode(device.change()) for _ in range(50)))
+    headers = {"accept-encoding": accepted, "authorization": f"Bearer {device.token}"}
+    async with device.http.stream("POST", "/sync/v1/pull", json={"schema": 1}, headers=headers) as answer:
+        assert answer.headers.get("content-encoding") == given
+        body = coding.Incoming(given or coding.IDENTITY, 10_000_000)
+        body.feed(b"".join([part async for part in answer.aiter_raw()]))
+    assert len(orjson.loads(body.end())["head"]["digests"]) > 1
 
 
 async def test_an_oversized_transaction_is_rejected_whole_and_its_neighbours_apply(device: Device) -> None:
