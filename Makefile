@@ -8,7 +8,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check fmt sim bench generate sdl lock clean
+.PHONY: help demo serve test check fmt sim faults bench generate sdl lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -34,6 +34,9 @@ fmt: $(READY) ## Format, and fix what ruff can fix
 
 sim: $(READY) ## Simulate chains: SEED=7 replays one, SEEDS=1000 runs many
 	PYTHONPATH=. $(BIN)/python tests/simulation/run.py $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(ARGS)
+
+faults: $(READY) ## Real processes, real sockets, kill -9; ARGS="--seconds 60 --seed 2"
+	PYTHONPATH=. $(BIN)/python tests/faults/run.py $(ARGS)
 
 bench: $(READY) ## Measure
 	PYTHONPATH=. $(BIN)/python bench/run.py $(ARGS)
