@@ -63,7 +63,7 @@ async def erase(
         others = await settling.writer.rows(_other_ids(row))
         also = [key for key, other in others.items() if not other.exists]
         links = [r for r in await settling.writer.dependents([id]) if not r.entity.is_fact]
-        ids: list[Key] = [("customer", id), *also, *(("link", link.id) for link in links)]
+        ids: list[Key] = [("customer", id), *also, *((link.entity.name, link.id) for link in links)]
         service.journal.append({"do": "erase", "customer": id, "ids": ids, "at": service.now_ms()})
         return await _carry_out(service, settling, ids, _entry(service, cid, id, said, by))
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from regulars_schema.declare import Level, Registry
+from regulars_schema.declare import Level, Registry, Scope
 from regulars_schema.entities import CHANGE_VERDICT
 from regulars_server.authors import SERVER, UnitTree, device_author
 from regulars_server.storage.interface import Batch, Incarnation, Writer
@@ -18,7 +18,7 @@ from regulars_sync.changes import Change, Malformed
 from regulars_sync.clock import next_stamp
 from regulars_sync.document import META
 from regulars_sync.log import Entry
-from regulars_sync.placement import Place, conclude, moved, unloaded
+from regulars_sync.placement import Place, affected, conclude, moved, unloaded
 from regulars_sync.protocol import Verdict
 from regulars_sync.reconcile import Author, Row, Ruling, World, is_erased, needs, settle
 from regulars_sync.scope import Reach, device_scope, reach
@@ -296,19 +296,22 @@ class Settling:
     def erase(self, row: Row) -> None:
         """Let the row leave wherever it ever was, and never come back."""
         self._erased.append(row)
+        if row.entity.scope is Scope.SAME:
+            self._world.loosened.update(row.entity.named_customers(row.values))
         self.put(Row(row.entity, row.id, erased=True))
 
     # --- writing ----------------------------------------------------------------------------------------
 
     async def commit(self) -> list[str]:
         """Write everything and end the transaction; the groups that waited for what it brings."""
-        movers = moved(self._world)
-        dependents = await self.writer.dependents(sorted(movers)) if movers else []
-        if missing := unloaded(self._world, dependents):
-            self._world.rows.update(await self.writer.rows(sorted(missing)))
-        batch = self.batch
-        batch.writes = conclude(self._world, dependents)
-        batch.stamp_max = self._world.stamp_max
+        world, batch, dependents = self._world, self.batch, []
+        if movers := moved(world):
+            world.kin = await self.writer.kin(sorted(movers))
+            dependents = await self.writer.dependents(sorted(affected(world)))
+        if missing := unloaded(world, dependents):
+            world.rows.update(await self.writer.rows(sorted(missing)))
+        batch.writes = conclude(world, dependents)
+        batch.stamp_max = world.stamp_max
         for row in self._erased:
             batch.erased.append((row.entity.name, row.id))
             batch.writes.places += [Place(s, row.entity.name, row.id, left=True) for s in sorted(row.places)]

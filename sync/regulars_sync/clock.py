@@ -6,6 +6,8 @@ and plus one wherever wall time does not move forward by itself.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 STAMPS_PER_MS = 1_000
 DRIFT_MS_MAX = 5 * 60 * 1_000
 """How far beyond the server's clock a stamp may lie before it counts as impossible."""
@@ -34,3 +36,13 @@ def next_stamp(now_ms: int, last: int) -> int:
 def is_impossible(stamp: int, server_now_ms: int, highest: int) -> bool:
     """Whether no honest clock can have made this stamp: negative, or far beyond everything known."""
     return stamp < 0 or stamp > max((server_now_ms + DRIFT_MS_MAX) * STAMPS_PER_MS, highest + STEPS_MAX)
+
+
+def ms_of(instant: str) -> int:
+    """Unix time in ms of an instant as rows spell it."""
+    return round(datetime.fromisoformat(instant).timestamp() * 1_000)
+
+
+def instant_of(ms: int) -> str:
+    """Unix time in ms as rows spell an instant."""
+    return datetime.fromtimestamp(ms / 1_000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -8,14 +8,67 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
-from regulars_schema.declare import Entity, Rule
+from regulars_schema.declare import JSON, Entity, Rule
 from regulars_schema.normal import syllables
 from regulars_sync.changes import Change
 from regulars_sync.merge import Candidate, Register, Registers, choose
+
+# --- clusters ----------------------------------------------------------------------------------------
+
+SAME = "same"
+APART = frozenset({"not_same", "household"})
+
+
+class Edge(NamedTuple):
+    """What was decided of two customers."""
+
+    one: JSON
+    other: JSON
+    decision: JSON
+
+
+class Clusters(NamedTuple):
+    of: dict[str, frozenset[str]]
+    """Customer -> its cluster, itself included. Who stands alone is not in it."""
+    contradictory: list[frozenset[str]]
+    """Connected customers of whom two are not the same: each stands alone until a person resolves it."""
+
+
+def clusters(edges: Iterable[Edge]) -> Clusters:
+    """The clusters that these decisions make; the same for every order of them."""
+    edges = list(edges)
+    beside: dict[str, set[str]] = defaultdict(set)
+    for one, other, decision in edges:
+        if decision == SAME:
+            beside[one].add(other)
+            beside[other].add(one)
+    component: dict[str, frozenset[str]] = {}
+    for start in sorted(beside):
+        if start in component:
+            continue
+        members, todo = {start}, [start]
+        while todo:
+            new = beside[todo.pop()] - members
+            members |= new
+            todo += new
+        component.update(dict.fromkeys(members, frozenset(members)))
+    torn = {
+        component[one]
+        for one, other, decision in edges
+        if decision in APART and one in component and other in component[one]
+    }
+    of = {id: members for id, members in component.items() if members not in torn}
+    return Clusters(of, sorted(torn, key=min))
+
+
+def survivor(members: Iterable[str]) -> str:
+    """The id under which a cluster is shown."""
+    return min(members)
+
 
 # --- which changes ask the question anew ------------------------------------------------------------
 

@@ -2,11 +2,14 @@
 
 A row is in the scopes that its declaration gives it. Entering and leaving are feed entries like
 any other, so they are sequenced, and a customer who moves takes along every row that names it.
+
+A customer is in its home unit and in the units that saw it, with all the customers who are the same person.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -14,9 +17,10 @@ import orjson
 
 from regulars_schema.declare import Entity, Level, Scope
 from regulars_sync import document
+from regulars_sync.identity import Edge, clusters
 from regulars_sync.merge import choose
 from regulars_sync.reconcile import Key, Row, World, waits_for_row
-from regulars_sync.scope import at_level, scopes_of
+from regulars_sync.scope import at_level, scopes_of, units_in
 
 
 class Place(NamedTuple):
@@ -34,23 +38,41 @@ class Writes:
 
     documents: list[tuple[Entity, str, Level, bytes]] = field(default_factory=list)
     places: list[Place] = field(default_factory=list)
+    sightings: list[tuple[str, str, int | None]] = field(default_factory=list)
+    """(customer, unit, when it saw them last, in ms; None: that ended)."""
     ready: set[str] = field(default_factory=set)
     """What waiting groups may have waited for: rows that are new, placed otherwise or moved by another."""
 
 
 def moved(world: World) -> set[str]:
-    """The customers whose home is another than storage holds, so that what names them moves along."""
-    result = set()
+    """The customers whose units are perhaps others than storage holds: load the kin of these.
+
+    Their home is another, a sighting began or ended, or it was decided anew whether they are somebody.
+    """
+    result = set(world.loosened)
     for (entity, id), row in world.rows.items():
-        if entity == "customer" and row.written and row.documents:
-            before = orjson.loads(row.documents[Level.INTERNAL]).get("home_unit")
-            if row.values.get("home_unit") != before:
+        if entity == "customer" and row.documents:
+            if any((at is None) is (unit in row.seen) for unit, at in row.sighted.items()):
                 result.add(id)
+            elif row.rehomed:
+                before = orjson.loads(row.documents[Level.INTERNAL]).get("home_unit")
+                if row.values.get("home_unit") != before:
+                    result.add(id)
+        elif row.entity.scope is Scope.SAME and row.written:
+            stored = row.documents.get(Level.INTERNAL)
+            before = orjson.loads(stored).get("decision") if stored else None
+            if not {before, row.values.get("decision")} <= {None, "proposed"}:
+                result.update(row.entity.named_customers(row.values))
     return result
 
 
+def affected(world: World) -> set[str]:
+    """The customers who move and all who are, or were, in a cluster with one: load what names these."""
+    return moved(world).union(*(row.entity.named_customers(row.values) for row in world.kin))
+
+
 def unloaded(world: World, dependents: Iterable[Row] = ()) -> set[Key]:
-    """The customers that rows to be placed name and that are not in the world: load them, then conclude."""
+    """The customers that decide where rows belong and that are not in the world: load them, then conclude."""
     written = [row for row in world.rows.values() if row.written]
     named = {
         ("customer", id)
@@ -58,21 +80,21 @@ def unloaded(world: World, dependents: Iterable[Row] = ()) -> set[Key]:
         if row.entity.scope in (Scope.NAMED, Scope.SAME)
         for id in row.entity.named_customers(row.values)
     }
+    named |= {("customer", id) for id in affected(world)}
     return named - world.rows.keys()
 
 
 def conclude(world: World, dependents: Iterable[Row] = ()) -> Writes:
-    """The documents and feed entries to write; `dependents` are all rows that name moved customers.
+    """The documents and feed entries to write; `dependents` are all rows that name affected customers.
 
-    Every customer that a dependent or a written row names must stand in `world` (see `unloaded`): one
-    that is missing would read as one without a home, and the row would leave its scopes.
+    Where a customer did not move, its places say where it is. Every customer that a dependent or a written
+    row names must stand in `world` (see `unloaded`): one that is missing would read as one without a unit,
+    and the row would leave its scopes.
     """
     dependents = [world.rows.get((row.entity.name, row.id), row) for row in dependents]
     assert not unloaded(world, dependents)
     writes = Writes()
-    homes = {
-        id: row.values.get("home_unit") for (entity, id), row in world.rows.items() if entity == "customer"
-    }
+    placing = _Placing(world, writes)
     for row in [row for row in world.rows.values() if row.written]:
         changed: set[Level] = set()
         is_new = row.registers is None or not row.documents
@@ -86,17 +108,79 @@ def conclude(world: World, dependents: Iterable[Row] = ()) -> Writes:
             if raw is not None:
                 changed.add(level)
                 writes.documents.append((row.entity, row.id, level, raw))
-        _place(row, homes, changed, writes)
+        placing.place(row, changed)
         if is_new or _has_another_mover(row):
             writes.ready.add(waits_for_row((row.entity.name, row.id)))
-    for row in dependents:
+    others = [world.rows["customer", id] for id in sorted(placing.affected)]
+    for row in (*others, *dependents):
         if not row.written:
-            _place(row, homes, set(), writes)
+            placing.place(row, set())
+    for (entity, id), row in world.rows.items():
+        if entity == "customer":
+            writes.sightings += [
+                (id, unit, at) for unit, at in sorted(row.sighted.items()) if at != row.seen.get(unit)
+            ]
     return writes
+
+
+class _Placing:
+    """Where the rows of a settled world belong."""
+
+    def __init__(self, world: World, writes: Writes) -> None:
+        self.affected = affected(world)
+        self._writes = writes
+        self._clusters: Mapping[str, frozenset[str]] = {}
+        if self.affected:
+            decided = {row.id: row for row in world.kin}
+            decided |= {row.id: row for row in world.rows.values() if row.entity.scope is Scope.SAME}
+            self._clusters = clusters(_edge(row) for row in decided.values()).of
+        customers = {id: row for (entity, id), row in world.rows.items() if entity == "customer"}
+        self._units: dict[str, AbstractSet[str]] = {
+            id: self._own_units(customers, id)
+            if id in self.affected or not row.documents
+            else units_in(row.places)
+            for id, row in customers.items()
+        }
+
+    def _own_units(self, customers: Mapping[str, Row], id: str) -> AbstractSet[str]:
+        """The home and the sightings of a customer and of everybody in its cluster."""
+        units: set[str] = set()
+        for member in self._clusters.get(id, (id,)):
+            row = customers[member]
+            if home := row.values.get("home_unit"):
+                units.add(home)
+            known = {**row.seen, **row.sighted}
+            units.update(unit for unit, at in known.items() if at is not None)
+        return units
+
+    def place(self, row: Row, changed: set[Level]) -> None:
+        """Note where the row enters, where it is another and where it leaves."""
+        bases = scopes_of(row.entity, row.id, row.values, self._units)
+        if row.entity.scope is Scope.SAME and bases:
+            edge = _edge(row)
+            if edge.other not in self._clusters.get(edge.one, ()):
+                bases = set()  # its cluster holds a contradiction
+        levels = sorted(changed | set(row.documents))
+        wanted = {at_level(base, level): level for base in sorted(bases) for level in levels}
+        name, places = row.entity.name, self._writes.places
+        for scope, level in sorted(wanted.items()):  # in one order, so that one history gives one feed
+            if level in changed or row.places.get(scope, True):
+                places.append(Place(scope, name, row.id, left=False))
+        for scope, left in sorted(row.places.items()):
+            if not left and scope not in wanted:
+                places.append(Place(scope, name, row.id, left=True))
+        if any(row.places.get(scope, True) for scope in wanted):
+            self._writes.ready.add(waits_for_row((name, row.id)))
+
+
+def _edge(row: Row) -> Edge:
+    return Edge(row.values.get("one"), row.values.get("other"), row.values.get("decision"))
 
 
 def _has_another_mover(row: Row) -> bool:
     """Whether the shown home is by another change than in storage: its author may go on writing there."""
+    if not row.rehomed:
+        return False
     raw = row.documents.get(Level.INTERNAL)
     register = row.registers.get("home_unit") if row.registers else None
     if raw is None or register is None or not register.values:
@@ -105,18 +189,3 @@ def _has_another_mover(row: Row) -> bool:
     at = before.get("x", {}).get("home_unit", [0])[0]
     was = before["v"][at][0] if "home_unit" in before else None
     return was != choose(row.entity.by_name["home_unit"], register.values.values()).cid
-
-
-def _place(row: Row, homes: Mapping[str, str | None], changed: set[Level], writes: Writes) -> None:
-    bases = scopes_of(row.entity, row.values, homes)
-    levels = sorted(changed | set(row.documents))
-    wanted = {at_level(base, level): level for base in sorted(bases) for level in levels}
-    name = row.entity.name
-    for scope, level in sorted(wanted.items()):  # in one order, so that one history gives one feed
-        if level in changed or row.places.get(scope, True):
-            writes.places.append(Place(scope, name, row.id, left=False))
-    for scope, left in sorted(row.places.items()):
-        if not left and scope not in wanted:
-            writes.places.append(Place(scope, name, row.id, left=True))
-    if any(row.places.get(scope, True) for scope in wanted):
-        writes.ready.add(waits_for_row((name, row.id)))

@@ -8,7 +8,7 @@ shares one fate: one member that can't apply holds all of them, and nobody else 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ from regulars_schema.declare import JSON, Entity, Level, Registry, Scope, Unfit,
 from regulars_sync import document, merge
 from regulars_sync.changes import Change
 from regulars_sync.check import admit
-from regulars_sync.clock import is_impossible, next_stamp
+from regulars_sync.clock import is_impossible, ms_of, next_stamp
 from regulars_sync.log import Entry
 from regulars_sync.merge import Registers
 from regulars_sync.scope import CHAIN, Reach, at_level, reach, unit_scope
@@ -59,6 +59,12 @@ class Row:
     values_: dict[str, JSON] | None = None
     erased: bool = False
     """Its id never comes back."""
+    seen: dict[str, int] = field(default_factory=dict)
+    """Unit -> when it saw this customer last, in ms, as storage holds it."""
+    sighted: dict[str, int | None] = field(default_factory=dict)
+    """What of that is to be another now; None: the sighting ended."""
+    rehomed: bool = False
+    """Whether an accepted change of this transaction wrote its home."""
 
     @property
     def exists(self) -> bool:
@@ -80,7 +86,9 @@ class Row:
             copied = document.decode(self.documents)
         else:
             copied = {path: register.copy() for path, register in self.registers.items()}
-        return Row(self.entity, self.id, self.documents, self.places, copied, self.written)
+        row = Row(self.entity, self.id, self.documents, self.places, copied, self.written)
+        row.seen, row.sighted, row.rehomed = self.seen, dict(self.sighted), self.rehomed
+        return row
 
 
 @dataclass(slots=True)
@@ -94,6 +102,10 @@ class World:
     entries: dict[str, Entry]
     moved_by_author: set[str] = field(default_factory=set)
     """Customers that the author's own accepted change moved out of its reach."""
+    kin: list[Row] = field(default_factory=list)
+    """Identity decisions about the clusters of the customers that move (see `placement.moved`)."""
+    loosened: set[str] = field(default_factory=set)
+    """Customers about whom a decision was erased."""
 
     def is_accepted_on(self, key: Key, cid: str) -> bool:
         entry = self.entries.get(cid)
@@ -241,6 +253,8 @@ def _accept(world: World, author: Author, change: Change, draft: dict[Key, Row])
         cid=change.cid, group=change.group, entity=key[0], id=key[1], verdict="applied"
     )
     if entity.is_fact:
+        if not row.exists:
+            _see_again(world, author, change, named, draft)
         return _record(row, change, stamp, code, draft)
     home = row.values.get("home_unit")
     is_new = not row.exists
@@ -250,8 +264,8 @@ def _accept(world: World, author: Author, change: Change, draft: dict[Key, Row])
     assert row.registers is not None
     merge.apply(row.registers, entity, change, stamp, partial(world.is_accepted_on, key))
     row.written |= document.levels_of(entity, change.fields)
-    if author.device and home and row.values.get("home_unit") != home:
-        world.moved_by_author.add(change.id)
+    if entity.scope is Scope.HOME and "home_unit" in change.fields:
+        _rehome(world, author, row, home, change, is_new)
     for name in entity.required:
         if name in change.fields and not row.registers[name].values:
             raise Unfit("field_required", field=name)
@@ -260,6 +274,36 @@ def _accept(world: World, author: Author, change: Change, draft: dict[Key, Row])
         readable = []  # what was decided before is head office's to know
     alone = merge.stands_alone(row.registers, change.cid, readable)
     return Ruling(change, "applied" if alone else "merged", code, stamp=stamp)
+
+
+def _rehome(world: World, author: Author, row: Row, home: str | None, change: Change, is_new: bool) -> None:
+    """A customer who moves leaves the old home; one who is registered for another unit was seen here."""
+    row.rehomed = True
+    now = row.values.get("home_unit")
+    if home and now != home:
+        row.sighted[home] = None
+        if author.device:
+            world.moved_by_author.add(row.id)
+    if is_new and author.unit and now != author.unit:
+        row.sighted[author.unit] = min(change.stated.at + change.stated.offset, world.now_ms)
+
+
+def _see_again(
+    world: World, author: Author, change: Change, named: Iterable[str], draft: dict[Key, Row]
+) -> None:
+    """A new fact of a unit that saw its customers: each was seen again. It never makes a first sighting."""
+    unit = change.fields["unit"].value if "unit" in change.fields else None
+    if unit is None or (author.scopes is not None and unit_scope(unit) not in author.scopes):
+        return
+    for id in named:
+        key = ("customer", id)
+        row = draft.get(key) or world.rows[key]
+        known = row.sighted.get(unit, row.seen.get(unit))
+        if known is None:
+            continue
+        at = min(ms_of(change.fields["at"].value) + change.stated.offset, world.now_ms)
+        if at > known:
+            draft[key] = replace(row, sighted={**row.sighted, unit: at})
 
 
 def _record(row: Row, change: Change, stamp: int, code: str | None, draft: dict[Key, Row]) -> Ruling:

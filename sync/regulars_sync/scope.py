@@ -11,6 +11,7 @@ Feed, cursor, digest, grant and revocation all speak of these names, so they ser
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from enum import Enum
 
 from regulars_schema.declare import JSON, Entity, Level, Scope
@@ -21,6 +22,16 @@ CHAIN = "chain"
 
 def unit_scope(unit: str) -> str:
     return f"unit:{unit}"
+
+
+def unit_of(scope: str) -> str | None:
+    """The unit whose internal documents a scope holds, None for any other scope."""
+    return scope[5:] if scope.startswith("unit:") and "/" not in scope else None
+
+
+def units_in(places: Mapping[str, bool]) -> set[str]:
+    """The units that hold a row with these places (scope -> has left)."""
+    return {unit for scope, left in places.items() if not left and (unit := unit_of(scope))}
 
 
 def device_scope(device: str) -> str:
@@ -38,11 +49,13 @@ def granted(units: Iterable[str], device: str | None, levels: Iterable[Level]) -
     return frozenset(at_level(base, level) for base in bases for level in levels)
 
 
-def scopes_of(entity: Entity, values: Mapping[str, JSON], homes: Mapping[str, str | None]) -> set[str]:
+def scopes_of(
+    entity: Entity, id: str, values: Mapping[str, JSON], units: Mapping[str, AbstractSet[str]]
+) -> set[str]:
     """The scopes of a row with these shown values, before levels.
 
-    `homes` gives the home unit of every customer that the row may name. Empty when the row has no
-    home yet: then only head office holds it.
+    `units` gives the units that hold each customer: the row itself, or those that it names. Empty when
+    it has none: then only head office holds it.
     """
     match entity.scope:
         case Scope.CHAIN:
@@ -52,14 +65,14 @@ def scopes_of(entity: Entity, values: Mapping[str, JSON], homes: Mapping[str, st
         case Scope.UNITS:
             return {unit_scope(unit) for unit in elements(values, "units")}
         case Scope.HOME:
-            home = values.get("home_unit")
-            return {unit_scope(home)} if home else set()
+            return set(map(unit_scope, units.get(id, ())))
+        case Scope.SAME if values.get("decision") != "same":
+            return set()
         case Scope.NAMED | Scope.SAME:
-            if entity.scope is Scope.SAME and values.get("decision") != "same":
-                return set()
-            customers = list(entity.named_customers(values))
-            units = {homes.get(customer) for customer in customers} if customers else {values.get("unit")}
-            return {unit_scope(unit) for unit in units if unit}
+            customers = entity.named_customers(values)
+            if not customers:
+                return {unit_scope(values["unit"])} if values.get("unit") else set()
+            return {unit_scope(unit) for customer in customers for unit in units.get(customer, ())}
 
 
 class Reach(Enum):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from regulars_schema.entities import REGISTRY
@@ -10,7 +11,7 @@ from regulars_server.storage.interface import Batch, Commit, Incarnation, Storag
 from regulars_sync import trail
 from regulars_sync.changes import Change, Stated, Value, encode, groups
 from regulars_sync.log import Entry, body_digest
-from regulars_sync.placement import conclude, moved, unloaded
+from regulars_sync.placement import affected, conclude, moved, unloaded
 from regulars_sync.reconcile import Author, Ruling, World, needs, settle
 
 START_MS = 1_795_000_000_000
@@ -70,20 +71,28 @@ class Scribe:
         changes: Iterable[Change],
         author: Author = HEAD_OFFICE,
         incarnation: Incarnation | None = None,
+        sightings: Mapping[tuple[str, str], int | None] = MappingProxyType({}),
     ) -> tuple[list[Ruling], Commit]:
-        """Settle and commit, as the server does it: one transaction for all."""
+        """Settle and commit, as the server does it: one transaction for all.
+
+        `sightings`: (customer, unit) -> when, of customers who exist; None ends one.
+        """
         changes = list(changes)
         async with storage.writer() as writer:
             keys, cids = needs(REGISTRY, changes)
-            rows = await writer.rows(keys)
+            rows = await writer.rows({*keys, *(("customer", customer) for customer, _ in sightings)})
+            for (customer, unit), at_ms in sightings.items():
+                rows["customer", customer].sighted[unit] = at_ms
             entries = await writer.entries([*cids, *(change.cid for change in changes)])
             head = await writer.head()
             world = World(REGISTRY, self.now_ms, head.stamp_max, rows, entries)
             rulings: list[Ruling] = []
             for group in groups(changes):
                 rulings += settle(world, author, group)
-            customers = moved(world)
-            dependents = await writer.dependents(customers) if customers else []
+            dependents = []
+            if movers := moved(world):
+                world.kin = await writer.kin(movers)
+                dependents = await writer.dependents(affected(world))
             world.rows.update(await writer.rows(unloaded(world, dependents)))
             batch = Batch(conclude(world, dependents))
             for ruling in rulings:

@@ -11,6 +11,7 @@ from regulars_sync import trail
 from regulars_sync.changes import encode
 from regulars_sync.digest import EMPTY
 from regulars_sync.errors import Refused
+from regulars_sync.ids import identity_id
 from regulars_sync.placement import Place
 from regulars_sync.protocol import Acked
 from regulars_sync.reconcile import Author
@@ -318,6 +319,7 @@ class StorageContract:
         key, never = ("customer", uid(1)), ("customer", uid(7))
         phone = {"phones/138 0013 8000": True, "belief": "x", "member_no": "M"}
         await scribe.push(storage, [scribe.customer(1, **phone), scribe.customer(2, **phone)])
+        await scribe.push(storage, [], sightings={(uid(1), UNITS[0]): 5})
         _, reached = await read(storage, {UNIT_0: 0})
         scopes = [(key, UNIT_0), (key, f"{UNIT_0}/sensitive")]
         await self.erase(storage, [key, never], scopes)
@@ -345,8 +347,68 @@ class StorageContract:
                 (False, False),
             ]
             assert await writer.dependents([uid(1)]) == []
+            assert await writer.expired(9, 9) == []
         await scribe.push(storage, [scribe.customer(3)])
         assert (await read(storage, {UNIT_0: 0}))[0][UNIT_0, "customer", uid(1)] is None
+
+    async def test_sightings_are_kept_renewed_ended_and_found_when_they_are_old(self, storage, scribe):
+        await scribe.push(storage, [scribe.customer(1), scribe.customer(2)])
+        one, two = uid(1), uid(2)
+
+        async def known():
+            async with storage.writer() as writer:
+                rows = await writer.rows([("customer", one), ("customer", two)])
+                old = await writer.expired(60, 10), await writer.expired(60, 1), await writer.expired(50, 10)
+                return [row.seen for row in rows.values()], *old
+
+        sightings = {(one, UNITS[2]): 50, (one, UNITS[3]): 40, (two, UNITS[2]): 60}
+        await scribe.push(storage, [], sightings=sightings)
+        assert await known() == (
+            [{UNITS[2]: 50, UNITS[3]: 40}, {UNITS[2]: 60}],
+            [(one, UNITS[3]), (one, UNITS[2])],
+            [(one, UNITS[3])],
+            [(one, UNITS[3])],
+        )
+        await scribe.push(storage, [], sightings={(one, UNITS[2]): 70, (one, UNITS[3]): None})
+        assert await known() == ([{UNITS[2]: 70}, {UNITS[2]: 60}], [], [], [])
+        rows, _ = await read(storage, {f"unit:{UNITS[2]}": 0, f"unit:{UNITS[3]}": 0})
+        assert {key[2]: raw is None for key, raw in rows.items() if key[0].endswith(UNITS[2])} == {
+            one: False,
+            two: False,
+        }
+        assert rows[f"unit:{UNITS[3]}", "customer", one] is None
+
+    async def test_kin_are_the_decisions_inside_the_clusters_that_somebody_belongs_to(self, storage, scribe):
+        def decide(one, other, decision):
+            pair = {"one": uid(one), "other": uid(other)}
+            return scribe.change("identity", identity_id(*pair.values()), {**pair, "decision": decision})
+
+        decided = {
+            (one, other): decide(one, other, decision)
+            for one, other, decision in [
+                (1, 2, "same"),
+                (2, 3, "same"),
+                (1, 3, "not_same"),
+                (3, 4, "proposed"),
+                (5, 6, "same"),
+                (4, 5, "household"),
+            ]
+        }
+        await scribe.push(storage, [scribe.customer(number) for number in range(1, 8)])
+        await scribe.push(storage, decided.values())
+
+        async def kin(*numbers):
+            async with storage.writer() as writer:
+                found = await writer.kin(map(uid, numbers))
+            assert [row.id for row in found] == sorted(row.id for row in found)
+            return {pair for pair, change in decided.items() if change.id in {row.id for row in found}}
+
+        assert await kin(7) == set()
+        assert await kin(4) == set()
+        assert await kin(3) == {(1, 2), (2, 3), (1, 3)}
+        assert await kin(3, 4) == {(1, 2), (2, 3), (1, 3), (3, 4)}
+        assert await kin(6) == {(5, 6)}
+        assert await kin(4, 6) == {(5, 6), (4, 5)}
 
     async def test_row_that_left_without_being_erased_is_not_said_to_be(self, storage, scribe):
         await scribe.push(storage, [scribe.customer(1), scribe.customer(2)])

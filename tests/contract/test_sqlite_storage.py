@@ -84,7 +84,7 @@ def kill_in_the_middle(path):
         [sys.executable, "-c", CHILD, str(path)],
         stdout=subprocess.PIPE,
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.getenv("PYTHONPATH")]))},
         text=True,
     )
     assert child.stdout is not None

@@ -258,19 +258,25 @@ def test_after_any_moves_exactly_the_home_unit_holds_the_row_and_its_dependents(
 
 
 def test_each_kind_of_scope_says_who_holds_a_row():
-    homes = {ONE: UNIT_A, TWO: UNIT_B, THREE: None}
-    of = {name: REGISTRY.get(name) for name in REGISTRY.by_name}
-    assert scopes_of(of["unit"], {}, {}) == {"chain"}
-    assert scopes_of(of["customer"], {"home_unit": UNIT_A}, {}) == {A}
-    assert scopes_of(of["customer"], {}, {}) == set()
-    assert scopes_of(of["staff_pin"], {f"units/{UNIT_A}": True, f"units/{UNIT_B}": False}, {}) == {A}
-    assert scopes_of(of["change_verdict"], {"device": ONE}, {}) == {f"device:{ONE}"}
-    assert scopes_of(of["change_verdict"], {}, {}) == set()
-    assert scopes_of(of["link"], {"from_customer": ONE, "to_customer": TWO}, homes) == {A, B}
-    assert scopes_of(of["link"], {"from_customer": ONE, "to_customer": THREE}, homes) == {A}
-    assert scopes_of(of["interaction"], {"unit": UNIT_B}, homes) == {B}
-    assert scopes_of(of["interaction"], {"unit": UNIT_B, "party": [{"customer": ONE}]}, homes) == {A}
-    assert scopes_of(of["interaction"], {}, homes) == set()
+    units = {ONE: {UNIT_A}, TWO: {UNIT_A, UNIT_B}, THREE: set()}
+
+    def scopes(entity: str, values: dict[str, Any], id: str = THREE) -> set[str]:
+        return scopes_of(REGISTRY.get(entity), id, values, units)
+
+    assert scopes("unit", {}) == {"chain"}
+    assert scopes("customer", {"home_unit": UNIT_A}, ONE) == {A}
+    assert scopes("customer", {"home_unit": UNIT_A}, TWO) == {A, B}
+    assert scopes("customer", {}) == set()
+    assert scopes("staff_pin", {f"units/{UNIT_A}": True, f"units/{UNIT_B}": False}) == {A}
+    assert scopes("change_verdict", {"device": ONE}) == {f"device:{ONE}"}
+    assert scopes("change_verdict", {}) == set()
+    assert scopes("link", {"from_customer": ONE, "to_customer": TWO}) == {A, B}
+    assert scopes("link", {"from_customer": ONE, "to_customer": THREE}) == {A}
+    assert scopes("identity", {"one": ONE, "other": TWO, "decision": "same"}) == {A, B}
+    assert scopes("identity", {"one": ONE, "other": TWO, "decision": "not_same"}) == set()
+    assert scopes("interaction", {"unit": UNIT_B}) == {B}
+    assert scopes("interaction", {"unit": UNIT_B, "party": [{"customer": ONE}]}) == {A}
+    assert scopes("interaction", {}) == set()
 
 
 def test_a_grant_names_every_scope_at_every_level():

@@ -278,9 +278,9 @@ class Writer(Reader, Protocol):
     """The one write transaction: unscoped. Leaving it by an exception undoes all."""
 
     async def rows(self, keys: Iterable[Key]) -> dict[Key, Row]:
-        """Each of these rows with all documents and places (left ones too); an empty Row where there is none.
+        """Each of these rows with all documents and places (left ones too), and which unit saw it when.
 
-        A row that was erased is empty too, and says so.
+        An empty Row where there is none. A row that was erased is empty too, and says so.
         Statements grow with the number of entities, not of keys. An entity nobody declared gives no Row.
         """
         ...
@@ -295,6 +295,17 @@ class Writer(Reader, Protocol):
 
         In order of entity and id, so that the same history gives the same seqs.
         """
+        ...
+
+    async def kin(self, customers: Iterable[str]) -> list[Row]:
+        """Every identity decision between two of these customers and those whom `same` connects with them.
+
+        In order of id, with documents and places. One statement, however long the ways are, besides `rows`.
+        """
+        ...
+
+    async def expired(self, before_ms: int, limit: int) -> list[tuple[str, str]]:
+        """(customer, unit) of the sightings that are older, the oldest first."""
         ...
 
     async def about(self, ids: Iterable[str], named: Iterable[str]) -> list[Entry]:
@@ -328,8 +339,8 @@ class Writer(Reader, Protocol):
         began after it clones. A mark is written beside the last seq. When this returns,
         power may fail. Call it once, last.
 
-        An erased row loses documents, columns and index entries; its id, also one that never was a row's,
-        is a tombstone for ever. The hashes of emptied entries still verify. `scrub` destroys the bytes.
+        An erased row loses documents, columns, index entries and sightings; its id, also one that never was
+        a row's, is a tombstone for ever. The hashes of emptied entries still verify. `scrub` destroys bytes.
         """
         ...
 

@@ -82,11 +82,13 @@ class _State:
     marks: dict[int, str] = field(default_factory=dict)
     stamp_max: int = 0
     erased: frozenset[Key] = frozenset()
+    seen: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Customer -> unit -> when it saw them last."""
 
     def copy(self) -> _State:
         rows, log, queue, incarnations, marks = self.rows, self.log, self.queue, self.incarnations, self.marks
         copied = _State(dict(rows), list(log), dict(queue), dict(incarnations), dict(marks), self.stamp_max)
-        copied.erased = self.erased
+        copied.erased, copied.seen = self.erased, {id: dict(units) for id, units in self.seen.items()}
         return copied
 
 
@@ -406,6 +408,7 @@ class MemoryWriter(MemoryReader):
             {level: raw for level, (raw, _) in stored.documents.items()},
             {scope: left for scope, (_, left) in stored.places.items()},
             erased=key in self._state.erased,
+            seen=dict(self._state.seen.get(key[1], {})) if key[0] == "customer" else {},
         )
 
     async def rows(self, keys: Iterable[Key]) -> dict[Key, Row]:
@@ -419,6 +422,27 @@ class MemoryWriter(MemoryReader):
         wanted = set(customers)
         rows = map(self._row, sorted(self._state.rows))
         return [row for row in rows if wanted.intersection(row.entity.named_customers(row.values))]
+
+    async def kin(self, customers: Iterable[str]) -> list[Row]:
+        decided = [self._row(key) for key in sorted(self._state.rows) if key[0] == "identity"]
+        pairs = [(row, {row.values.get("one"), row.values.get("other")}) for row in decided if row.exists]
+        members: set[JSON] = set(customers)
+        size = -1
+        while size != len(members):
+            size = len(members)
+            for row, pair in pairs:
+                if row.values.get("decision") == "same" and pair & members:
+                    members |= pair
+        return [row for row, pair in pairs if pair <= members]
+
+    async def expired(self, before_ms: int, limit: int) -> list[tuple[str, str]]:
+        found = [
+            (at, id, unit)
+            for id, units in self._state.seen.items()
+            for unit, at in units.items()
+            if at < before_ms
+        ]
+        return [(id, unit) for _, id, unit in sorted(found)[:limit]]
 
     async def about(self, ids: Iterable[str], named: Iterable[str]) -> list[Entry]:
         wanted, texts = set(ids), [text.encode() for text in named]
@@ -462,8 +486,16 @@ class MemoryWriter(MemoryReader):
         for seq, (scope, name, id, left) in enumerate(batch.writes.places, head.seq + 1):
             stored((name, id)).places[scope] = (seq, left)
         state.erased |= frozenset(batch.erased)
+        for customer, unit, at in batch.writes.sightings:
+            units = state.seen.setdefault(customer, {})
+            if at is None:
+                units.pop(unit, None)
+            else:
+                units[unit] = at
         for key in batch.erased:
             stored(key).documents.clear()
+            if key[0] == "customer":
+                state.seen.pop(key[1], None)
         nothing: dict[str, None] = dict.fromkeys(("body", "key", "field", "detail"))
         state.log = [replace(e, **nothing) if e.cid in batch.emptied else e for e in state.log]  # type: ignore[arg-type]
         hash = state.log[-1].hash if state.log else START

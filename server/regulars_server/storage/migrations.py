@@ -107,6 +107,10 @@ CREATE TABLE identity(
 CREATE INDEX identity_by_one ON identity(one);
 CREATE INDEX identity_by_other ON identity(other);
 CREATE INDEX identity_by_decision ON identity(decision);
+CREATE TABLE seen(
+  customer INTEGER NOT NULL, unit TEXT NOT NULL, at_ms INTEGER NOT NULL,
+  PRIMARY KEY(customer, unit)) WITHOUT ROWID;
+CREATE INDEX seen_by_at ON seen(at_ms);
 """
 
 

@@ -40,6 +40,7 @@ class _Stored:
     documents: dict[Level, bytes] = field(default_factory=dict)
     places: dict[str, bool] = field(default_factory=dict)
     erased: bool = False
+    seen: dict[str, int] = field(default_factory=dict)
 
 
 class Transaction(Snapshot):
@@ -59,12 +60,17 @@ class Transaction(Snapshot):
         for key in wanted:
             found = stored[key]
             result[key] = Row(
-                by_name[key[0]], key[1], dict(found.documents), dict(found.places), erased=found.erased
+                by_name[key[0]],
+                key[1],
+                dict(found.documents),
+                dict(found.places),
+                erased=found.erased,
+                seen=found.seen,
             )
         return result
 
     def _load(self, keys: Iterable[Key]) -> None:
-        """Read those of these rows that were not read yet: two statements for each entity."""
+        """Read those of these rows that were not read yet: a few statements for each entity."""
         stored = self.stored
         ids_by_entity: dict[str, list[str]] = defaultdict(list)
         for key in keys:
@@ -101,6 +107,10 @@ class Transaction(Snapshot):
                 )
                 for row, scope, gone in self.rows(sql, self.terms[entity], json_list(by_row)):
                     by_row[row].places[scope] = bool(gone)
+            if by_row and entity == "customer":
+                sql = "SELECT * FROM seen WHERE customer IN (SELECT value FROM json_each(?))"
+                for row, unit, at_ms in self.rows(sql, json_list(by_row)):
+                    by_row[row].seen[unit] = at_ms
 
     def dependents(self, customers: Iterable[str]) -> list[Row]:
         names = json_list(customers)
@@ -121,6 +131,24 @@ class Transaction(Snapshot):
                     )
                 keys += [(entity.name, id) for (id,) in self.rows(sql, names)]
         return list(self.rows_of(sorted(keys)).values())
+
+    def kin(self, customers: Iterable[str]) -> list[Row]:
+        sql = (
+            "WITH RECURSIVE member(id) AS (SELECT value FROM json_each(?)"
+            " UNION SELECT i.other FROM member m JOIN identity i ON i.one=m.id WHERE i.decision='same'"
+            " UNION SELECT i.one FROM member m JOIN identity i ON i.other=m.id WHERE i.decision='same')"
+            " SELECT i.id FROM member m CROSS JOIN identity i INDEXED BY identity_by_one ON i.one=m.id"
+            " WHERE i.other IN (SELECT id FROM member) ORDER BY i.id"
+        )
+        ids = [id for (id,) in self.rows(sql, json_list(customers))]
+        return list(self.rows_of([("identity", id) for id in ids]).values())
+
+    def expired(self, before_ms: int, limit: int) -> list[tuple[str, str]]:
+        sql = (
+            "SELECT t.id, s.unit FROM seen s CROSS JOIN customer t ON t.row=s.customer"
+            " WHERE s.at_ms<? ORDER BY s.at_ms, t.id, s.unit LIMIT ?"
+        )
+        return self.rows(sql, before_ms, limit)
 
     def incarnation(self, id: str) -> Incarnation | None:
         found = self.rows("SELECT id, device, n, trail FROM incarnation WHERE id=?", id)
@@ -166,13 +194,23 @@ class Transaction(Snapshot):
         keys = dict.fromkeys(key for rows in written.values() for key in rows)
         keys.update(dict.fromkeys((entity, id) for entity, id, _ in places))
         keys.update(dict.fromkeys(erased))
+        keys.update(dict.fromkeys(("customer", customer) for customer, _, _ in writes.sightings))
         if not keys:
             return
         self._load(keys)
         fresh = self._number(keys)
         self._write_documents(written, fresh, last)
         self._write_feed(writes.places, first, self._differences(written, places, fresh))
+        self._write_sightings(writes.sightings)
         self._erase(erased, last)
+
+    def _write_sightings(self, sightings: Sequence[tuple[str, str, int | None]]) -> None:
+        if not sightings:
+            return
+        found = [(self.stored["customer", customer].row, unit, at) for customer, unit, at in sightings]
+        many = self.connection.executemany
+        many("INSERT OR REPLACE INTO seen VALUES(?, ?, ?)", [one for one in found if one[2] is not None])
+        many("DELETE FROM seen WHERE customer=? AND unit=?", [one[:2] for one in found if one[2] is None])
 
     def _number(self, keys: Iterable[Key]) -> set[Key]:
         """Give each new row its number; the rows that are new."""
@@ -247,6 +285,8 @@ class Transaction(Snapshot):
             self.connection.execute(sql, (last, found.row))
             if table.sensitive:
                 self.connection.execute(f"DELETE FROM {name}_sensitive WHERE row=?", (found.row,))
+            if name == "customer":
+                self.connection.execute("DELETE FROM seen WHERE customer=?", (found.row,))
             sql = "INSERT OR REPLACE INTO erased(entity, row, scrubbed) VALUES(?, ?, 0)"
             self.connection.execute(sql, (terms[name], found.row))
 

@@ -122,6 +122,13 @@ class SqliteWriter(SqliteReader[Transaction]):
         wanted = list(customers)
         return await self._run(lambda _: self._snapshot.dependents(wanted))
 
+    async def kin(self, customers: Iterable[str]) -> list[Row]:
+        wanted = list(customers)
+        return await self._run(lambda _: self._snapshot.kin(wanted))
+
+    async def expired(self, before_ms: int, limit: int) -> list[tuple[str, str]]:
+        return await self._run(lambda _: self._snapshot.expired(before_ms, limit))
+
     async def about(self, ids: Iterable[str], named: Iterable[str]) -> list[Entry]:
         wanted, texts = list(ids), list(named)
         return await self._run(lambda _: self._snapshot.about(wanted, texts))
