@@ -216,6 +216,9 @@ class Enum:
 
     name: str
     values: Mapping[str, Label]
+    was: Mapping[str, tuple[int, str | None]] = field(default_factory=dict)
+    """Values that are gone: the first schema version without each, and the value that stands for it; None
+    where only a person can say."""
 
     @property
     def graphql(self) -> str:
@@ -320,6 +323,12 @@ class Field:
     """Found by free-text search."""
     since: int = 1
     """The schema version that brought it."""
+    was: tuple[tuple[str, int], ...] = ()
+    """Former names, each with the first schema version without it: what an older version writes there is
+    taken as written here. A set may so take over from a single value. What names a customer, or is part of
+    an id, keeps its name."""
+    given: JSON = None
+    """What a create of a version before `since` is taken to say of a required field; None: a person says."""
 
     @cached_property
     def is_set(self) -> bool:
@@ -349,6 +358,14 @@ class Entity:
     fields: tuple[Field, ...]
     about: str = ""
     since: int = 1
+    retired: Mapping[str, int] = field(default_factory=dict)
+    """Fields that are gone and that nothing stands for, with the first schema version without each."""
+
+    @cached_property
+    def former(self) -> dict[str, tuple[Field | None, int]]:
+        """Names that older versions write: the field that stands for each, the first version without it."""
+        renamed = {name: (f, version) for f in self.fields for name, version in f.was}
+        return {**{name: (None, version) for name, version in self.retired.items()}, **renamed}
 
     @cached_property
     def by_name(self) -> dict[str, Field]:
@@ -436,6 +453,7 @@ class Registry:
     version: int
     entities: tuple[Entity, ...]
     oldest_served: int = 1
+    """The oldest schema version that is sent rows. Changes of any version are taken."""
     by_name: dict[str, Entity] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -1,7 +1,8 @@
 """Whether one change fits the declarations, and the form in which it is admitted.
 
 Admission makes normal forms (a phone's path becomes its E.164 number) and fills what a new row
-takes from its writer. The same change and the same writer give the same admitted form for ever.
+takes from its writer, and says what an older version wrote in this one's words. The same change and the
+same writer give the same admitted form as long as the declarations are the same.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from regulars_schema.declare import Entity, Form, Nature, Registry, Scope, Unfit
 from regulars_schema.normal import element_path
 from regulars_sync.changes import Change, Value
 from regulars_sync.ids import identity_id, link_id
+from regulars_sync.upgrade import translated, upgraded
 
 
 def admit(
@@ -26,6 +28,7 @@ def admit(
 ) -> tuple[Entity, Change]:
     """The entity and the admitted form of a change, `Unfit` when it can only apply mended."""
     entity = registry.get(change.entity)
+    change = upgraded(entity, change, registry.version)
     if entity.nature is Nature.DERIVED or (entity.nature is Nature.REFERENCE and not head_office):
         raise Unfit("entity_not_writable", entity=entity.name)
     if not is_id(change.id):
@@ -108,7 +111,10 @@ def provisional(registry: Registry, change: Change, country: str | None) -> Chan
     What does not fit is shown as it was typed: the server's verdict will say what is wrong.
     """
     entity = registry.by_name.get(change.entity)
-    if entity is None or not any(f.form is not Form.PLAIN for f in entity.fields):
+    if entity is None:
+        return change
+    change = translated(entity, change, registry.version)[0]
+    if not any(f.form is not Form.PLAIN for f in entity.fields):
         return change
     normal: dict[str, str] = {}
     for path, written in change.fields.items():

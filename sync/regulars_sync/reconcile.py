@@ -22,6 +22,7 @@ from regulars_sync.clock import is_impossible, ms_of, next_stamp
 from regulars_sync.log import Entry
 from regulars_sync.merge import Registers
 from regulars_sync.scope import CHAIN, Reach, at_level, reach, unit_scope
+from regulars_sync.upgrade import OUTGROWN
 
 Key = tuple[str, str]
 """(entity, id)."""
@@ -203,8 +204,9 @@ def _settle(world: World, author: Author, group: Sequence[Change], size: int) ->
             if unfit.code in _UNKNOWN and change.schema > world.registry.version:
                 culprit = Ruling(change, "held", "schema_newer", waits=f"schema:{change.schema}")
             else:
+                verdict = "held" if unfit.code == OUTGROWN else "rejected"
                 where = unfit.detail.pop("field", None)
-                culprit = Ruling(change, "rejected", unfit.code, where, unfit.detail, "person")
+                culprit = Ruling(change, verdict, unfit.code, where, unfit.detail, "person")
             rulings.append(culprit)
         except _Held as held:
             culprit = Ruling(change, "held", held.code, waits=held.waits)

@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 
 from regulars import Shop
 from regulars.files import InlineConnection
+from regulars_schema.declare import Registry
 from regulars_schema.entities import REGISTRY
 from regulars_server import devices, erasure
 from regulars_server.access import Access, Argon2
@@ -123,6 +124,7 @@ class Chain:
         clock: Clock | None = None,
         sensitive: bool = False,
         paired: bool = True,
+        registry: Registry = REGISTRY,
     ) -> Shop:
         """A tablet of a unit, paired unless told otherwise, closed at the end of the test."""
         transport = self.transports[name] = AppTransport(self.app, self.service)
@@ -137,6 +139,7 @@ class Chain:
                 entropy=self.entropy,
                 transport=lambda url: transport,
                 connect=connect,
+                registry=registry,
                 durable=False,
             )
         )
@@ -179,11 +182,13 @@ def seeded(seed: int) -> Callable[[int], bytes]:
 
 
 @asynccontextmanager
-async def new_chain(folder: Path, storage: Storage | None = None, seed: int = 1) -> AsyncIterator[Chain]:
-    """A chain `hq` with the branches `Nanjing Road` (CN) and `Orchard` (SG)."""
+async def open_chain(
+    folder: Path, storage: Storage | None = None, seed: int = 1, registry: Registry = REGISTRY
+) -> AsyncIterator[Chain]:
+    """The chain whose database lies in the folder; an empty one is made where there is none."""
     clock, entropy = Clock(), seeded(seed)
     path = folder / DATABASE
-    storage = storage or SqliteStorage(path, REGISTRY, entropy, readers=1, connect=inline)
+    storage = storage or SqliteStorage(path, registry, entropy, readers=1, connect=inline)
     access = Access(path, now_ms=clock, entropy=entropy, argon2=CHEAP)
     settings = Settings(data=folder)
     hub = Hub()
@@ -193,9 +198,14 @@ async def new_chain(folder: Path, storage: Storage | None = None, seed: int = 1)
         app = create_app(settings, service)
         chain = Chain(service, app, folder, clock, entropy)
         async with chain.stack:
-            company = await chain.unit(
-                "hq", "company", country="CN", time_zone="Asia/Shanghai", currency="CNY"
-            )
-            await chain.unit("Nanjing Road", "branch", company)
-            await chain.unit("Orchard", "branch", company, country="SG", time_zone="Asia/Singapore")
             yield chain
+
+
+@asynccontextmanager
+async def new_chain(folder: Path, storage: Storage | None = None, seed: int = 1) -> AsyncIterator[Chain]:
+    """A chain `hq` with the branches `Nanjing Road` (CN) and `Orchard` (SG)."""
+    async with open_chain(folder, storage, seed) as chain:
+        company = await chain.unit("hq", "company", country="CN", time_zone="Asia/Shanghai", currency="CNY")
+        await chain.unit("Nanjing Road", "branch", company)
+        await chain.unit("Orchard", "branch", company, country="SG", time_zone="Asia/Singapore")
+        yield chain
