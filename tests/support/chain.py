@@ -183,10 +183,14 @@ def seeded(seed: int) -> Callable[[int], bytes]:
 
 @asynccontextmanager
 async def open_chain(
-    folder: Path, storage: Storage | None = None, seed: int = 1, registry: Registry = REGISTRY
+    folder: Path,
+    storage: Storage | None = None,
+    seed: int = 1,
+    registry: Registry = REGISTRY,
+    now_ms: int = NOON_MS,
 ) -> AsyncIterator[Chain]:
     """The chain whose database lies in the folder; an empty one is made where there is none."""
-    clock, entropy = Clock(), seeded(seed)
+    clock, entropy = Clock(now_ms), seeded(seed)
     path = folder / DATABASE
     storage = storage or SqliteStorage(path, registry, entropy, readers=1, connect=inline)
     access = Access(path, now_ms=clock, entropy=entropy, argon2=CHEAP)
