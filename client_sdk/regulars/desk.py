@@ -22,6 +22,7 @@ from regulars_sync.check import admit
 from regulars_sync.errors import LocalError
 from regulars_sync.ids import ENTROPY_BYTES, uuid7
 from regulars_sync.replica_layout import Key
+from regulars_sync.upgrade import translated
 
 R = TypeVar("R", bound=Record)
 
@@ -103,12 +104,17 @@ class Desk:
     async def mend(self, cid: str, **fields: JSON) -> None:
         """Replace a held or rejected change: its fields with these put over them (a set's as `tags/x`).
 
+        Of a change that an older version made, what this one has no words for is left out.
+
         `LocalError("mend_invalid")` when nothing is held under this cid.
         """
         held = await self._held(cid)
         original = held.change
+        entity = self.registry.get(original.entity)
+        said, unsaid = translated(entity, original, self.registry.version)
+        kept = {path: value for path, value in said.fields.items() if path not in unsaid}
         put = {path: Value(value) for path, value in fields.items()}
-        await self._replace(original, original.op, {**original.fields, **put})
+        await self._replace(original, original.op, {**kept, **put})
 
     async def drop(self, cid: str) -> None:
         """Give a held or rejected change up: the rest of its transaction goes on without it."""

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import msgspec
 import orjson
 
-from regulars.files import File
+from regulars.files import Connection, File
 from regulars_schema.declare import Registry
 from regulars_sync import replica_layout
 from regulars_sync.digest import EMPTY, Digest
@@ -45,6 +45,12 @@ class Replica:
     def __init__(self, path: Path, registry: Registry, durable: bool = True) -> None:
         self.file = File(path, KIND, DDL, durable)
         self._registry = registry
+
+    async def open(self, connection: Connection) -> None:
+        """Open the file; one that was filled under other declarations is indexed anew, once."""
+        await self.file.open(connection)
+        if not await self.file.read(lambda c: replica_layout.is_indexed(c, self._registry)):
+            await self.file.write(lambda c: replica_layout.reindex(c, self._registry))
 
     # --- receiving --------------------------------------------------------------------------------------
 

@@ -113,7 +113,7 @@ class Shop(Desk):
         shop = cls(rows, outbox, registry, now_ms, entropy, transport)
         try:
             await outbox.file.open(await connect(outbox.file.path))
-            await rows.file.open(await connect(rows.file.path))
+            await rows.open(await connect(rows.file.path))
             shop._know(await outbox.said())
             yield shop
         finally:

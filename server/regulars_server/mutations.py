@@ -26,6 +26,7 @@ from regulars_sync.errors import Refused
 from regulars_sync.ids import row_id
 from regulars_sync.log import Entry
 from regulars_sync.reconcile import Author, Ruling
+from regulars_sync.upgrade import translated
 
 KEY_CHARS_MAX = 200
 PATHS_MAX = 1_000
@@ -98,12 +99,19 @@ class Mutations:
         await self._service.admission.retry(entry.group, by_head_office=self._author.head_office)
 
     async def mend(self, key: str, cid: str, fields: Mapping[str, JSON], without: Sequence[str]) -> None:
-        """Put a corrected change in the place of a held one. It keeps what that one had seen."""
+        """Put a corrected change in the place of a held one. It keeps what that one had seen.
+
+        Of a change that an older version made, what can be said otherwise is; `without` takes either name.
+        """
         mended = self.cid(key)
         entry = await self._replaceable(cid, mended)
         old = _change_in(entry)
         if old is None:
             raise Refused("mend_invalid", replaces=cid)
+        kept = {path: value for path, value in old.fields.items() if path not in without}
+        old = msgspec.structs.replace(old, fields=kept)
+        if old.entity in self._registry.by_name:
+            old, _ = translated(self._registry.get(old.entity), old, self._registry.version)
         given = {path: value for path, value in old.fields.items() if path not in without}
         given |= {path: Value(value) for path, value in fields.items()}
         _require_paths(given)

@@ -18,12 +18,15 @@ from regulars_server.service import Service
 from regulars_sync.changes import mask_lone_surrogates
 from regulars_sync.errors import Refused
 from regulars_sync.protocol import (
+    PROTOCOL_VERSION,
     PUSH_CHANGES_MAX,
     Contact,
+    Hello,
     PairRequest,
     PullRequest,
     PushRequest,
     RotateAnswer,
+    Served,
     Verdict,
 )
 from regulars_sync.reconcile import Author
@@ -34,6 +37,11 @@ DAY_MS = 86_400_000
 def routes(service: Service) -> list[Route]:
     """The endpoints that a tablet speaks with."""
     settings = service.settings
+
+    async def do_hello(request: Request) -> Response:
+        registry = service.storage.registry
+        served = Served(registry.version, registry.oldest_served, registry.fingerprint)
+        return web.answer(request, msgspec.json.encode(Hello(PROTOCOL_VERSION, served, service.now_ms())))
 
     async def do_pair(request: Request) -> Response:
         body = await web.read_body(request, settings.body_bytes_max)
@@ -101,7 +109,8 @@ def routes(service: Service) -> list[Route]:
         ("/wiped", do_wiped),
         ("/rotate", do_rotate),
     )
-    return [
+    hello = web.guarded(do_hello, service.now_ms, service.entropy)
+    return [Route("/sync/v1", hello)] + [
         Route(f"/sync/v1{path}", web.guarded(handler, service.now_ms, service.entropy), methods=["POST"])
         for path, handler in given
     ]

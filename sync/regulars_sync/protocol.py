@@ -1,5 +1,6 @@
 """What travels between tablet and server. JSON over HTTP; docs/PROTOCOL.md explains each part.
 
+    GET  /sync/v1                -> Hello         what this server serves; without a token
     POST /sync/v1/pull   PullRequest -> PullAnswer    a page of rows; the last one carries a `Head`
     POST /sync/v1/push   PushRequest -> PushAnswer    a verdict for each change
     POST /sync/v1/pair   PairRequest -> PairAnswer    a single-use code for a device token
@@ -22,6 +23,20 @@ PAGE_BYTES_MAX = 4 * 1024 * 1024
 PUSH_CHANGES_MAX = 2_000
 PUSH_BYTES_MAX = 4 * 1024 * 1024
 """Above the limit of one group by far, so every server accepts one whole group."""
+
+
+class Served(msgspec.Struct, frozen=True):
+    """Of the declarations: the server's version, the oldest that is sent rows, and the fingerprint."""
+
+    version: int
+    oldest: int
+    fingerprint: str
+
+
+class Hello(msgspec.Struct, frozen=True):
+    protocol: int
+    schema: Served
+    now: int
 
 
 class Acked(msgspec.Struct, frozen=True):

@@ -39,6 +39,7 @@ CREATE TABLE element (
     PRIMARY KEY (entity, field, key, id)) WITHOUT ROWID;
 CREATE INDEX element_id ON element (entity, id)
 """
+REINDEX_ROWS = 1_000
 ROW_TABLES = ("row", "member", "digest", "find", "element")
 
 Key = tuple[str, str]
@@ -145,6 +146,26 @@ def counted(connection: Connection) -> dict[str, Digest]:
     for scope, entity, document in rows:
         digests[scope] = add(digests.get(scope, EMPTY), [row_hash(entity, document or b"")])
     return digests
+
+
+def is_indexed(connection: Connection, registry: Registry) -> bool:
+    """Whether what rows are found by follows from these very declarations."""
+    row = connection.execute("SELECT value FROM said WHERE name = 'schema'").fetchone()
+    return row is not None and row[0] == registry.fingerprint
+
+
+def reindex(connection: Connection, registry: Registry) -> None:
+    """Make anew what rows are found by; the rows hold all fields, declared or not, so nothing is fetched."""
+    connection.execute("DELETE FROM find")
+    connection.execute("DELETE FROM element")
+    for entity in registry.entities:
+        found = connection.execute(
+            "SELECT document FROM row WHERE entity = ? AND level = ?", (entity.name, Level.INTERNAL)
+        )
+        while rows := found.fetchmany(REINDEX_ROWS):
+            parsed = [orjson.loads(document) for (document,) in rows]
+            _index(connection, entity, {document["id"]: nested(entity, document) for document in parsed})
+    connection.execute("INSERT OR REPLACE INTO said VALUES ('schema', ?)", (registry.fingerprint,))
 
 
 def _hashes(connection: Connection, scope: str, name: str, ids: list[str]) -> dict[str, bytes]:

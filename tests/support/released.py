@@ -145,7 +145,7 @@ class Replayed:
 
 
 async def replay(chain: Chain, twice: bool = False) -> Replayed:
-    """Send what the released tablets sent, in order and at its time; cursors are those that are answered here.
+    """Send what the released tablets sent, in order and at its time, with the cursors answered here.
 
     With `twice` every push is sent again at once, as after a lost answer: it is answered alike.
     """
