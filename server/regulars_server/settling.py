@@ -344,7 +344,7 @@ def decoded(entry: Entry) -> Change | None:
 
 
 def verdict_of(entry: Entry) -> Verdict:
-    return Verdict(entry.cid, entry.verdict, entry.code, entry.field, entry.detail)
+    return Verdict(entry.cid, entry.verdict, entry.code, entry.field, entry.reason)
 
 
 def _told(entry: Entry) -> bytes:
@@ -355,7 +355,7 @@ def _told(entry: Entry) -> bytes:
         "verdict": entry.verdict,
         "code": entry.code,
         "field": entry.field,
-        "detail": entry.detail,
+        "detail": entry.reason,
         "closed": entry.closed,
         "v": [],
     }

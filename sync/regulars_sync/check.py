@@ -12,7 +12,7 @@ from contextlib import suppress
 
 import msgspec
 
-from regulars_schema.declare import Entity, Form, Nature, Registry, Scope, Unfit, is_id
+from regulars_schema.declare import JSON, Entity, Form, Nature, Registry, Scope, Unfit, is_id
 from regulars_schema.normal import element_path
 from regulars_sync.changes import Change, Value
 from regulars_sync.ids import identity_id, link_id
@@ -103,6 +103,33 @@ def _created(entity: Entity, change: Change, default_unit: str | None) -> Change
         fields = {**change.fields, home: Value(default_unit)}
         return msgspec.structs.replace(change, fields=fields)
     return change
+
+
+def taken_as(entity: Entity, came: Change, admitted: Change, country: str | None) -> dict[str, JSON]:
+    """How the admitted form of a change differs from what came: `normal` (typed path -> its normal form)
+    and `filled` (field -> value); empty where it does not."""
+    if admitted is came:
+        return {}
+    normal: dict[str, JSON] = {}
+    for path, written in came.fields.items():
+        if path not in admitted.fields:
+            field, key = entity.at(path)
+            normal[path] = element_path(field, key or "", written.value, country)
+    made = set(normal.values())
+    filled = {
+        path: v.value for path, v in admitted.fields.items() if path not in came.fields and path not in made
+    }
+    return {name: said for name, said in (("normal", normal), ("filled", filled)) if said}
+
+
+def retaken(came: Change, said: Mapping[str, JSON]) -> Change:
+    """The admitted form of a change, from what came and what `taken_as` said of it; needs no writer."""
+    change = _respelled(came, said.get("normal") or {})
+    filled = said.get("filled")
+    if not filled:
+        return change
+    fields = change.fields | {path: Value(value) for path, value in filled.items()}
+    return msgspec.structs.replace(change, fields=fields)
 
 
 def provisional(registry: Registry, change: Change, country: str | None) -> Change:

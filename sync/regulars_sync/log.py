@@ -34,6 +34,11 @@ class Entry:
     code: str | None = None
     field: str | None = None
     detail: dict[str, Any] | None = None
+    """What fills the message of `code`. Of an accepted change what was decided by itself:
+
+    `beside` (path -> cids that stood there after it, the shown one first, where they had not seen each
+    other), `normal` (typed path -> normal form), `filled` (field -> value taken from its writer).
+    """
     device: str | None = None
     incarnation: str | None = None
     n: int | None = None
@@ -52,6 +57,11 @@ class Entry:
     @property
     def is_accepted(self) -> bool:
         return self.verdict in ACCEPTED
+
+    @property
+    def reason(self) -> dict[str, Any] | None:
+        """What fills the message of `code`, and may be told to the author."""
+        return None if self.is_accepted else self.detail
 
     @property
     def is_open(self) -> bool:

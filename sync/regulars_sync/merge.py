@@ -121,6 +121,18 @@ def stands_alone(registers: Mapping[str, Register], cid: str, paths: Iterable[st
     return all(registers[path].values.keys() == {cid} for path in paths)
 
 
+def beside(registers: Registers, entity: Entity, change: Change) -> dict[str, list[str]]:
+    """Of the fields that a change has just written, those that hold more or other than what it wrote: path ->
+    the cids that stand there, the shown one first."""
+    found: dict[str, list[str]] = {}
+    for path in change.fields:
+        values = registers[path].values
+        if values.keys() != {change.cid}:
+            shown = choose(entity.at(path)[0], values.values()).cid if values else change.cid
+            found[path] = [shown, *sorted(values.keys() - {shown})]
+    return found
+
+
 def contested(registers: Mapping[str, Register]) -> list[str]:
     """The paths that hold several values which have not seen each other."""
     return [path for path, register in registers.items() if len(register.values) > 1]

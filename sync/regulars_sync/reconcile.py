@@ -17,7 +17,7 @@ import orjson
 from regulars_schema.declare import JSON, Entity, Level, Registry, Scope, Unfit, is_id
 from regulars_sync import document, merge
 from regulars_sync.changes import Change
-from regulars_sync.check import admit
+from regulars_sync.check import admit, taken_as
 from regulars_sync.clock import is_impossible, ms_of, next_stamp
 from regulars_sync.log import Entry
 from regulars_sync.merge import Registers
@@ -121,6 +121,7 @@ class Ruling(NamedTuple):
     code: str | None = None
     field: str | None = None
     detail: dict[str, Any] | None = None
+    """What fills its code's message; of an accepted one what was decided by itself (`log.Entry.detail`)."""
     waits: str | None = None
     """What its group waits for: `row:<entity>:<id>`, `device:<id>`, `schema:<version>` or `person`."""
     stamp: int = 0
@@ -227,7 +228,9 @@ _UNKNOWN = frozenset({"entity_unknown", "field_unknown", "enum_unknown", "part_u
 
 
 def _accept(world: World, author: Author, change: Change, draft: dict[Key, Row]) -> Ruling:
-    entity, change = admit(world.registry, change, author.country, author.unit, author.head_office)
+    came = change
+    entity, change = admit(world.registry, came, author.country, author.unit, author.head_office)
+    said = taken_as(entity, came, change, author.country)
     key = (change.entity, change.id)
     if not change.fields:
         return Ruling(change, "applied")
@@ -257,7 +260,7 @@ def _accept(world: World, author: Author, change: Change, draft: dict[Key, Row])
     if entity.is_fact:
         if not row.exists:
             _see_again(world, author, change, named, draft)
-        return _record(row, change, stamp, code, draft)
+        return _record(row, change, stamp, code, draft)._replace(detail=said or None)
     home = row.values.get("home_unit")
     is_new = not row.exists
     draft[key] = row = row.copy()
@@ -275,7 +278,9 @@ def _accept(world: World, author: Author, change: Change, draft: dict[Key, Row])
     if entity.scope is Scope.SAME and author.scopes is not None:
         readable = []  # what was decided before is head office's to know
     alone = merge.stands_alone(row.registers, change.cid, readable)
-    return Ruling(change, "applied" if alone else "merged", code, stamp=stamp)
+    if beside := merge.beside(row.registers, entity, change):
+        said["beside"] = beside
+    return Ruling(change, "applied" if alone else "merged", code, None, said or None, stamp=stamp)
 
 
 def _rehome(world: World, author: Author, row: Row, home: str | None, change: Change, is_new: bool) -> None:

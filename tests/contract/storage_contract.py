@@ -6,20 +6,22 @@ import msgspec
 import orjson
 import pytest
 
-from regulars_server.storage.interface import Batch, Incarnation, Not, Order, Storage, Test
+from regulars_server.storage.interface import Batch, Chosen, Incarnation, Not, Order, Storage, Test
 from regulars_sync import trail
 from regulars_sync.changes import encode
 from regulars_sync.digest import EMPTY
 from regulars_sync.errors import Refused
 from regulars_sync.ids import identity_id
+from regulars_sync.log import Entry
 from regulars_sync.placement import Place
 from regulars_sync.protocol import Acked
-from regulars_sync.reconcile import Author
-from tests.contract.rows import UNITS, Scribe, uid
+from regulars_sync.reconcile import Author, Ruling
+from tests.contract.rows import UNITS, Scribe, cid, uid
 
 UNIT_0 = f"unit:{UNITS[0]}"
 UNIT_1 = f"unit:{UNITS[1]}"
 ROWS_MAX, BYTES_MAX = 1_000, 4 << 20
+ALL = Chosen()
 
 
 async def read(storage: Storage, scopes: dict[str, int], rows_max=ROWS_MAX, bytes_max=BYTES_MAX):
@@ -104,6 +106,94 @@ class StorageContract:
             assert await writer.waiting([f"row:customer:{uid(99)}"]) == [rulings[1].change.group]
             assert [e.cid for e in await writer.members([rulings[1].change.group])] == [rulings[1].change.cid]
         assert await storage.verify_log() == 2
+
+    async def test_choices_are_found_by_device_unit_field_and_time_within_reach(self, storage, scribe):
+        till = scribe.change("device", uid(900), {"name": "till", "unit": UNITS[1]})
+        made = scribe.customer(
+            1, 1, **{"phones/138 0013 8000": "138 0013 8000", "notes": "one", "belief": "x"}
+        )
+        await scribe.push(storage, [till, made, scribe.customer(2)])
+        tablet = Author(uid(900), None, UNITS[1], "CN")
+        other = scribe.change("customer", uid(1), {"notes": "two", "name": "Li"}, "edit")
+        hidden = scribe.change("customer", uid(1), {"belief": "y"}, "edit")
+        await scribe.push(storage, [other, hidden], tablet)
+        scribe.now_ms += 1_000
+        late = scribe.change("customer", uid(2), {"notes": "z"}, "edit")
+        late = msgspec.structs.replace(late, stamp=(scribe.now_ms + 10**9) * 1000)
+        await scribe.push(storage, [late])
+
+        async def found(chosen=ALL, limit=9, before=None, reach=None):
+            opened = storage.unscoped_reader() if reach is None else storage.reader(reach)
+            async with opened as reader:
+                return await reader.choices(limit, before, chosen)
+
+        every = await found()
+        assert [choice.entry.cid for choice in every] == [late.cid, hidden.cid, other.cid, made.cid]
+        assert [choice.entry.code for choice in every] == ["stamp_replaced", None, None, None]
+        assert every[2].entry.detail == {
+            "beside": {"notes": [other.cid, made.cid], "name": [other.cid, made.cid]}
+        }
+        assert every[2].entry.body == encode(other)
+        assert every[3].entry.detail == {"normal": {"phones/138 0013 8000": "phones/+8613800138000"}}
+        assert await found(limit=2) == every[:2]
+        assert await found(before=every[1].pos) == every[2:]
+        for chosen, wanted in (
+            (Chosen(device=uid(900)), every[1:3]),
+            (Chosen(unit=UNITS[1]), every[1:3]),
+            (Chosen(unit=UNITS[0]), []),
+            (Chosen(since_ms=scribe.now_ms), every[:1]),
+            (Chosen(fields=frozenset({"customer.notes"})), [every[0], every[2]]),
+            (Chosen(fields=frozenset({"customer.notes"}), bare=False), [every[2]]),
+            (Chosen(fields=frozenset({"customer.phones", "link.notes"}), bare=False), [every[3]]),
+            (Chosen(fields=frozenset()), every[:1]),
+        ):
+            assert await found(chosen) == wanted, chosen
+        assert await found(reach=frozenset({UNIT_1})) == every[1:]
+        async with storage.reader(frozenset({UNIT_0})) as reader:
+            assert list(await reader.accepted([made.cid, late.cid, "f" * 32])) == [late.cid]
+        async with storage.unscoped_reader() as reader:
+            assert await reader.accepted([other.cid]) == {other.cid: every[2].entry}
+        async with storage.writer() as writer:
+            await writer.commit(Batch(emptied={other.cid}))
+        assert await found() == [every[0], every[1], every[3]]
+        async with storage.unscoped_reader() as reader:
+            assert await reader.accepted([other.cid]) == {}
+
+    async def test_a_choice_made_by_a_release_is_told_with_its_change(self, storage, scribe):
+        await scribe.push(storage, [scribe.customer(1)])
+        waiting = scribe.change("customer", uid(1), {"name": "Li"}, "edit")
+        held = scribe.entry(Ruling(waiting, "held", "row_unknown"))
+        freed = scribe.entry(Ruling(waiting, "merged", None, None, {"beside": {"name": [waiting.cid]}}))
+        freed.body = None
+        freed.seal(bytes(16))
+        freed.at_ms += 5
+        async with storage.writer() as writer:
+            await writer.commit(Batch(entries=[held]))
+        async with storage.writer() as writer:
+            await writer.commit(Batch(entries=[freed]))
+        async with storage.unscoped_reader() as reader:
+            (choice,) = await reader.choices(9, None, Chosen())
+        assert (choice.pos, choice.decided_ms) == (3, held.at_ms + 5)
+        assert (choice.entry.verdict, choice.entry.body) == ("merged", encode(waiting))
+
+    async def test_gaps_are_found_by_device_within_reach(self, storage, scribe):
+        tills = [scribe.change("device", uid(900 + i), {"name": "till", "unit": UNITS[i]}) for i in (0, 1)]
+        await scribe.push(storage, tills)
+        said = [
+            Entry(cid=cid(70 + i), group=cid(70 + i), entity="", id="", verdict="rejected", code="number_gap",
+                  detail={"first": i}, device=uid(900 + i), closed=True)
+            for i in (0, 1)
+        ]  # fmt: skip
+        for entry in said:
+            entry.seal(bytes(16))
+        async with storage.writer() as writer:
+            await writer.commit(Batch(entries=said))
+        async with storage.unscoped_reader() as reader:
+            assert [entry.detail for entry in await reader.gaps(9)] == [{"first": 1}, {"first": 0}]
+            assert [entry.device for entry in await reader.gaps(9, uid(900))] == [uid(900)]
+            assert len(await reader.gaps(1)) == 1
+        async with storage.reader(frozenset({UNIT_1})) as reader:
+            assert [entry.device for entry in await reader.gaps(9)] == [uid(901)]
 
     async def test_reader_sees_one_snapshot_as_long_as_it_is_open(self, storage, scribe):
         await scribe.push(storage, [scribe.customer(1)])

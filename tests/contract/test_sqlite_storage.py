@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from regulars_schema.entities import REGISTRY
-from regulars_server.storage.interface import Batch, Order
+from regulars_server.storage.interface import Batch, Chosen, Order
 from regulars_server.storage.sqlite import SqliteStorage, ThreadConnection, inline
 from regulars_sync.errors import LocalError, Refused
 from tests.contract.rows import UNITS, Scribe, uid
@@ -240,6 +240,25 @@ async def test_altered_log_is_found(storage, scribe):
         await storage.verify_log()
     assert error.value.code == "file_damaged"
     assert "log entry 3" in error.value.detail["reason"]
+
+
+async def test_choices_and_gaps_are_read_along_an_index(storage, scribe):
+    """The log may be as long as it likes: neither a scan of it nor a sort."""
+    await scribe.push(storage, [scribe.customer(1), scribe.customer(1)])
+    seen: list[str] = []
+    async with storage.reader(frozenset({UNIT_0})) as reader:
+        connection = reader._snapshot.connection
+        connection.set_trace_callback(seen.append)
+        assert len(await reader.choices(9, None, Chosen(fields=frozenset({"customer.name"})))) == 1
+        await reader.choices(9, 99, Chosen(uid(1), uid(2), 5))
+        await reader.gaps(9)
+        connection.set_trace_callback(None)
+        asked = [statement for statement in seen if "log b" in statement]
+        assert len(asked) == 3
+        for statement in asked:
+            plan = [str(row[3]) for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")]
+            assert "USING INDEX log_choice" in plan[0] or "USING INDEX log_gap" in plan[0], plan
+            assert "ORDER BY" not in " / ".join(plan), plan
 
 
 async def test_pages_are_read_along_an_index(storage, scribe):

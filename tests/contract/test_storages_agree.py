@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 
 from regulars_schema.declare import Level
 from regulars_schema.entities import REGISTRY
-from regulars_server.storage.interface import All, Any_, Batch, Not, Order, Storage
+from regulars_server.storage.interface import All, Any_, Batch, Chosen, Not, Order, Storage
 from regulars_server.storage.interface import Test as Probe
 from regulars_server.storage.layout import level_of
 from regulars_server.storage.memory import MemoryStorage
 from regulars_server.storage.sqlite import SqliteStorage, inline
+from regulars_sync.document import decode
+from regulars_sync.history import tell
 from regulars_sync.ids import link_id
 from regulars_sync.placement import Place, Writes
 from tests.contract.rows import NAMES, UNITS, Scribe, uid
@@ -190,6 +192,7 @@ async def compare(steps, questions, rows_max, bytes_max, from_seq):
                 sqlite, everything, after, rows_max, bytes_max
             )
             await compare_writers(memory, sqlite)
+            await compare_stories(memory)
         finally:
             await sqlite.close()
 
@@ -233,7 +236,28 @@ async def ask(memory, sqlite, where_, order_, limit, key_, backwards, mine):
 
 async def histories_of(reader):
     found = [await reader.history("customer", uid(i)) for i in CUSTOMERS]
-    return found, await reader.open_entries(99), await reader.open_entries(2, after=3)
+    choices = [
+        await reader.choices(99, None, Chosen(fields=fields))
+        for fields in (None, frozenset({"customer.phones"}), frozenset({"customer.name", "product.name"}))
+    ]
+    cids = [f"{i:032x}" for i in range(0, 60, 3)]
+    return (
+        found,
+        choices,
+        await reader.accepted(cids),
+        await reader.open_entries(99),
+        await reader.open_entries(2, after=3),
+    )
+
+
+async def compare_stories(storage):
+    """What the log tells of a row ends where the row stands."""
+    async with storage.unscoped_reader() as reader:
+        for entity in ("customer", "interaction", "link", "product"):
+            declared = REGISTRY.get(entity)
+            for found in await reader.select(entity, None, Order(), 99):
+                story = tell(declared, await reader.history(entity, found.id))
+                assert story.registers == decode(found.documents.values()), (entity, found.id)
 
 
 async def compare_writers(memory, sqlite):

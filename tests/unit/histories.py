@@ -5,7 +5,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from regulars_schema.declare import Entity, Enum, Field, Label, Level, Nature, Ref, Rule, Scope, Text
+from regulars_schema.declare import Bool, Entity, Enum, Field, Label, Level, Nature, Ref, Rule, Scope, Text
 from regulars_schema.entities import REGISTRY
 from regulars_sync import document, merge
 from regulars_sync.changes import Change, Stated, Value
@@ -32,7 +32,7 @@ THING = Entity(
         Field("most", Text(), LABEL, Rule.MAX),
         Field("added", Text(), LABEL, Rule.SET_ADD),
         Field("removed", Text(), LABEL, Rule.SET_REMOVE),
-        Field("ever", Text(), LABEL, Rule.ANY_TRUE),
+        Field("ever", Bool(), LABEL, Rule.ANY_TRUE),
         Field("grade", GRADE, LABEL, Rule.LATTICE),
         Field("asked", Text(), LABEL, Rule.REVIEW),
         Field("home_unit", Ref("unit"), LABEL, Rule.REVIEW),

@@ -141,6 +141,30 @@ class Since(NamedTuple):
     """How many rows of the chain were ever erased."""
 
 
+class Choice(NamedTuple):
+    """Something that was decided by itself when a change was accepted: see `log.Entry.detail`."""
+
+    pos: int
+    """Of the entry with which the change took effect."""
+    decided_ms: int
+    entry: Entry
+    """The change as it came, under its present verdict."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which choices to look for; each None passes all."""
+
+    device: str | None = None
+    unit: str | None = None
+    """Whose tablet wrote the change."""
+    since_ms: int | None = None
+    fields: frozenset[str] | None = None
+    """`<entity>.<field>`: choices about at least one of these."""
+    bare: bool = True
+    """Beside those `fields` let pass, also what was chosen of no field: a stamp that was replaced."""
+
+
 class EqualKey(NamedTuple):
     """Customers (two or more, not archived) that share a value of an identity field."""
 
@@ -229,6 +253,28 @@ class Reader(Protocol):
 
         In order of `pos` (of the entry with the body), beyond `after`. A scoped reader sees those whose
         device has a place within its reach (the row `device`'s unit), or whose row is within reach.
+        """
+        ...
+
+    async def accepted(self, cids: Iterable[str]) -> dict[str, Entry]:
+        """The accepted ones among these changes to rows within reach, with body and present verdict.
+
+        What erasure emptied is not among them.
+        """
+        ...
+
+    async def choices(self, limit: int, before: int | None, chosen: Chosen) -> list[Choice]:
+        """What was decided by itself about rows within reach, latest first, of lower `pos` than `before`.
+
+        These are accepted changes with values beside, in another form than they came in, or with another
+        stamp. What erasure emptied is not among them. One statement to find them, one to read them.
+        """
+        ...
+
+    async def gaps(self, limit: int, device: str | None = None) -> list[Entry]:
+        """Numbers that a device told it has lost (`number_gap`), latest first.
+
+        A scoped reader sees those of devices whose unit is within its reach.
         """
         ...
 

@@ -24,6 +24,8 @@ from regulars_server.storage.interface import (
     Any_,
     Batch,
     Chain,
+    Choice,
+    Chosen,
     Commit,
     EqualKey,
     FeedPage,
@@ -363,13 +365,48 @@ class MemoryReader:
         ][:limit]
 
     def _is_mine(self, entry: Entry) -> bool:
+        return self._device_is_mine(entry) or self._found(entry.entity, entry.id) is not None
+
+    def _device_is_mine(self, entry: Entry) -> bool:
         assert self._scopes is not None
+        unit = self._unit_of(entry)
+        return unit is not None and unit_scope(unit) in self._scopes
+
+    def _unit_of(self, entry: Entry) -> str | None:
         stored = self._state.rows.get(("device", entry.device or ""))
-        if stored is not None and Level.INTERNAL in stored.documents:
-            unit = orjson.loads(stored.documents[Level.INTERNAL][0]).get("unit")
-            if unit is not None and unit_scope(unit) in self._scopes:
-                return True
-        return self._found(entry.entity, entry.id) is not None
+        if stored is None or Level.INTERNAL not in stored.documents:
+            return None
+        unit: str | None = orjson.loads(stored.documents[Level.INTERNAL][0]).get("unit")
+        return unit
+
+    async def accepted(self, cids: Iterable[str]) -> dict[str, Entry]:
+        known, wanted = self._known(), set(cids)
+        return {
+            cid: known[cid]
+            for cid in wanted & known.keys()
+            if (entry := known[cid]).is_accepted and entry.body and self._found(entry.entity, entry.id)
+        }
+
+    async def choices(self, limit: int, before: int | None, chosen: Chosen) -> list[Choice]:
+        known = self._known()
+        return [
+            Choice(entry.pos, entry.at_ms, known[entry.cid])
+            for entry in reversed(self._state.log)
+            if _is_choice(entry, chosen)
+            and known[entry.cid].body is not None
+            and (before is None or entry.pos < before)
+            and (chosen.unit is None or self._unit_of(entry) == chosen.unit)
+            and self._found(entry.entity, entry.id)
+        ][:limit]
+
+    async def gaps(self, limit: int, device: str | None = None) -> list[Entry]:
+        return [
+            replace(entry)
+            for entry in reversed(self._state.log)
+            if entry.code == "number_gap"
+            and (device is None or entry.device == device)
+            and (self._scopes is None or self._device_is_mine(entry))
+        ][:limit]
 
     async def equal_keys(self, limit: int) -> list[EqualKey]:
         table = TABLES["customer"]
@@ -523,6 +560,21 @@ class MemoryWriter(MemoryReader):
         state.marks[last] = self._storage._entropy(8).hex()
         self._storage._state = state
         return Commit(last, state.marks[last])
+
+
+def _is_choice(entry: Entry, chosen: Chosen) -> bool:
+    said = entry.detail or {}
+    stamped = entry.code == "stamp_replaced"
+    decided = entry.verdict == "merged" or stamped
+    if not decided and not (entry.verdict == "applied" and said and entry.code != "erased"):
+        return False
+    if chosen.device not in (None, entry.device) or entry.at_ms < (chosen.since_ms or entry.at_ms):
+        return False
+    paths = [*said.get("beside", ()), *said.get("normal", {}).values(), *said.get("filled", ())]
+    touched = {f"{entry.entity}.{path.partition('/')[0]}" for path in paths}
+    if chosen.fields is None or touched & chosen.fields:
+        return True
+    return chosen.bare and (stamped or not said)
 
 
 def _values(found: Found) -> dict[str, JSON]:

@@ -111,6 +111,9 @@ CREATE TABLE seen(
   customer INTEGER NOT NULL, unit TEXT NOT NULL, at_ms INTEGER NOT NULL,
   PRIMARY KEY(customer, unit)) WITHOUT ROWID;
 CREATE INDEX seen_by_at ON seen(at_ms);
+CREATE INDEX log_choice ON log(pos) WHERE (verdict = 'merged' OR code = 'stamp_replaced'
+  OR (verdict = 'applied' AND detail IS NOT NULL AND code IS NOT 'erased'));
+CREATE INDEX log_gap ON log(pos) WHERE code = 'number_gap';
 """
 
 

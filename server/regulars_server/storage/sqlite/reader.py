@@ -11,6 +11,8 @@ from typing import Generic, Protocol, TypeVar
 from regulars_schema.declare import JSON
 from regulars_server.storage.interface import (
     Batch,
+    Choice,
+    Chosen,
     Commit,
     EqualKey,
     FeedPage,
@@ -96,6 +98,16 @@ class SqliteReader(Generic[S]):
     ) -> list[Entry]:
         among = None if cids is None else list(cids)
         return await self._run(lambda _: self._snapshot.open_entries(limit, after, device, among))
+
+    async def accepted(self, cids: Iterable[str]) -> dict[str, Entry]:
+        wanted = list(cids)
+        return await self._run(lambda _: self._snapshot.accepted(wanted))
+
+    async def choices(self, limit: int, before: int | None, chosen: Chosen) -> list[Choice]:
+        return await self._run(lambda _: self._snapshot.choices(limit, before, chosen))
+
+    async def gaps(self, limit: int, device: str | None = None) -> list[Entry]:
+        return await self._run(lambda _: self._snapshot.gaps(limit, device))
 
     async def equal_keys(self, limit: int) -> list[EqualKey]:
         return await self._run(lambda _: self._snapshot.equal_keys(limit))

@@ -15,7 +15,18 @@ from typing import Any
 import orjson
 
 from regulars_schema.declare import JSON, Level, Registry
-from regulars_server.storage.interface import EqualKey, FeedPage, FeedRows, Found, Head, Order, Since, Where
+from regulars_server.storage.interface import (
+    Choice,
+    Chosen,
+    EqualKey,
+    FeedPage,
+    FeedRows,
+    Found,
+    Head,
+    Order,
+    Since,
+    Where,
+)
 from regulars_server.storage.layout import Table, check_order, check_where, level_of
 from regulars_server.storage.sqlite.where import beyond_sql, order_column, order_sql, where_sql
 from regulars_server.storage.tables import TABLES
@@ -30,6 +41,18 @@ Terms = Mapping[str, int]
 """`<entity>` and `<entity>.<field>` by their numbers in this file."""
 
 PARAMETERS_MAX = 16_384
+CHOICE = (
+    "(verdict = 'merged' OR code = 'stamp_replaced'"
+    " OR (verdict = 'applied' AND detail IS NOT NULL AND code IS NOT 'erased'))"
+)
+"""The condition of the index `log_choice`, word for word, so that it serves."""
+_TOUCHES = (
+    "EXISTS (SELECT 1 FROM (SELECT key AS path FROM json_each(b.detail, '$.beside')"
+    " UNION ALL SELECT value FROM json_each(b.detail, '$.normal')"
+    " UNION ALL SELECT key FROM json_each(b.detail, '$.filled'))"
+    " WHERE b.entity || '.' || substr(path, 1, instr(path || '/', '/') - 1)"
+    " IN (SELECT value FROM json_each(?)))"
+)
 _BEYOND = "SELECT 1 FROM feed WHERE scope=? AND seq>? LIMIT 1"
 
 
@@ -322,17 +345,62 @@ class Snapshot:
         return [cid.hex() for (cid,) in self.rows(sql, *parameters, limit)]
 
     def _entry_in_reach(self) -> str:
+        return f"({self._device_in_reach()} OR {self._row_in_reach()})"
+
+    def _device_in_reach(self) -> str:
         assert self.scopes is not None
         units = [scope[5:] for scope in sorted(self.scopes) if unit_scope(scope[5:]) == scope]
         quoted = ",".join("'" + unit.replace("'", "''") + "'" for unit in units)
+        return f"EXISTS (SELECT 1 FROM device d WHERE d.id=b.device AND d.unit IN ({quoted}))"
+
+    def _row_in_reach(self) -> str:
         rows = " ".join(
             f"WHEN '{name}' THEN EXISTS (SELECT 1 FROM {name} t WHERE t.id=b.id AND {self.reaching(name)})"
             for name in TABLES
         )
-        return (
-            f"(EXISTS (SELECT 1 FROM device d WHERE d.id=b.device AND d.unit IN ({quoted}))"
-            f" OR CASE b.entity {rows} END)"
+        return f"CASE b.entity {rows} END"
+
+    def accepted(self, cids: Iterable[str]) -> dict[str, Entry]:
+        found: set[str] = set()
+        for marks, part in blobs(cids):
+            sql = (
+                f"SELECT b.cid FROM log b WHERE b.cid IN ({marks}) AND b.verdict IN ('applied', 'merged')"
+                f" AND {self._row_in_reach()}"
+            )
+            found.update(cid.hex() for (cid,) in self.rows(sql, *part))
+        return {cid: entry for cid, entry in self.entries(found).items() if entry.body is not None}
+
+    def choices(self, limit: int, before: int | None, chosen: Chosen) -> list[Choice]:
+        sql = (
+            f"SELECT b.pos, b.at_ms, b.cid FROM log b WHERE {CHOICE} AND {self._row_in_reach()}"
+            " AND EXISTS (SELECT 1 FROM log f WHERE f.cid=b.cid AND f.body IS NOT NULL)"
         )
+        parameters: list[JSON] = []
+        for value, condition in (
+            (before, "b.pos < ?"),
+            (chosen.device, "b.device=?"),
+            (chosen.unit, "b.device IN (SELECT id FROM device WHERE unit=?)"),
+            (chosen.since_ms, "b.at_ms >= ?"),
+        ):
+            if value is not None:
+                sql += f" AND {condition}"
+                parameters.append(value)
+        if chosen.fields is not None:
+            bare = "b.code='stamp_replaced' OR b.detail IS NULL OR " if chosen.bare else ""
+            sql += f" AND ({bare}{_TOUCHES})"
+            parameters.append(json_list(sorted(chosen.fields)))
+        found = self.rows(f"{sql} ORDER BY b.pos DESC LIMIT ?", *parameters, limit)
+        entries = self.entries(cid.hex() for _, _, cid in found)
+        return [Choice(pos, at_ms, entries[cid.hex()]) for pos, at_ms, cid in found]
+
+    def gaps(self, limit: int, device: str | None) -> list[Entry]:
+        sql, parameters = f"SELECT {COLUMNS} FROM log b WHERE code='number_gap'", []
+        if device is not None:
+            sql += " AND b.device=?"
+            parameters.append(device)
+        if self.scopes is not None:
+            sql += f" AND {self._device_in_reach()}"
+        return [entry_of(row) for row in self.rows(f"{sql} ORDER BY pos DESC LIMIT ?", *parameters, limit)]
 
     def entries(self, cids: Iterable[str]) -> dict[str, Entry]:
         """What the log knows of these cids: the first entry of each under what the latest says."""

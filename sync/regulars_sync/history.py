@@ -1,0 +1,184 @@
+"""The story of a row, field by field, told from nothing but its log entries.
+
+Every accepted change is merged again in the order in which it took effect, so the last state of the
+story is the stored row. What an erasure emptied is missing from it, and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import msgspec
+
+from regulars_schema.declare import Entity, Unfit
+from regulars_sync import changes, document, merge
+from regulars_sync.changes import Change, Malformed
+from regulars_sync.check import retaken
+from regulars_sync.log import Entry
+from regulars_sync.merge import Candidate, Register, Registers
+
+
+class State(StrEnum):
+    """What has become of one written value."""
+
+    SHOWN = "shown"
+    BESIDE = "beside"
+    """It stands beside the shown one: neither writer had seen the other."""
+    REPLACED = "replaced"
+    """A change that had seen it took its place, or a higher value of a lattice did."""
+    WAITING = "waiting"
+    """Its change is held or rejected."""
+    REFUSED = "refused"
+    """Its change was refused for good, mended or dropped."""
+
+
+@dataclass(slots=True)
+class Written:
+    """One value that a change wrote."""
+
+    path: str
+    value: Candidate
+    before: Candidate | None = None
+    """What was shown until then."""
+    replaced: list[Candidate] = field(default_factory=list)
+    """The values that it had seen, as far as they stood there."""
+    beside: list[Candidate] = field(default_factory=list)
+    """The values that stood there right after it and that had not seen it."""
+    state: State = State.SHOWN
+    """At the end of the story."""
+    by: str | None = None
+    """The cid that took its place."""
+
+
+@dataclass(slots=True)
+class Step:
+    """One change: as it came, what became of it, and what it did to each field."""
+
+    entry: Entry
+    """As it came."""
+    last: Entry
+    """The latest entry of its cid."""
+    pos: int
+    """Of the entry with which it took effect; of its first one while it has none."""
+    change: Change | None
+    """In its admitted form once it was accepted; None where the log holds no change any more."""
+    fields: list[Written] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Story:
+    steps: list[Step]
+    """In order of `pos`."""
+    registers: Registers
+
+    def find(self, cid: str) -> Step | None:
+        return next((step for step in self.steps if step.entry.cid == cid), None)
+
+
+def tell(entity: Entity, entries: Iterable[Entry]) -> Story:
+    """The story of a row from all of its log entries, oldest first."""
+    steps: dict[str, Step] = {}
+    for entry in entries:
+        step = steps.setdefault(entry.cid, Step(entry, entry, entry.pos, change_in(entry)))
+        if entry.is_accepted and not step.last.is_accepted:
+            step.pos = entry.pos
+        step.last = entry
+    story = Story(sorted(steps.values(), key=lambda step: step.pos), {})
+    accepted: set[str] = set()
+    gone: dict[tuple[str, str], str] = {}
+    for step in story.steps:
+        if step.change is None:
+            continue
+        if not step.last.is_accepted:
+            state = State.REFUSED if step.last.closed else State.WAITING
+            paths = step.change.fields
+            step.fields = [Written(path, _candidate(step.change, path, 0), state=state) for path in paths]
+            continue
+        accepted.add(step.entry.cid)
+        step.change = change = retaken(step.change, step.last.detail or {})
+        if entity.is_fact:
+            _record(story, step, change)
+        else:
+            _merge(story.registers, entity, step, change, accepted, gone)
+    for step in story.steps:
+        if step.last.is_accepted and not entity.is_fact:
+            for written in step.fields:
+                _conclude(story.registers, entity, written, gone)
+    return story
+
+
+def change_in(entry: Entry) -> Change | None:
+    """The change that an entry logged, None when there is none to be read, or one of another cid."""
+    if entry.body is None:
+        return None
+    try:
+        change = changes.decode(entry.body)
+    except Malformed:
+        return None
+    return change if change.cid == entry.cid else None
+
+
+def _candidate(change: Change, path: str, stamp: int) -> Candidate:
+    value = change.fields[path]
+    return Candidate(change.cid, stamp, value.value, value.source, value.verified)
+
+
+def _record(story: Story, step: Step, change: Change) -> None:
+    """A fact is written once; a replay of it under another cid says the same."""
+    stamp = step.last.stamp
+    if change.fields and not story.registers:
+        story.registers = document.decode([document.encode_fact(change.id, change, stamp)])
+    step.fields = [Written(path, _candidate(change, path, stamp)) for path in change.fields]
+
+
+def _merge(
+    registers: Registers,
+    entity: Entity,
+    step: Step,
+    change: Change,
+    accepted: set[str],
+    gone: dict[tuple[str, str], str],
+) -> None:
+    known = {path: value for path, value in change.fields.items() if _is_declared(entity, path)}
+    change = msgspec.structs.replace(change, fields=known)
+    before = {path: registers[path].copy() if path in registers else Register() for path in known}
+    merge.apply(registers, entity, change, step.last.stamp, accepted.__contains__)
+    for path in known:
+        was, now = before[path].values, registers[path].values
+        seen = change.seen.get(path, ())
+        for cid in seen:
+            gone.setdefault((path, cid), change.cid)
+        step.fields.append(
+            Written(
+                path,
+                _candidate(change, path, step.last.stamp),
+                merge.choose(entity.at(path)[0], was.values()) if was else None,
+                [value for cid, value in was.items() if cid not in now],
+                [value for cid, value in now.items() if cid != change.cid],
+            )
+        )
+
+
+def _conclude(
+    registers: Registers, entity: Entity, written: Written, gone: dict[tuple[str, str], str]
+) -> None:
+    values = registers[written.path].values
+    if not values:
+        written.state = State.REPLACED
+        return
+    shown = merge.choose(entity.at(written.path)[0], values.values()).cid
+    if written.value.cid in values:
+        written.state = State.SHOWN if written.value.cid == shown else State.BESIDE
+    else:
+        written.state = State.REPLACED
+        written.by = gone.get((written.path, written.value.cid), shown)
+
+
+def _is_declared(entity: Entity, path: str) -> bool:
+    try:
+        entity.at(path)
+    except Unfit:
+        return False
+    return True
