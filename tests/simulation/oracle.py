@@ -11,13 +11,15 @@ import orjson
 from regulars.overlay import shown
 from regulars_schema.declare import Entity, Level, Nature
 from regulars_schema.entities import REGISTRY
-from regulars_sync.document import nested
+from regulars_sync.document import decode, nested
+from regulars_sync.history import Story, tell
 from tests.simulation.hq import run
 from tests.simulation.model import Accepted, Cell, Cells, Key, Model, Written, cells_of, field_of, read
 from tests.simulation.tablet import Tablet
 from tests.simulation.world import World, canary
 
 ACCEPTED = {"applied", "merged"}
+STORIES = 15
 SAMPLED = 6
 """Of rows without own open changes, whose bytes were compared already, so many are read as a person does."""
 
@@ -81,6 +83,7 @@ def examine(world: World) -> None:
     _groups(world, log)
     _stamps(world, log, model)
     stored = _rows(world, model)
+    _stories(world, stored)
     _nothing_waits_in_vain(world)
     for tablet in world.tablets.values():
         _canaries(world, tablet)
@@ -157,6 +160,20 @@ def _rows(world: World, model: Model) -> dict[Key, dict[str, bytes]]:
             cells, expected = _values(cells), _values(expected)
         world.check(cells == expected, "a row differs from the model", key, _difference(cells, expected))
     return stored
+
+
+def _stories(world: World, stored: dict[Key, dict[str, bytes]]) -> None:
+    """What the log tells of a row ends where the row stands; of those with values beside, and some others."""
+    keys = sorted(stored)
+    told = [key for key in keys if any(b'"x":' in raw for raw in stored[key].values())][:STORIES]
+    told += keys[:: max(1, len(keys) // STORIES)]
+
+    async def stories() -> list[Story]:
+        async with world.server.storage.unscoped_reader() as reader:
+            return [tell(REGISTRY.by_name[entity], await reader.history(entity, id)) for entity, id in told]
+
+    for key, story in zip(told, run(stories()), strict=True):
+        world.check(story.registers == decode(stored[key].values()), "a story ends elsewhere", key)
 
 
 def _values(cells: Cells) -> Cells:
