@@ -16,11 +16,11 @@ from graphql import ExecutionResult, execute
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from regulars_server import web
 from regulars_server.graph import ide
 from regulars_server.graph.documents import Documents, Invalid, nesting
+from regulars_server.graph.executor import CompiledExecutor
 from regulars_server.graph.problems import coded, formatted
 from regulars_server.graph.request import Context, Invites
 from regulars_server.graph.schema import build_schema
@@ -67,7 +67,7 @@ def routes(service: Service) -> list[Route]:
             context_value=context,
             variable_values=asked.variables,
             operation_name=asked.operation,
-            executor_class=StrawberryGraphQLCoreExecutionContext,
+            executor_class=CompiledExecutor,
         )
         if isawaitable(result):
             return await result
