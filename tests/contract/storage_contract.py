@@ -9,13 +9,17 @@ import pytest
 from regulars_server.storage.interface import Batch, Chosen, Incarnation, Not, Order, Storage, Test
 from regulars_sync import trail
 from regulars_sync.changes import encode
-from regulars_sync.digest import EMPTY
+from regulars_sync.digest import EMPTY, Digest, add, row_hash
 from regulars_sync.errors import Refused
 from regulars_sync.ids import identity_id
 from regulars_sync.log import Entry
 from regulars_sync.placement import Place
 from regulars_sync.protocol import Acked
+<<<<<<< HEAD
 from regulars_sync.reconcile import Author, Ruling
+=======
+from regulars_sync.reconcile import Author
+>>>>>>> a7e7064 (Storage says the digests of a scope's buckets, and what they hold)
 from tests.contract.rows import UNITS, Scribe, cid, uid
 
 UNIT_0 = f"unit:{UNITS[0]}"
@@ -79,6 +83,38 @@ class StorageContract:
             digests = await reader.digests([UNIT_0, UNIT_1])
             assert digests[UNIT_0] == EMPTY
             assert digests[UNIT_1].rows == 2
+
+    async def test_buckets_of_a_scope_add_up_to_its_digest(self, storage, scribe):
+        sensitive = f"{UNIT_0}/sensitive"
+        made = [scribe.customer(i, i % 2, belief="x") for i in range(40)]
+        await scribe.push(storage, [*made, *(scribe.fact(50 + i, i) for i in range(40))])
+        edit = scribe.change("customer", uid(0), {"home_unit": UNITS[1]}, "edit", {"home_unit": [cid(1)]})
+        await scribe.push(storage, [edit])
+        async with storage.reader(frozenset({UNIT_0, sensitive})) as reader:
+            digests = await reader.digests([UNIT_0, sensitive])
+            assert [digest.rows for digest in digests.values()] == [38, 19]
+            for scope, digest in digests.items():
+                buckets = await reader.buckets(scope)
+                total = 0
+                for bucket in buckets.values():
+                    total ^= int(bucket.digest.hash, 16)
+                assert Digest(sum(b.digest.rows for b in buckets.values()), f"{total:032x}") == digest
+                for byte, bucket in buckets.items():
+                    rows = await reader.bucket_rows(scope, [byte])
+                    hashes = [row_hash(part.entity, d) for part in rows for d in part.documents]
+                    assert {hash[0] for hash in hashes} == {byte}
+                    assert add(EMPTY, hashes) == bucket.digest
+                    assert sum(len(d) for part in rows for d in part.documents) == bucket.size
+                    assert not any(part.left for part in rows)
+                whole = await reader.bucket_rows(scope, buckets)
+                assert sum(len(part.documents) for part in whole) == digest.rows
+                assert await reader.bucket_rows(scope, []) == []
+            for asked in (reader.buckets(UNIT_1), reader.bucket_rows(UNIT_1, [0])):
+                with pytest.raises(LookupError):
+                    await asked
+        async with storage.unscoped_reader() as reader:
+            assert await reader.buckets(f"unit:{UNITS[3]}") == {}
+            assert await reader.bucket_rows(f"unit:{UNITS[3]}", range(256)) == []
 
     async def test_select_and_count_within_reach(self, storage, scribe):
         await scribe.push(storage, [scribe.customer(i, i % 2) for i in range(10)])

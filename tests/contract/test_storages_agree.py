@@ -163,6 +163,11 @@ async def pages(storage: Storage, mine: frozenset[str], after, rows_max, bytes_m
                 return result
 
 
+async def bucket_rows(storage: Storage, scope: str, buckets):
+    async with storage.unscoped_reader() as reader:
+        return await reader.bucket_rows(scope, buckets)
+
+
 def plain(found):
     return [(f.id, dict(f.documents), f.key) for f in found]
 
@@ -193,6 +198,9 @@ async def compare(steps, questions, rows_max, bytes_max, from_seq):
             )
             await compare_writers(memory, sqlite)
             await compare_stories(memory)
+            for scope in SCOPES:
+                some = range(0, 256, 3)
+                assert await bucket_rows(memory, scope, some) == await bucket_rows(sqlite, scope, some)
         finally:
             await sqlite.close()
 
@@ -225,6 +233,7 @@ async def ask(memory, sqlite, where_, order_, limit, key_, backwards, mine):
                         ),
                         plain(await reader.select("product", None, Order("name"), 9)),
                         await reader.digests(sorted(mine)),
+                        {scope: await reader.buckets(scope) for scope in sorted(mine)},
                     ]
                 )
                 if not is_part:

@@ -141,6 +141,7 @@ class Since(NamedTuple):
     """How many rows of the chain were ever erased."""
 
 
+<<<<<<< HEAD
 class Choice(NamedTuple):
     """Something that was decided by itself when a change was accepted: see `log.Entry.detail`."""
 
@@ -163,6 +164,14 @@ class Chosen:
     """`<entity>.<field>`: choices about at least one of these."""
     bare: bool = True
     """Beside those `fields` let pass, also what was chosen of no field: a stamp that was replaced."""
+=======
+class Bucket(NamedTuple):
+    """The rows of a scope whose hashes begin with one byte."""
+
+    digest: Digest
+    size: int
+    """Bytes of their documents."""
+>>>>>>> a7e7064 (Storage says the digests of a scope's buckets, and what they hold)
 
 
 class EqualKey(NamedTuple):
@@ -217,6 +226,18 @@ class Reader(Protocol):
 
     async def digests(self, scopes: Iterable[str]) -> dict[str, Digest]:
         """Count and hash of what each scope holds in this very snapshot; `EMPTY` for an empty one."""
+        ...
+
+    async def buckets(self, scope: str) -> dict[int, Bucket]:
+        """What a scope holds, by the first byte of each document's hash; a bucket without rows is left out.
+
+        Their digests add up to that of the scope. One statement for each entity; only a scope of the
+        reader may be asked for (`LookupError`).
+        """
+        ...
+
+    async def bucket_rows(self, scope: str, buckets: Iterable[int]) -> list[FeedRows]:
+        """All that these buckets of a scope hold, nothing that left. One statement for each entity."""
         ...
 
     async def acks(self, device: str, incarnations: Iterable[str]) -> dict[str, Acked]:

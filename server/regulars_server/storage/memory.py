@@ -23,6 +23,7 @@ from regulars_server.storage.interface import (
     All,
     Any_,
     Batch,
+    Bucket,
     Chain,
     Choice,
     Chosen,
@@ -305,9 +306,32 @@ class MemoryReader:
         return {scope: digest.add(digest.EMPTY, self._hashes(scope)) for scope in wanted}
 
     def _hashes(self, scope: str) -> Iterator[bytes]:
+        return (hash for _, _, _, hash in self._held(scope))
+
+    def _held(self, scope: str) -> Iterator[tuple[int, str, bytes, bytes]]:
+        """(seq, entity, document, hash) of what a scope holds."""
         for (entity, _), stored in self._state.rows.items():
-            if not stored.places.get(scope, (0, True))[1]:
-                yield row_hash(entity, stored.documents[level_of(scope)][0])
+            seq, gone = stored.places.get(scope, (0, True))
+            if not gone:
+                document = stored.documents[level_of(scope)][0]
+                yield seq, entity, document, row_hash(entity, document)
+
+    async def buckets(self, scope: str) -> dict[int, Bucket]:
+        self._only_own([scope])
+        sizes: dict[int, int] = defaultdict(int)
+        for _, _, document, hash in self._held(scope):
+            sizes[hash[0]] += len(document)
+        found = digest.buckets(self._hashes(scope))
+        return {byte: Bucket(found[byte], sizes[byte]) for byte in found}
+
+    async def bucket_rows(self, scope: str, buckets: Iterable[int]) -> list[FeedRows]:
+        self._only_own([scope])
+        wanted = set(buckets)
+        documents: dict[str, list[bytes]] = defaultdict(list)
+        for _, entity, document, hash in sorted(self._held(scope)):
+            if hash[0] in wanted:
+                documents[entity].append(document)
+        return [FeedRows(scope, entity, documents[entity], []) for entity in sorted(documents)]
 
     # --- devices, marks, log ---------------------------------------------------------------------------
 

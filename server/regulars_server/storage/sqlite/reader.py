@@ -11,11 +11,16 @@ from typing import Generic, Protocol, TypeVar
 from regulars_schema.declare import JSON
 from regulars_server.storage.interface import (
     Batch,
+<<<<<<< HEAD
     Choice,
     Chosen,
+=======
+    Bucket,
+>>>>>>> a7e7064 (Storage says the digests of a scope's buckets, and what they hold)
     Commit,
     EqualKey,
     FeedPage,
+    FeedRows,
     Found,
     Head,
     Incarnation,
@@ -75,6 +80,13 @@ class SqliteReader(Generic[S]):
     async def digests(self, scopes: Iterable[str]) -> dict[str, Digest]:
         wanted = list(scopes)
         return await self._run(lambda _: self._snapshot.digests(wanted))
+
+    async def buckets(self, scope: str) -> dict[int, Bucket]:
+        return await self._run(lambda _: self._snapshot.buckets(scope))
+
+    async def bucket_rows(self, scope: str, buckets: Iterable[int]) -> list[FeedRows]:
+        wanted = list(buckets)
+        return await self._run(lambda _: self._snapshot.bucket_rows(scope, wanted))
 
     async def acks(self, device: str, incarnations: Iterable[str]) -> dict[str, Acked]:
         wanted = list(incarnations)

@@ -16,8 +16,12 @@ import orjson
 
 from regulars_schema.declare import JSON, Level, Registry
 from regulars_server.storage.interface import (
+<<<<<<< HEAD
     Choice,
     Chosen,
+=======
+    Bucket,
+>>>>>>> a7e7064 (Storage says the digests of a scope's buckets, and what they hold)
     EqualKey,
     FeedPage,
     FeedRows,
@@ -31,7 +35,7 @@ from regulars_server.storage.layout import Table, check_order, check_where, leve
 from regulars_server.storage.sqlite.where import beyond_sql, order_column, order_sql, where_sql
 from regulars_server.storage.tables import TABLES
 from regulars_server.storage.verify import check_log
-from regulars_sync import trail
+from regulars_sync import digest, trail
 from regulars_sync.digest import EMPTY, Digest
 from regulars_sync.log import Entry
 from regulars_sync.protocol import Acked
@@ -276,6 +280,39 @@ class Snapshot:
         sql = "SELECT name, count, hash FROM scope WHERE name IN (SELECT value FROM json_each(?))"
         found = {name: Digest(count, hash.hex()) for name, count, hash in self.rows(sql, json_list(scopes))}
         return {scope: found.get(scope, EMPTY) for scope in scopes}
+
+    def buckets(self, scope: str) -> dict[int, Bucket]:
+        hashes: list[bytes] = []
+        sizes: dict[int, int] = {}
+        for _, rows in self._held(scope, "t.hash, length(t.document)"):
+            for hash, size in rows:
+                hashes.append(hash)
+                sizes[hash[0]] = sizes.get(hash[0], 0) + size
+        return {byte: Bucket(found, sizes[byte]) for byte, found in digest.buckets(hashes).items()}
+
+    def bucket_rows(self, scope: str, buckets: Collection[int]) -> list[FeedRows]:
+        among = "".join(f"{byte:02x}" for byte in sorted(set(buckets)))
+        condition = f"AND instr(X'{among}', substr(t.hash, 1, 1))" if among else "AND 0"
+        found = [(name, [d for (d,) in rows]) for name, rows in self._held(scope, "t.document", condition)]
+        return [FeedRows(scope, name, documents, []) for name, documents in found if documents]
+
+    def _held(
+        self, scope: str, columns: str, condition: str = ""
+    ) -> Iterator[tuple[str, Iterator[tuple[Any, ...]]]]:
+        """Each entity of which a scope holds rows, and these columns of them. A statement for each entity."""
+        if self.scopes is not None and scope not in self.scopes:
+            raise LookupError(f"not this reader's: {scope}")
+        level = level_of(scope)
+        suffix = "" if level is Level.INTERNAL else f"_{level}"
+        for name in sorted(TABLES):
+            if suffix and not TABLES[name].sensitive:
+                continue
+            sql = (
+                f"SELECT {columns} FROM feed f INDEXED BY feed_by_seq CROSS JOIN {name}{suffix} t"
+                " WHERE t.row=f.row AND f.scope=(SELECT id FROM scope WHERE name=?)"
+                f" AND f.entity=? AND f.gone=0 {condition} ORDER BY f.seq"
+            )
+            yield name, self.connection.execute(sql, (scope, self.terms[name]))
 
     # --- devices, marks, log -------------------------------------------------------------------------
 
