@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ import orjson
 
 from regulars.files import Connection, File
 from regulars_schema.declare import Registry
-from regulars_sync import replica_layout
+from regulars_sync import audit, replica_layout
 from regulars_sync.digest import EMPTY, Digest
 from regulars_sync.errors import LocalError
 from regulars_sync.protocol import Acked, Head, PullAnswer
@@ -33,6 +34,8 @@ class Applied(NamedTuple):
     changed: set[Key]
     differing: list[str]
     """Scopes whose digest is not the server's; empty is the proof of equality."""
+    buckets: dict[str, list[int]] | None
+    """Where in them, as `audit.differing` says; None: not compared."""
     acks: dict[str, Acked]
     still_open: list[str]
     erased: list[str]
@@ -100,7 +103,7 @@ class Replica:
             if said(connection, "cursor") is None:
                 changed |= replica_layout.clear(connection)
                 erased = bool(changed)
-            page = None
+            page, buckets = None, None
             departures = False
             for (raw,) in connection.execute("SELECT page FROM stage ORDER BY pos").fetchall():
                 page = _page.decode(raw)
@@ -120,16 +123,22 @@ class Replica:
             if erased:
                 facts["purge"] = 1
             connection.executemany("INSERT OR REPLACE INTO said VALUES (?, ?)", list(facts.items()))
+            if page.buckets is not None:
+                changed |= audit.whole(connection, self._registry)
+                for scope in replica_layout.held(connection).keys() - head.digests.keys():
+                    changed |= replica_layout.drop(connection, scope)
             held = replica_layout.held(connection)
             differing = [
                 scope
                 for scope in sorted(head.digests.keys() | held.keys())
                 if held.get(scope, EMPTY) != Digest(*head.digests.get(scope, EMPTY))
             ]
+            if page.buckets is not None and differing:
+                buckets = audit.differing(connection, head, page.buckets, differing)
             own = verdicts(connection)
             gone = [cid for cid, verdict in own.items() if verdict["code"] == "erased"]
             still_open = [cid for cid, verdict in own.items() if is_open(verdict)]
-            return Applied(changed, differing, page.acks, still_open, gone)
+            return Applied(changed, differing, buckets, page.acks, still_open, gone)
 
         return await self.file.write(work)
 
@@ -141,6 +150,32 @@ class Replica:
                 await self.file.write(lambda c: c.execute("DELETE FROM said WHERE name = 'purge'"))
 
     # --- proof ----------------------------------------------------------------------------------------
+
+    async def audit(self) -> set[Key]:
+        """Count everything anew from the stored bytes, and take out what is not as it came.
+
+        Then the digests differ from the server's. In slices, so that reads go on meanwhile; which rows it
+        touched. Only between two applies.
+        """
+        try:
+            return await self._audit()
+        except sqlite3.OperationalError:  # a key that is no text any more: nothing can name its row
+            await self.file.write(replica_layout.empty)
+            return set()
+
+    async def _audit(self) -> set[Key]:
+        touched: set[Key] = set()
+        counted: dict[str, Digest] = {}
+        after: Key | None = audit.START
+        while after is not None:
+            look = partial(audit.look, registry=self._registry, after=after, rows_max=audit.SLICE_ROWS)
+            found = await self.file.read(look)
+            if not found.is_whole:
+                touched |= await self.file.write(partial(audit.mend, registry=self._registry, found=found))
+            counted = audit.total(counted, found)
+            after = found.end
+        await self.file.write(partial(audit.correct, counted=counted))
+        return touched
 
     async def verify(self) -> dict[str, Digest]:
         """The digest of every scope, computed anew from the stored bytes."""

@@ -34,6 +34,9 @@ from regulars_sync.pins import fits
 from regulars_sync.protocol import PairAnswer, PairRequest, Problem, Rotate, RotateAnswer
 from regulars_sync.round import SyncReport
 
+AUDIT_MS = 86_400_000
+"""So often, and once after opening, the stored bytes are counted anew."""
+
 
 def wall_ms() -> int:
     return time.time_ns() // 1_000_000
@@ -81,6 +84,8 @@ class Shop(Desk):
         self._new_transport = transport
         self._transport: Transport | None = None
         self._offset_ms = 0
+        self._audited_ms: int | None = None
+        """When the stored bytes were last counted anew; None: not since this was opened."""
         self._syncing = asyncio.Lock()
         self.customers = Customers(self)
         self.interactions = Interactions(self)
@@ -184,6 +189,8 @@ class Shop(Desk):
         `LocalError("not_paired")` before pairing.
         """
         async with self._syncing:
+            audited = self._audited_ms
+            is_due = audited is None or abs(self.now_ms() - audited) >= AUDIT_MS
             syncer = Syncer(
                 self._rows,
                 self._outbox,
@@ -196,9 +203,12 @@ class Shop(Desk):
                 self._offset_ms,
                 self._said.get("chain"),
                 refused=self._said.get("refused"),
+                audit=is_due,
             )
             report = await syncer.run()
             self._offset_ms = syncer.offset_ms
+            if is_due and not syncer.audit:
+                self._audited_ms = self.now_ms()
             if syncer.refused != self._said.get("refused"):
                 await self._outbox.say({"refused": syncer.refused})
             if syncer.refused != self._said.get("refused") or report.wiped:

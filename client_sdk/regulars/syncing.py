@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -12,6 +12,7 @@ from regulars.transport import Transport, ask
 from regulars_sync.errors import LocalError, Offline
 from regulars_sync.protocol import (
     Acked,
+    DigestRequest,
     Problem,
     PullAnswer,
     PullRequest,
@@ -23,6 +24,7 @@ from regulars_sync.protocol import (
 from regulars_sync.replica_layout import Key
 from regulars_sync.round import (
     Apply,
+    Compare,
     Outgoing,
     Pull,
     Push,
@@ -57,6 +59,8 @@ class Syncer:
     rows_max: int = 2_000
     refused: str | None = None
     """Why this device may read no more, as last heard: it has to be paired again."""
+    audit: bool = False
+    """Whether to count the stored bytes anew before the next apply; False once it is done."""
     rotate: bool = False
     """Whether the server has asked this device to take another token."""
 
@@ -89,13 +93,20 @@ class Syncer:
                 return await self._room_for(self.rows.stage(page))
             case Apply(page):
                 assert page.head is not None
+                if self.audit:
+                    self.on_changed(await self.rows.audit())
+                    self.audit = False
                 applied = await self.rows.apply(page.head, self.now_ms())
                 await self.outbox.clear(applied.acks, applied.still_open)
                 await self.outbox.erase((), applied.erased)
                 await self.rows.purge()
                 self.on_changed(applied.changed)
                 if applied.differing:
-                    return Problem("replica_differs", detail={"scopes": applied.differing}, retryable=True)
+                    where = {} if applied.buckets is None else {"buckets": applied.buckets}
+                    detail = {"scopes": applied.differing, **where}
+                    return Problem("replica_differs", detail=detail, retryable=True)
+            case Compare(scopes, buckets):
+                return await self._compare(scopes, buckets)
             case Reset():
                 await self.rows.reset()
             case Outgoing(contact):
@@ -133,8 +144,24 @@ class Syncer:
             acked=dict.fromkeys(await self.outbox.incarnations(), 0),
             rows_max=self.rows_max,
         )
+        return await self._ask_for_page("/sync/v1/pull", request)
+
+    async def _compare(
+        self, scopes: Sequence[str], buckets: Mapping[str, Sequence[int]]
+    ) -> PullAnswer | Problem:
+        request = DigestRequest(
+            schema=self.schema,
+            cursor=await self.rows.cursor(),
+            acked=dict.fromkeys(await self.outbox.incarnations(), 0),
+            rows_max=self.rows_max,
+            scopes=list(scopes),
+            buckets={scope: list(bytes_) for scope, bytes_ in buckets.items()},
+        )
+        return await self._ask_for_page("/sync/v1/digest", request)
+
+    async def _ask_for_page(self, path: str, request: PullRequest) -> PullAnswer | Problem:
         begun = self.now_ms()
-        answer = await ask(self.transport, "/sync/v1/pull", request, self.token, PullAnswer)
+        answer = await ask(self.transport, path, request, self.token, PullAnswer)
         now = answer.now if isinstance(answer, PullAnswer) else answer.contact.now if answer.contact else None
         self._measure(begun, now)
         if isinstance(answer, PullAnswer):

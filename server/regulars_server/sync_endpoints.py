@@ -1,4 +1,4 @@
-"""`/sync/v1`: pair, pull and push of sync/regulars_sync/protocol.py over HTTP."""
+"""`/sync/v1`: pair, pull, digest and push of sync/regulars_sync/protocol.py over HTTP."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from regulars_sync.protocol import (
     PROTOCOL_VERSION,
     PUSH_CHANGES_MAX,
     Contact,
+    DigestRequest,
     Hello,
     PairRequest,
     PullRequest,
@@ -50,8 +51,14 @@ def routes(service: Service) -> list[Route]:
         return web.answer(request, msgspec.json.encode(await enrol(service, asked)))
 
     async def do_pull(request: Request) -> Response:
+        return await answer_pull(request, PullRequest)
+
+    async def do_digest(request: Request) -> Response:
+        return await answer_pull(request, DigestRequest)
+
+    async def answer_pull(request: Request, form: type[PullRequest]) -> Response:
         principal, author = await service.device(web.bearer(request))
-        asked = web.decode(await web.read_body(request, settings.body_bytes_max), PullRequest)
+        asked = web.decode(await web.read_body(request, settings.body_bytes_max), form)
         request.state.said = {"device": principal.device}
         try:
             if principal.revoked:
@@ -105,6 +112,7 @@ def routes(service: Service) -> list[Route]:
     given = (
         ("/pair", do_pair),
         ("/pull", do_pull),
+        ("/digest", do_digest),
         ("/push", do_push),
         ("/wiped", do_wiped),
         ("/rotate", do_rotate),

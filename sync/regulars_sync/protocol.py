@@ -2,6 +2,7 @@
 
     GET  /sync/v1                -> Hello         what this server serves; without a token
     POST /sync/v1/pull   PullRequest -> PullAnswer    a page of rows; the last one carries a `Head`
+    POST /sync/v1/digest DigestRequest -> PullAnswer  a pull; where the replica differs, what belongs there
     POST /sync/v1/push   PushRequest -> PushAnswer    a verdict for each change
     POST /sync/v1/pair   PairRequest -> PairAnswer    a single-use code for a device token
     POST /sync/v1/rotate Rotate      -> RotateAnswer  another token; the present one still serves for a day
@@ -16,6 +17,8 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+
+from regulars_sync.digest import Digest
 
 PROTOCOL_VERSION = 1
 PAGE_ROWS_MAX = 1_000
@@ -62,6 +65,15 @@ class PullRequest(msgspec.Struct, omit_defaults=True):
     rows_max: int = PAGE_ROWS_MAX
 
 
+class DigestRequest(PullRequest, omit_defaults=True):
+    """A pull from where the replica stands, with questions that are answered at a head only."""
+
+    scopes: list[str] = []
+    """The digests of their buckets are asked for."""
+    buckets: dict[str, list[int]] = {}
+    """Scope -> buckets, all of which is asked for; as many are answered as fit."""
+
+
 class Rows(msgspec.Struct, omit_defaults=True):
     """Documents of one entity in one scope, as stored; and the ids of rows that left that scope."""
 
@@ -82,6 +94,14 @@ class Head(msgspec.Struct):
     """The highest accepted stamp."""
 
 
+class Contents(msgspec.Struct):
+    """All that some buckets of a scope hold: it takes the place of what the replica has of them."""
+
+    scope: str
+    buckets: list[int]
+    rows: list[Rows]
+
+
 class PullAnswer(msgspec.Struct, omit_defaults=True):
     chain: str
     epoch: str
@@ -93,6 +113,10 @@ class PullAnswer(msgspec.Struct, omit_defaults=True):
     dropped: list[str] = []
     """Scopes no longer granted: everything that only they held goes."""
     head: Head | None = None
+    buckets: dict[str, dict[int, Digest]] | None = None
+    """Of the scopes that were asked about, at this head; a bucket without rows is left out."""
+    contents: list[Contents] = []
+    """To be put in their place after the pages."""
     rotate: bool = False
     """The device's token is old: ask for another one."""
 

@@ -14,7 +14,7 @@ from regulars_schema.declare import JSON, Entity, Level, Registry
 from regulars_schema.normal import search_text, sort_name
 from regulars_sync.digest import EMPTY, Digest, add, row_hash
 from regulars_sync.document import nested
-from regulars_sync.protocol import PullAnswer, Rows
+from regulars_sync.protocol import Contents, PullAnswer, Rows
 
 KIND = 0x52475231
 """`PRAGMA application_id` of the file: "RGR1"."""
@@ -62,6 +62,25 @@ def place(connection: Connection, registry: Registry, page: PullAnswer) -> set[K
         changed |= leave(connection, rows.scope, rows.entity, rows.left)
     for scope in page.dropped:
         changed |= drop(connection, scope)
+    for part in page.contents:
+        changed |= _replace(connection, registry, part)
+    return changed
+
+
+def _replace(connection: Connection, registry: Registry, part: Contents) -> set[Key]:
+    """Put what came in the place of all that these buckets of a scope hold."""
+    buckets = set(part.buckets)
+    came = {(rows.entity, orjson.loads(bytes(raw))["id"]) for rows in part.rows for raw in rows.rows}
+    gone: dict[str, list[str]] = {}
+    members = connection.execute("SELECT entity, id, hash FROM member WHERE scope = ?", (part.scope,))
+    for entity, id, hash in members.fetchall():
+        if hash[0] in buckets and (entity, id) not in came:
+            gone.setdefault(entity, []).append(id)
+    changed: set[Key] = set()
+    for entity, ids in gone.items():
+        changed |= leave(connection, part.scope, entity, ids)
+    for rows in part.rows:
+        changed |= enter(connection, registry, rows)
     return changed
 
 
@@ -102,15 +121,43 @@ def leave(connection: Connection, scope: str, name: str, ids: list[str]) -> set[
         "DELETE FROM member WHERE scope = ? AND entity = ? AND id = ?",
         [(scope, name, id) for id in before],
     )
-    for id in before:
-        others = "SELECT 1 FROM member WHERE entity = ? AND id = ? AND level = ? LIMIT 1"
-        if connection.execute(others, (name, id, level)).fetchone():
-            continue
-        connection.execute("DELETE FROM row WHERE entity = ? AND id = ? AND level = ?", (name, id, level))
-        if level == Level.INTERNAL:
-            connection.execute("DELETE FROM find WHERE entity = ? AND id = ?", (name, id))
-            connection.execute("DELETE FROM element WHERE entity = ? AND id = ?", (name, id))
+    others = connection.execute(
+        "SELECT DISTINCT id FROM member "
+        "WHERE entity = ? AND id IN (SELECT value FROM json_each(?)) AND level = ?",
+        (name, orjson.dumps(list(before)).decode(), level),
+    )
+    kept = {id for (id,) in others.fetchall()}
+    delete(connection, [(name, id, level) for id in before if id not in kept])
     return {(name, id) for id in before}
+
+
+def delete(connection: Connection, rows: list[tuple[str, str, str]]) -> None:
+    """Delete documents (entity, id, level), and the index entries of those that are indexed."""
+    connection.executemany("DELETE FROM row WHERE entity = ? AND id = ? AND level = ?", rows)
+    _unindex(connection, [(name, id) for name, id, level in rows if level == Level.INTERNAL])
+
+
+def reindex(connection: Connection, registry: Registry, keys: Iterable[Key]) -> None:
+    """Make the index entries of these rows anew from their documents; a row without one has none."""
+    ids_by_entity: dict[str, list[str]] = {}
+    for name, id in keys:
+        ids_by_entity.setdefault(name, []).append(id)
+    for name, ids in ids_by_entity.items():
+        _unindex(connection, [(name, id) for id in ids])
+        entity = registry.by_name.get(name)
+        found = connection.execute(
+            "SELECT id, document FROM row "
+            "WHERE entity = ? AND id IN (SELECT value FROM json_each(?)) AND level = ?",
+            (name, orjson.dumps(ids).decode(), Level.INTERNAL),
+        ).fetchall()
+        if entity is not None and found:
+            _index(connection, entity, {id: nested(entity, orjson.loads(raw)) for id, raw in found})
+
+
+def _unindex(connection: Connection, keys: Iterable[Key]) -> None:
+    gone = list(keys)
+    connection.executemany("DELETE FROM find WHERE entity = ? AND id = ?", gone)
+    connection.executemany("DELETE FROM element WHERE entity = ? AND id = ?", gone)
 
 
 def drop(connection: Connection, scope: str) -> set[Key]:
@@ -126,9 +173,13 @@ def drop(connection: Connection, scope: str) -> set[Key]:
 def clear(connection: Connection) -> set[Key]:
     """Delete every row; which there were."""
     gone = set(connection.execute("SELECT DISTINCT entity, id FROM row"))
+    empty(connection)
+    return gone
+
+
+def empty(connection: Connection) -> None:
     for table in ROW_TABLES:
         connection.execute(f"DELETE FROM {table}")
-    return gone
 
 
 def held(connection: Connection) -> dict[str, Digest]:
@@ -189,9 +240,7 @@ def _index(connection: Connection, entity: Entity, rows: dict[str, dict[str, obj
         "SELECT id FROM find WHERE entity = ? AND id IN (SELECT value FROM json_each(?))",
         (entity.name, orjson.dumps(list(rows)).decode()),
     )
-    known = [(entity.name, id) for (id,) in found.fetchall()]
-    connection.executemany("DELETE FROM find WHERE entity = ? AND id = ?", known)
-    connection.executemany("DELETE FROM element WHERE entity = ? AND id = ?", known)
+    _unindex(connection, [(entity.name, id) for (id,) in found.fetchall()])
     connection.executemany(
         "INSERT INTO find VALUES (?, ?, ?, ?)",
         [(entity.name, sort_key(entity, v), id, search_text(entity, v)) for id, v in rows.items()],

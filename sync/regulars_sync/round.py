@@ -6,7 +6,8 @@ virtual time. A driver answers each step:
     Pull      send a pull            -> PullAnswer, or Problem
     Stage     keep a page durably    -> None; Problem when there is no room for it
     Apply     stage -> replica       -> None   rows, cursor and acks in one transaction; Problem
-                                        when the digests say that the replica is damaged
+                                        when the digests say that the replica is damaged, and where
+    Compare   ask where it differs   -> PullAnswer, or Problem; also for what belongs there
     Reset     forget the cursor      -> None   the next pages to be applied replace every row
     Outgoing  what to push next      -> PushRequest or None; stamps are fixed, a changed
                                         history takes a new incarnation here
@@ -20,7 +21,7 @@ that is refused still tells what a push needs, so the round goes on to push.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from regulars_sync.errors import Offline
@@ -28,6 +29,10 @@ from regulars_sync.protocol import Acked, Contact, Problem, PullAnswer, PushAnsw
 
 RENEWALS_MAX = 3
 RESETS_MAX = 2
+COMPARES_MAX = 32
+"""Half of what a page of buckets may bring, so many times, is far more than is mended in this way."""
+STALE = frozenset({"epoch_changed", "cursor_invalid", "cursor_expired"})
+"""Refusals after which everything is pulled anew."""
 COUNTED = frozenset({"applied", "merged", "held", "rejected"})
 
 
@@ -44,6 +49,14 @@ class Stage:
 @dataclass(frozen=True, slots=True)
 class Apply:
     page: PullAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """Ask for the bucket digests of these scopes, and for what these buckets hold."""
+
+    scopes: tuple[str, ...]
+    buckets: Mapping[str, Sequence[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +89,7 @@ class Wipe:
     """What of the outbox may go; None: all of it."""
 
 
-Step = Pull | Stage | Apply | Reset | Outgoing | Push | Renew | Wipe
+Step = Pull | Stage | Apply | Compare | Reset | Outgoing | Push | Renew | Wipe
 Reply = PullAnswer | PushAnswer | PushRequest | Problem | None
 
 
@@ -92,6 +105,8 @@ class SyncReport:
     held: int = 0
     rejected: int = 0
     pages: int = 0
+    repaired: dict[str, int] = field(default_factory=dict)
+    """Scope -> rows that came anew because what is held there differed from the server's."""
     renewals: int = 0
     wiped: bool = False
     """The device was shut out: what it held is deleted. `problem` says whether the server knows."""
@@ -130,40 +145,56 @@ def sync_round() -> Round:
 
 
 def _pull(report: SyncReport) -> Generator[Step, Reply, Contact | None]:
-    resets = 0
+    resets = compares = 0
     cursor: str | None = None
+    contact: Contact | None = None
+    asking: Pull | Compare = Pull()
     while True:
-        answer = yield Pull()
+        answer = yield asking
         if isinstance(answer, Problem):
-            if answer.code in {"epoch_changed", "cursor_invalid"} and resets < RESETS_MAX:
+            is_new = answer.code in STALE or (isinstance(asking, Compare) and not answer.retryable)
+            if is_new and resets < RESETS_MAX:
                 resets += 1
                 cursor = None
+                asking = Pull()
                 yield Reset()
                 continue
             report.problem = answer
-            return answer.contact
+            return answer.contact or contact
         assert isinstance(answer, PullAnswer)
         if answer.head is None and answer.cursor == cursor:
             report.problem = Problem("answer_invalid", retryable=True)
             return None
         cursor = answer.cursor
+        contact = Contact(answer.now, answer.acks)
+        asking = Pull()
         report.pages += 1
         report.pulled += sum(len(rows.rows) for rows in answer.pages)
         report.left += sum(len(rows.left) for rows in answer.pages)
         unkept = yield Stage(answer)
         if isinstance(unkept, Problem):
             report.problem = unkept
-            return Contact(answer.now, answer.acks)
-        if answer.head is not None:
-            damage = yield Apply(answer)
-            report.equal = damage is None
-            if isinstance(damage, Problem) and resets < RESETS_MAX:
-                resets += 1
-                cursor = None
-                yield Reset()
-                continue
-            report.problem = damage if isinstance(damage, Problem) else None
-            return Contact(answer.now, answer.acks)
+            return contact
+        if answer.head is None:
+            continue
+        for part in answer.contents:
+            came = sum(len(rows.rows) for rows in part.rows)
+            report.repaired[part.scope] = report.repaired.get(part.scope, 0) + came
+        damage = yield Apply(answer)
+        report.equal = damage is None
+        report.problem = damage if isinstance(damage, Problem) else None
+        if not isinstance(damage, Problem):
+            return contact
+        buckets = damage.detail.get("buckets")
+        if (buckets is None or buckets) and compares < COMPARES_MAX:
+            compares += 1
+            asking = Compare(tuple(damage.detail["scopes"]), buckets or {})
+        elif resets < RESETS_MAX:
+            resets += 1
+            cursor = None
+            yield Reset()
+        else:
+            return contact
 
 
 def _push(report: SyncReport, contact: Contact) -> Generator[Step, Reply, tuple[bool, Problem | None]]:

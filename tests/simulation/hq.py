@@ -28,6 +28,7 @@ from regulars_sync.errors import Refused, RegularsError
 from regulars_sync.protocol import (
     PUSH_CHANGES_MAX,
     Contact,
+    DigestRequest,
     PairAnswer,
     PairRequest,
     Problem,
@@ -181,6 +182,10 @@ class HeadOffice:
             match path:
                 case "/sync/v1/pull":
                     return self._pull(msgspec.json.decode(body, type=PullRequest), self.tokens[bearer or ""])
+                case "/sync/v1/digest":
+                    return self._pull(
+                        msgspec.json.decode(body, type=DigestRequest), self.tokens[bearer or ""]
+                    )
                 case "/sync/v1/push":
                     return self._push(msgspec.json.decode(body, type=PushRequest), self.tokens[bearer or ""])
                 case "/sync/v1/pair":

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +11,7 @@ from regulars_sync.errors import Offline
 from regulars_sync.protocol import (
     Acked,
     Contact,
+    Contents,
     Head,
     Problem,
     PullAnswer,
@@ -19,9 +21,11 @@ from regulars_sync.protocol import (
     Verdict,
 )
 from regulars_sync.round import (
+    COMPARES_MAX,
     RENEWALS_MAX,
     RESETS_MAX,
     Apply,
+    Compare,
     Outgoing,
     Pull,
     Push,
@@ -95,6 +99,8 @@ GAP = Problem("number_gap", detail={"expect": 2, "trail": "t1"})
 TAKEN = Problem("number_taken", detail={"n": 2, "expect": 2})
 EPOCH = Problem("epoch_changed")
 DAMAGE = Problem("replica_differs", detail={"scopes": ["unit:a"]})
+WHERE = Problem("replica_differs", detail={"scopes": ["unit:a"], "buckets": {"unit:a": [7, 9]}})
+MOST = Problem("replica_differs", detail={"scopes": ["unit:a"], "buckets": {}})
 
 
 def test_nothing_to_push_is_one_pull():
@@ -175,7 +181,7 @@ def test_a_refused_push_is_reported_whether_or_not_the_pull_after_it_passes(firs
     assert kinds(steps).count("Apply") == 1 + len(first)
 
 
-@pytest.mark.parametrize("code", ["epoch_changed", "cursor_invalid"])
+@pytest.mark.parametrize("code", ["epoch_changed", "cursor_invalid", "cursor_expired"])
 def test_another_epoch_or_a_foreign_cursor_resets_and_pulls_anew(code):
     report, steps = scripted(pull=[Problem(code), page()])
     assert kinds(steps) == ["Pull", "Reset", "Pull", "Stage", "Apply", "Outgoing"]
@@ -188,16 +194,81 @@ def test_a_server_that_always_has_another_epoch_is_given_up():
     assert report.problem == EPOCH
 
 
-def test_damage_resets_and_fetches_the_replica_again():
-    report, steps = scripted(pull=[page()], apply=[DAMAGE, None])
-    assert kinds(steps) == ["Pull", "Stage", "Apply", "Reset", "Pull", "Stage", "Apply", "Outgoing"]
+def contents(*scopes: str) -> PullAnswer:
+    row = [b"{}"]
+    parts = [Contents(scope, [7], [Rows(scope, "customer", row)]) for scope in scopes]  # type: ignore[arg-type]
+    return msgspec.structs.replace(page("repaired"), contents=parts)
+
+
+def test_damage_is_compared_by_buckets_and_only_those_that_differ_are_fetched():
+    report, steps = scripted(
+        pull=[page()], apply=[DAMAGE, WHERE, None], compare=[page("2"), contents("unit:a", "unit:b")]
+    )
+    assert kinds(steps) == [
+        *("Pull", "Stage", "Apply"),
+        *("Compare", "Stage", "Apply"),
+        *("Compare", "Stage", "Apply"),
+        "Outgoing",
+    ]
+    assert steps[3] == Compare(("unit:a",), {})
+    assert steps[6] == Compare(("unit:a",), {"unit:a": [7, 9]})
+    assert (report.equal, report.problem, report.repaired) == (True, None, {"unit:a": 1, "unit:b": 1})
+
+
+def test_what_does_not_fit_one_answer_is_fetched_by_several():
+    left = Problem("replica_differs", detail={"scopes": ["unit:a"], "buckets": {"unit:a": [9]}})
+    report, steps = scripted(
+        pull=[page()], apply=[DAMAGE, WHERE, left, None], compare=[page("2"), contents("unit:a")]
+    )
+    asked = [step.buckets for step in steps if isinstance(step, Compare)]
+    assert asked == [{}, {"unit:a": [7, 9]}, {"unit:a": [9]}]
+    assert (report.equal, report.repaired) == (True, {"unit:a": 2})
+
+
+def test_a_comparison_that_has_to_catch_up_first_pulls_to_the_head_and_compares_again():
+    report, steps = scripted(
+        pull=[page(), page("3")], apply=[DAMAGE, DAMAGE, None], compare=[page("2", head=False), page("4")]
+    )
+    assert kinds(steps) == [
+        *("Pull", "Stage", "Apply"),
+        *("Compare", "Stage"),
+        *("Pull", "Stage", "Apply"),
+        *("Compare", "Stage", "Apply"),
+        "Outgoing",
+    ]
+    assert report.equal
+
+
+@pytest.mark.parametrize("said", [Problem("path_unknown"), EPOCH])
+def test_where_no_comparison_is_to_be_had_everything_is_fetched_again(said):
+    report, steps = scripted(pull=[page()], apply=[DAMAGE, None], compare=[said])
+    assert kinds(steps)[3:] == ["Compare", "Reset", "Pull", "Stage", "Apply", "Outgoing"]
+    assert (report.equal, report.problem) == (True, None)
+
+
+def test_a_server_too_busy_to_compare_is_asked_another_time_and_nothing_is_fetched_again():
+    report, steps = scripted(
+        pull=[page()], apply=[DAMAGE], compare=[FULL], outgoing=[push(4), None], push=[taken(4, "applied")]
+    )
+    assert "Reset" not in kinds(steps)
+    assert (report.problem, report.equal, report.pushed) == (FULL, False, 1)
+
+
+def test_so_much_damage_that_buckets_do_not_pay_resets_and_fetches_the_replica_again():
+    report, steps = scripted(pull=[page()], apply=[DAMAGE, MOST, None], compare=[page("2")])
+    assert kinds(steps)[3:] == ["Compare", "Stage", "Apply", "Reset", "Pull", "Stage", "Apply", "Outgoing"]
     assert (report.equal, report.problem) == (True, None)
 
 
 def test_damage_that_stays_is_reported_and_the_push_goes_on():
     report, steps = scripted(
-        pull=[page()], apply=[DAMAGE], outgoing=[push(4), None], push=[taken(4, "applied")]
+        pull=[page()],
+        apply=[DAMAGE],
+        compare=[page()],
+        outgoing=[push(4), None],
+        push=[taken(4, "applied")],
     )
+    assert kinds(steps).count("Compare") == 2 * COMPARES_MAX
     assert kinds(steps).count("Reset") == 2 * RESETS_MAX
     assert (report.pushed, report.equal, report.problem) == (1, False, DAMAGE)
 
@@ -282,7 +353,7 @@ def test_pages_that_never_move_the_cursor_end_the_round():
 def test_the_first_page_after_a_reset_may_have_the_cursor_of_the_last_one_before():
     report, _ = scripted(pull=[page("c", head=False), EPOCH, page("c", head=False), page("d")])
     assert report.problem is None
-    report, _ = scripted(pull=[page("c"), page("c", head=False), page("d")], apply=[DAMAGE, None])
+    report, _ = scripted(pull=[page("c"), page("c", head=False), page("d")], apply=[MOST, None])
     assert report.problem is None
 
 
@@ -311,8 +382,11 @@ def test_no_answers_of_any_server_make_the_round_loop(data):
                 some: Reply = data.draw(PROBLEMS | st.builds(page, st.sampled_from("cd"), st.booleans()))
                 return page() if pages > 30 else some
             case Apply():
-                damage: Reply = data.draw(st.none() | st.just(DAMAGE))
+                damage: Reply = data.draw(st.sampled_from([None, DAMAGE, WHERE, MOST]))
                 return damage
+            case Compare():
+                compared: Reply = data.draw(PROBLEMS | st.builds(page, st.sampled_from("cd"), st.booleans()))
+                return compared
             case Outgoing():
                 return push(at) if at < 8 else None
             case Push():
