@@ -103,7 +103,7 @@ def mend(connection: Connection, registry: Registry, found: Slice) -> set[Key]:
     """Take out what can't be trusted and make anew what can be made; which rows that touched."""
     connection.executemany("DELETE FROM member WHERE scope = ? AND entity = ? AND id = ?", found.members)
     replica_layout.delete(connection, found.rows)
-    replica_layout.reindex(connection, registry, found.indexed)
+    replica_layout.reindex_rows(connection, registry, found.indexed)
     return {(entity, id) for entity, id, _ in found.rows} | set(found.indexed)
 
 

@@ -137,7 +137,7 @@ def delete(connection: Connection, rows: list[tuple[str, str, str]]) -> None:
     _unindex(connection, [(name, id) for name, id, level in rows if level == Level.INTERNAL])
 
 
-def reindex(connection: Connection, registry: Registry, keys: Iterable[Key]) -> None:
+def reindex_rows(connection: Connection, registry: Registry, keys: Iterable[Key]) -> None:
     """Make the index entries of these rows anew from their documents; a row without one has none."""
     ids_by_entity: dict[str, list[str]] = {}
     for name, id in keys:
