@@ -15,11 +15,7 @@ from regulars_sync.ids import identity_id
 from regulars_sync.log import Entry
 from regulars_sync.placement import Place
 from regulars_sync.protocol import Acked
-<<<<<<< HEAD
 from regulars_sync.reconcile import Author, Ruling
-=======
-from regulars_sync.reconcile import Author
->>>>>>> a7e7064 (Storage says the digests of a scope's buckets, and what they hold)
 from tests.contract.rows import UNITS, Scribe, cid, uid
 
 UNIT_0 = f"unit:{UNITS[0]}"

@@ -141,7 +141,6 @@ class Since(NamedTuple):
     """How many rows of the chain were ever erased."""
 
 
-<<<<<<< HEAD
 class Choice(NamedTuple):
     """Something that was decided by itself when a change was accepted: see `log.Entry.detail`."""
 
@@ -164,14 +163,14 @@ class Chosen:
     """`<entity>.<field>`: choices about at least one of these."""
     bare: bool = True
     """Beside those `fields` let pass, also what was chosen of no field: a stamp that was replaced."""
-=======
+
+
 class Bucket(NamedTuple):
     """The rows of a scope whose hashes begin with one byte."""
 
     digest: Digest
     size: int
     """Bytes of their documents."""
->>>>>>> a7e7064 (Storage says the digests of a scope's buckets, and what they hold)
 
 
 class EqualKey(NamedTuple):

@@ -11,12 +11,9 @@ from typing import Generic, Protocol, TypeVar
 from regulars_schema.declare import JSON
 from regulars_server.storage.interface import (
     Batch,
-<<<<<<< HEAD
+    Bucket,
     Choice,
     Chosen,
-=======
-    Bucket,
->>>>>>> a7e7064 (Storage says the digests of a scope's buckets, and what they hold)
     Commit,
     EqualKey,
     FeedPage,

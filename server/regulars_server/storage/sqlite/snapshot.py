@@ -16,12 +16,9 @@ import orjson
 
 from regulars_schema.declare import JSON, Level, Registry
 from regulars_server.storage.interface import (
-<<<<<<< HEAD
+    Bucket,
     Choice,
     Chosen,
-=======
-    Bucket,
->>>>>>> a7e7064 (Storage says the digests of a scope's buckets, and what they hold)
     EqualKey,
     FeedPage,
     FeedRows,
