@@ -99,6 +99,8 @@ MESSAGES: Mapping[str, Message] = {
     "path_unknown": Message(R, 404, False, "There is nothing to {method} at {path}. Tablets use /sync/v1, people /graphql.", "{path} 没有可供 {method} 的内容。平板使用 /sync/v1，其他使用 /graphql。"),
     "version_conflict": Message(R, 409, True, "It was changed since you read it. Read it again and decide.", "读取后已被他人修改，请重新读取后再提交。"),
     "idempotency_reused": Message(R, 409, False, "This idempotency key was used with other content. Use a new key.", "该幂等键已用于其他内容，请更换。"),
+    "reverse_nothing": Message(R, 409, False, "There is nothing to reverse: it was not applied, or others have decided since, or its value can only rise.", "没有可撤销的内容：该修改未被采用、之后已有人处理，或其取值只升不降。"),
+    "choice_gone": Message(R, 409, False, "That value does not stand in “{field}” beside another any more. Read it again and decide.", "“{field}”已没有该并列取值，请重新读取后再决定。"),
     "argument_invalid": Message(R, 400, False, "{reason}", "{reason}"),
     "query_too_large": Message(R, 400, False, "The query is too large ({what}: {limit} allowed). Ask for less.", "查询过大（{what}，上限 {limit}），请缩小范围。"),
     "busy": Message(R, 503, True, "The server is busy; try again in {seconds} seconds.", "服务器繁忙，请 {seconds} 秒后重试。"),

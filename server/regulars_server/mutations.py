@@ -15,7 +15,7 @@ from typing import Literal
 
 import msgspec
 
-from regulars_schema.declare import JSON, Entity, Level, Ref, Unfit, check_text, is_id
+from regulars_schema.declare import JSON, Entity, Level, Ref, Registry, Unfit, check_text, is_id
 from regulars_schema.normal import element_path
 from regulars_server.access import Principal
 from regulars_server.service import Service
@@ -68,14 +68,28 @@ class Mutations:
     def new_id(entity: str, cid: str) -> str:
         return row_id("graphql", entity, cid)
 
-    async def write(self, edit: Edit, expected_seq: int | None = None) -> None:
-        """Apply one change. `Refused`: a value's codes, not_found, version_conflict, idempotency_reused."""
-        change = await self._change(edit)
-        versions = None if expected_seq is None else {(edit.entity, edit.id): expected_seq}
+    @property
+    def registry(self) -> Registry:
+        return self._registry
+
+    def may_read(self, level: Level) -> bool:
+        return self._principal.sensitive or level is not Level.SENSITIVE
+
+    def new_change(self, op: Literal["create", "edit"], entity: str, id: str, cid: str) -> Change:
+        """A change that writes nothing yet, by whom this writes for."""
+        return self._service.change(op, entity, id, {}, cid=cid, actor=self._principal.staff)
+
+    async def admit(self, change: Change, expected_seq: int | None = None) -> None:
+        """Apply a change that was made elsewhere. `Refused` as for `write`."""
+        versions = None if expected_seq is None else {(change.entity, change.id): expected_seq}
         ((ruling,),) = await self._service.admission.write(self._author, [[change]], versions=versions)
         refused = refusal(ruling)
         if refused is not None:
             raise refused
+
+    async def write(self, edit: Edit, expected_seq: int | None = None) -> None:
+        """Apply one change. `Refused`: a value's codes, not_found, version_conflict, idempotency_reused."""
+        await self.admit(await self._change(edit), expected_seq)
 
     async def write_each(self, edits: Sequence[Edit]) -> list[Refused | None]:
         """Apply each change that can be applied; what became of each, in order."""
@@ -87,7 +101,7 @@ class Mutations:
 
     async def held(self, cid: str) -> Entry:
         """The held or rejected change of this cid; `Refused("not_found")`."""
-        async with self._reader() as reader:
+        async with self.reader() as reader:
             found = await reader.open_entries(1, cids=[cid]) if changes.is_cid(cid) else []
         if not found:
             raise Refused("not_found", entity="change", field="cid")
@@ -166,7 +180,7 @@ class Mutations:
     # --- making a change ----------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def _reader(self) -> AsyncIterator[Reader]:
+    async def reader(self) -> AsyncIterator[Reader]:
         storage, scopes = self._service.storage, self._author.scopes
         async with storage.unscoped_reader() if scopes is None else storage.reader(scopes) as reader:
             yield reader
@@ -177,7 +191,7 @@ class Mutations:
         _require_paths(edit.fields)
         fields = {self._normal(entity, path, value): value for path, value in edit.fields.items()}
         seen: dict[str, list[str]] = {}
-        async with self._reader() as reader:
+        async with self.reader() as reader:
             if check:
                 missing = await self._missing(reader, entity, fields)
                 if missing is not None and not await self._is_known(edit.cid):
@@ -186,11 +200,7 @@ class Mutations:
                 found = (await reader.find(entity.name, [edit.id])).get(edit.id)
                 levels = {} if found is None else found.documents
                 registers = document.decode(
-                    {
-                        level: raw
-                        for level, raw in levels.items()
-                        if self._principal.sensitive or level is not Level.SENSITIVE
-                    }
+                    {level: raw for level, raw in levels.items() if self.may_read(level)}
                 )
                 for path in fields:
                     if path in registers and registers[path].values:

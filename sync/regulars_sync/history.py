@@ -6,15 +6,15 @@ story is the stored row. What an erasure emptied is missing from it, and nothing
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 import msgspec
 
-from regulars_schema.declare import Entity, Unfit
+from regulars_schema.declare import Entity, Rule, Unfit
 from regulars_sync import changes, document, merge
-from regulars_sync.changes import Change, Malformed
+from regulars_sync.changes import Change, Malformed, Value
 from regulars_sync.check import retaken
 from regulars_sync.log import Entry
 from regulars_sync.merge import Candidate, Register, Registers
@@ -81,7 +81,7 @@ def tell(entity: Entity, entries: Iterable[Entry]) -> Story:
     """The story of a row from all of its log entries, oldest first."""
     steps: dict[str, Step] = {}
     for entry in entries:
-        step = steps.setdefault(entry.cid, Step(entry, entry, entry.pos, change_in(entry)))
+        step = steps.setdefault(entry.cid, opened(entry))
         if entry.is_accepted and not step.last.is_accepted:
             step.pos = entry.pos
         step.last = entry
@@ -92,12 +92,12 @@ def tell(entity: Entity, entries: Iterable[Entry]) -> Story:
         if step.change is None:
             continue
         if not step.last.is_accepted:
-            state = State.REFUSED if step.last.closed else State.WAITING
-            paths = step.change.fields
-            step.fields = [Written(path, _candidate(step.change, path, 0), state=state) for path in paths]
+            for written in step.fields:
+                written.state = State.REFUSED if step.last.closed else State.WAITING
             continue
         accepted.add(step.entry.cid)
         step.change = change = retaken(step.change, step.last.detail or {})
+        step.fields = []
         if entity.is_fact:
             _record(story, step, change)
         else:
@@ -107,6 +107,48 @@ def tell(entity: Entity, entries: Iterable[Entry]) -> Story:
             for written in step.fields:
                 _conclude(story.registers, entity, written, gone)
     return story
+
+
+def opened(entry: Entry) -> Step:
+    """The step of a change as it came, with nothing done yet."""
+    change = change_in(entry)
+    paths = change.fields if change else ()
+    fields = [Written(path, _candidate(change, path, 0), state=State.WAITING) for path in paths if change]
+    return Step(entry, entry, entry.pos, change, fields)
+
+
+def undone(entity: Entity, registers: Registers, step: Step, paths: Container[str]) -> dict[str, Value]:
+    """What to write, having seen all of `registers`, so that a change is as if it had not been made.
+
+    Of a field that holds several values still: another of them than the one shown. Else what the change
+    replaced. A field in which its value does not stand any more is left out, and so is one that only ever
+    rises (a lattice) or never changes.
+    """
+    found: dict[str, Value] = {}
+    for written in step.fields:
+        path, own = written.path, written.value
+        field_ = entity.at(path)[0]
+        values = registers[path].values if path in registers else {}
+        if path not in paths or own.cid not in values or field_.fixed or field_.rule is Rule.LATTICE:
+            continue
+        shown = merge.choose(field_, values.values())
+        back: Candidate | None = written.before
+        if len(values) > 1:
+            others = [value for value in values.values() if value.cid != own.cid]
+            back = merge.choose(field_, others) if shown.cid == own.cid else own
+        if back is not None:
+            if (back.value, back.verified) != (shown.value, shown.verified):
+                found[path] = as_written(back)
+        elif not field_.required:
+            absent = False if field_.is_set or field_.rule is Rule.ANY_TRUE else None
+            if shown.value != absent:
+                found[path] = Value(absent)
+    return found
+
+
+def as_written(value: Candidate) -> Value:
+    """What a change writes that says the same as this value."""
+    return Value(value.value, value.source, value.verified)  # type: ignore[arg-type]
 
 
 def change_in(entry: Entry) -> Change | None:

@@ -47,6 +47,11 @@ def identity_id(one: str, other: str) -> str:
     return _derive(b"regulars.same", *sorted((one, other)))
 
 
+def restored_id(entity: str, void: str) -> str:
+    """The id under which a fact stands again whose void was reversed: once, however often that is done."""
+    return _derive(b"regulars.again", entity, void)
+
+
 def _derive(purpose: bytes, *parts: str) -> str:
     """UUIDv8 of the parts; each stands behind its length, so `("ab", "c")` and `("a", "bc")` differ."""
     digest = blake2b(digest_size=16, person=purpose)

@@ -288,10 +288,10 @@ async def test_history_tells_who_wrote_what_and_what_became_of_it(chain: Chain):
         id=id,
     )
     got = await mei.ask(
-        "query ($id: UUID!) { history(entity: CUSTOMER, id: $id) { op verdict code closed actor { name } device { name } stated at fields { path value } } }",
+        "query ($id: UUID!) { history(entity: CUSTOMER, id: $id) { nodes { op verdict code closed actor { name } device { name } stated at fields { path value } } } }",
         id=id,
     )
-    made, tagged = got["history"]
+    made, tagged = got["history"]["nodes"]
     assert (made["op"], made["verdict"], made["actor"], made["device"]) == (
         "create",
         "APPLIED",

@@ -63,7 +63,7 @@ LOOKS = [
     "query ($id: UUID!) { customers(where: { id: { eq: $id } }) { totalCount nodes { id } } }",
     "query ($id: UUID!) { customers(where: { id: { in: [$id] } }) { totalCount nodes { id } } }",
     "query ($id: UUID!) { interactions(where: { party: { has: $id } }) { totalCount nodes { id } } }",
-    "query ($id: UUID!) { history(entity: CUSTOMER, id: $id) { cid } }",
+    "query ($id: UUID!) { history(entity: CUSTOMER, id: $id) { nodes { cid } } }",
     "query ($id: ID!) { node(id: $id) { id version } }",
     "query ($id: ID!) { node(id: $id) { __typename contested { path } } }",
 ]
@@ -207,7 +207,7 @@ async def test_sensitive_fields_are_null_for_those_without_the_right_and_in_no_f
         id=world.lin,
     )
     assert done["customerUpdate"]["customer"] == {"creditStatus": "DANGEROUS", "taxNo": "T1"}
-    look = "query ($id: UUID!) { customer(id: $id) { name creditStatus taxNo incomeBand contested { path } } history(entity: CUSTOMER, id: $id) { fields { path } } }"
+    look = "query ($id: UUID!) { customer(id: $id) { name creditStatus taxNo incomeBand contested { path } } history(entity: CUSTOMER, id: $id) { nodes { fields { path } } } }"
     seen = await world.branch.ask(look, id=world.lin)
     assert seen["customer"] == {
         "name": "林芳",

@@ -357,11 +357,11 @@ async def test_a_rejected_change_is_seen_mended_and_gone(chain: Chain, office: G
     assert (await office.ask(mend, k="5", set={}, w=["gender"]))["done"]["code"] == "not_found"
     assert (await branch.ask(HELD))["heldChanges"]["nodes"] == []
     got = await branch.ask(
-        "query ($id: UUID!) { customer(id: $id) { name gender notes } history(entity: CUSTOMER, id: $id) { cid verdict code closed replaces } }",
+        "query ($id: UUID!) { customer(id: $id) { name gender notes } history(entity: CUSTOMER, id: $id) { nodes { cid verdict code closed replaces } } }",
         id=change.id,
     )
     assert got["customer"] == {"name": "林芳", "gender": None, "notes": "asked again"}
-    first, second = got["history"]
+    first, second = got["history"]["nodes"]
     assert (first["verdict"], first["code"], first["closed"]) == ("REJECTED", "mended", True)
     assert (second["verdict"], second["replaces"]) == ("APPLIED", "a" * 32)
 

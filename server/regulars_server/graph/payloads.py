@@ -6,8 +6,9 @@ from typing import Annotated
 
 import strawberry
 
-from regulars_server.graph.ledger import LoggedChange
+from regulars_server.graph.history import LoggedChange
 from regulars_server.graph.problems import Refusal, VersionConflict
+from regulars_server.graph.rows import Node
 from regulars_server.graph.scalars import UUID
 from regulars_server.graph.types import Customer, Device, Interaction, Link, Product, Segment, Staff, Unit
 
@@ -74,6 +75,13 @@ class HeldSettled:
     change: LoggedChange | None = strawberry.field(description="Null once it is settled.")
 
 
+@strawberry.type(description="It was done by a change of its own, which can be reversed in turn.")
+class ChangeReversed:
+    cid: str = strawberry.field(description="Of the change that did it.")
+    row: Node | None = strawberry.field(description=GONE)
+    paths: list[str] = strawberry.field(description="What it wrote.")
+
+
 @strawberry.type
 class DeviceInvited:
     code: str = strawberry.field(description="For one tablet, once, within fifteen minutes.")
@@ -93,6 +101,7 @@ UnitResult = Annotated[UnitSaved | Refusal | VersionConflict, strawberry.union("
 StaffResult = Annotated[StaffSaved | Refusal | VersionConflict, strawberry.union("StaffResult")]
 ProductResult = Annotated[ProductSaved | Refusal | VersionConflict, strawberry.union("ProductResult")]
 SegmentMembersResult = Annotated[SegmentMembersSaved | Refusal, strawberry.union("SegmentMembersResult")]
+ChangeResult = Annotated[ChangeReversed | Refusal | VersionConflict, strawberry.union("ChangeResult")]
 HeldResult = Annotated[HeldSettled | Refusal, strawberry.union("HeldResult")]
 DeviceInviteResult = Annotated[DeviceInvited | Refusal, strawberry.union("DeviceInviteResult")]
 DeviceRevokeResult = Annotated[DeviceRevoked | Refusal, strawberry.union("DeviceRevokeResult")]

@@ -9,10 +9,14 @@ import strawberry
 from regulars_schema.declare import Enum as EnumType
 from regulars_schema.declare import Label, Level, List, Struct, Type
 from regulars_server.graph import ledger
+from regulars_server.graph.choices import LedgerConnection, LedgerFilter
+from regulars_server.graph.choices import ledger as read_ledger
 from regulars_server.graph.connection import Connection, page
 from regulars_server.graph.declared import resolved, valued
 from regulars_server.graph.enums import EntityName
-from regulars_server.graph.ledger import EqualKey, HeldConnection, LoggedChange
+from regulars_server.graph.history import HistoryConnection
+from regulars_server.graph.history import history as read_history
+from regulars_server.graph.ledger import EqualKey, HeldConnection
 from regulars_server.graph.request import Info
 from regulars_server.graph.roots import RowQueries
 from regulars_server.graph.rows import Node
@@ -96,9 +100,27 @@ class Query(RowQueries):
                 return found
         return None
 
-    @resolved("Every change of a row within reach, oldest first; empty otherwise.")
-    async def history(self, info: Info, entity: EntityName, id: UUID) -> list[LoggedChange]:
-        return await ledger.history(info.context, entity.value, id)
+    @resolved("Every change of a row within reach, or those of one of its fields, oldest first.")
+    async def history(
+        self,
+        info: Info,
+        entity: EntityName,
+        id: UUID,
+        path: str | None = None,
+        first: int | None = None,
+        after: str | None = None,
+    ) -> HistoryConnection:
+        return await read_history(info.context, entity.value, id, path, first, after)
+
+    @resolved("What was decided by itself: between values, of stamps and of normal forms; the latest first.")
+    async def ledger(
+        self,
+        info: Info,
+        where: LedgerFilter | None = None,
+        first: int | None = None,
+        after: str | None = None,
+    ) -> LedgerConnection:
+        return await read_ledger(info.context, where, first, after)
 
     @resolved("Changes that were held or rejected and that nobody mended or dropped.")
     async def held_changes(

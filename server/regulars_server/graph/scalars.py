@@ -60,6 +60,11 @@ def instant_of(ms: int) -> DateTime:
     return DateTime(instant(datetime.fromtimestamp(seconds, UTC_ZONE).replace(microsecond=rest * 1_000)))
 
 
+def ms_of(given: DateTime) -> int:
+    """An instant that passed `DateTime` as milliseconds since 1970."""
+    return round(datetime.fromisoformat(given).timestamp() * 1_000)
+
+
 def _money(value: object) -> int:
     if type(value) is not int or abs(value) > SAFE_INT_MAX:
         raise GraphQLError("A whole number of minor units (fen, cents) is expected.")
