@@ -41,8 +41,9 @@ faults: $(READY) ## Real processes, real sockets, kill -9; ARGS="--seconds 60 --
 bench: $(READY) ## Measure
 	PYTHONPATH=. $(BIN)/python bench/run.py $(ARGS)
 
-generate: $(READY) ## Write the code that follows from the declared entities
+generate: $(READY) ## Write what follows from the declared entities and the protocol
 	$(BIN)/python schema/generate.py $(ARGS)
+	PYTHONPATH=. $(BIN)/python tests/recorded/exchanges.py $(ARGS)
 
 sdl: $(READY) ## Export the GraphQL schema to schema/schema.graphql
 	$(BIN)/python -m regulars_server.graph.export

@@ -41,7 +41,7 @@ def routes(service: Service) -> list[Route]:
 
     async def do_hello(request: Request) -> Response:
         registry = service.storage.registry
-        served = Served(registry.version, registry.oldest_served, registry.fingerprint)
+        served = Served(registry.version, registry.oldest_served)
         return web.answer(request, msgspec.json.encode(Hello(PROTOCOL_VERSION, served, service.now_ms())))
 
     async def do_pair(request: Request) -> Response:

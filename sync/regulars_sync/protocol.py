@@ -29,11 +29,10 @@ PUSH_BYTES_MAX = 4 * 1024 * 1024
 
 
 class Served(msgspec.Struct, frozen=True):
-    """Of the declarations: the server's version, the oldest that is sent rows, and the fingerprint."""
+    """Of the declarations: the server's version, and the oldest that is sent rows."""
 
     version: int
     oldest: int
-    fingerprint: str
 
 
 class Hello(msgspec.Struct, frozen=True):

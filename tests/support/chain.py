@@ -188,9 +188,10 @@ async def open_chain(
     seed: int = 1,
     registry: Registry = REGISTRY,
     now_ms: int = NOON_MS,
+    entropy: Callable[[int], bytes] | None = None,
 ) -> AsyncIterator[Chain]:
     """The chain whose database lies in the folder; an empty one is made where there is none."""
-    clock, entropy = Clock(now_ms), seeded(seed)
+    clock, entropy = Clock(now_ms), entropy or seeded(seed)
     path = folder / DATABASE
     storage = storage or SqliteStorage(path, registry, entropy, readers=1, connect=inline)
     access = Access(path, now_ms=clock, entropy=entropy, argon2=CHEAP)
