@@ -36,6 +36,7 @@ from regulars_sync.protocol import (
     PushRequest,
 )
 from regulars_sync.reconcile import Author, Ruling
+from tests.simulation.trouble import Trouble, troubled
 
 T = TypeVar("T")
 
@@ -87,8 +88,8 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
 class CrashingConnection(InlineConnection):
     """A driver that ends the process at a chosen moment."""
 
-    def __init__(self, connection: sqlite3.Connection, fuse: Fuse) -> None:
-        super().__init__(connection)
+    def __init__(self, connection: sqlite3.Connection, fuse: Fuse, trouble: Trouble) -> None:
+        super().__init__(troubled(connection, trouble))
         self._fuse = fuse
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -135,6 +136,7 @@ class HeadOffice:
         self.entropy = entropy
         self.page_rows = page_rows
         self.fuse = Fuse()
+        self.trouble = Trouble()
         self.tokens: dict[str, Token] = {}
         self.invited: dict[str, Token] = {}
         self.starts = 0
@@ -146,9 +148,10 @@ class HeadOffice:
 
     def start(self) -> None:
         async def connect(opener: Callable[[], sqlite3.Connection]) -> CrashingConnection:
-            return CrashingConnection(opener(), self.fuse)
+            return CrashingConnection(opener(), self.fuse, self.trouble)
 
         self.fuse.before = self.fuse.after = None
+        self.trouble.end()
         self.storage = SqliteStorage(self.path, REGISTRY, self.entropy, readers=1, connect=connect)
         run(self.storage.open())
         self.admission = Admission(self.storage, self.now_ms, self.entropy)
@@ -195,6 +198,11 @@ class HeadOffice:
             raise AssertionError(path)
         except Refused as refused:
             return _problem(refused)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            return _problem(Refused("body_invalid", reason=str(error)[:200]))
+        except sqlite3.Error as error:
+            assert self.trouble.met, error
+            return _problem(Refused("internal", incident="0"))
 
     def author(self, token: Token) -> Author:
         tree = run(self.admission.tree())
@@ -221,8 +229,8 @@ class HeadOffice:
             return await reader.acks(author.device or "", asked.acked)
 
     def _push(self, asked: PushRequest, token: Token) -> tuple[int, bytes]:
-        assert 0 < len(asked.changes) <= PUSH_CHANGES_MAX
-        assert asked.n > 0
+        if not 0 < len(asked.changes) <= PUSH_CHANGES_MAX or asked.n < 1:
+            raise Refused("body_invalid", reason="n counts from 1")
         return 200, msgspec.json.encode(run(self.admission.push(self.author(token), asked)))
 
     # --- people at head office ------------------------------------------------------------------------------

@@ -26,6 +26,9 @@ SAMPLED = 6
 PENDING = 2**62
 """The place of a stamp that is not fixed yet."""
 
+NOTHING: dict[str, Any] = {"op": "edit", "entity": "", "id": "", "fields": {}}
+"""What can be read of bytes that are no change."""
+
 
 class Log:
     """The change log as it stands at the end: each change as it came, and the last word on it."""
@@ -47,7 +50,7 @@ class Log:
         ):
             if body is not None:
                 self.copies[cid] += 1
-                self.bodies[cid] = orjson.loads(body)
+                self.bodies[cid] = NOTHING if code == "change_malformed" else orjson.loads(body)
                 self.group[cid], self.device[cid] = grp, device
                 if replaces:
                     self.replaces[cid] = replaces

@@ -34,17 +34,31 @@ WRITES = {
 }
 """What a tablet writes, by weight."""
 
-ON_SYNC = (
-    "lost_request",
-    "lost_answer",
-    "doubled",
-    "delayed",
-    "cut",
-    "server_crash_before_commit",
-    "server_crash_after_commit",
-    "device_crash",
-)
-"""What may go wrong in a sync round, at its `at`-th step."""
+NETWORK = {
+    "L1": ("lost_request", "lost_answer", "doubled", "delayed", "cut"),
+    "L2": (
+        "request lost",
+        "answer lost",
+        "request doubled",
+        "request delayed",
+        "request cut short",
+        "answer cut short",
+        "answer ends early",
+        "captive portal",
+        "compression stripped",
+        "half-open line",
+        "server overloaded",
+        "flaky",
+    ),
+}
+"""What the network does to a sync round's `at`-th exchange, by lane; `flaky`: some of it to any exchange."""
+
+PROCESS = ("server_crash_before_commit", "server_crash_after_commit", "device_crash")
+STORAGE = tuple(f"{who}_{what}" for who in ("tablet", "server") for what in ("full", "io_error", "locked"))
+"""What the file system does to a statement in a round."""
+
+ON_WRITE = ("clock", "crash_write", "disk_write", "cross", "mid_write")
+PEOPLE = ("back_up", "clone", "revoke", "restore_server", "upgrade", "attack")
 
 HEAD_OFFICE_WRITES = ("edit", "edit", "move", "retry", "mend", "drop", "product")
 YEAR_MS = 365 * DAY_MS
@@ -55,15 +69,38 @@ class Size:
     days: int = 3
     writes: int = 20
     rounds: int = 3
+    tablets: int | None = None
+    """None: three to five."""
 
 
-def plan(seed: int, size: Size) -> tuple[dict[str, Any], list[Event]]:
+@dataclass(frozen=True)
+class Swarm:
+    """What may go wrong in one chain: each seed draws some kinds of fault and how often they come."""
+
+    rate: float
+    """Of the days of a tablet."""
+    rounds: tuple[str, ...]
+    days: tuple[str, ...]
+    people: tuple[str, ...]
+
+    @classmethod
+    def draw(cls, rnd: random.Random, lane: str) -> Swarm:
+        def some(kinds: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(sorted(rnd.sample(kinds, rnd.randint(1, len(kinds)))))
+
+        rounds = NETWORK[lane] + PROCESS + STORAGE
+        return cls(rnd.choice((0.3, 0.7, 0.95)), some(rounds), some(ON_WRITE), some(PEOPLE))
+
+
+def plan(seed: int, size: Size, lane: str = "L1") -> tuple[dict[str, Any], list[Event]]:
     """The chain of a seed, and what happens in it, in order of time."""
-    rnd = random.Random(seed)
+    rnd = random.Random(f"{lane} {seed}")
     branches = rnd.randint(2, 3)
-    tablets = rnd.randint(3, 5)
+    tablets = size.tablets or rnd.randint(3, 5)
+    swarm = Swarm.draw(rnd, lane)
     chain: dict[str, Any] = {
         "seed": seed,
+        "lane": lane,
         "branches": branches,
         "tablets": [_tablet(rnd, i, branches) for i in range(tablets)],
         "page_rows": rnd.choice((3, 7, 20, 100)),
@@ -71,12 +108,15 @@ def plan(seed: int, size: Size) -> tuple[dict[str, Any], list[Event]]:
     events: list[Event] = []
     for day in range(size.days):
         for device in range(tablets):
-            events += _device_day(rnd, day, device, size)
+            events += _device_day(rnd, day, device, size, swarm)
         for _ in range(rnd.randint(3, 8)):
             events.append(_event(rnd, day, rnd.choice(HEAD_OFFICE_WRITES), HEAD_OFFICE))
         for _ in range(rnd.randint(0, 3)):
             events.append(_event(rnd, day, "late", HEAD_OFFICE))
-    _disasters(rnd, events, tablets, size)
+        if "attack" in swarm.people:
+            for _ in range(rnd.randint(2, 8)):
+                events.append(_event(rnd, day, "attack", HEAD_OFFICE))
+    _disasters(rnd, events, chain, size, swarm.people)
     events.sort(key=lambda event: event[0])
     return chain, events
 
@@ -91,29 +131,36 @@ def _event(rnd: random.Random, day: int, do: str, device: int, *more: Any) -> Ev
     return [day * DAY_MS + rnd.randrange(DAY_MS), do, device, rnd.getrandbits(32), *more]
 
 
-def _device_day(rnd: random.Random, day: int, device: int, size: Size) -> list[Event]:
+def _device_day(rnd: random.Random, day: int, device: int, size: Size, swarm: Swarm) -> list[Event]:
     kinds = rnd.choices(list(WRITES), list(WRITES.values()), k=size.writes)
     events = [_event(rnd, day, kind, device) for kind in kinds]
     if rnd.random() < 0.08:
         return [*events, _event(rnd, day, "offline_day", device)]
     rounds = [_event(rnd, day, "sync", device) for _ in range(size.rounds)]
-    fault = rnd.choices(("on_sync", "clock", "crash_write", "cross", "mid_write"), (16, 3, 2, 2, 2))[0]
-    if fault == "on_sync":
-        rnd.choice(rounds).extend([rnd.choice(ON_SYNC), rnd.choice((0, 0, 1, 1, 2, 3, 5, 8))])
-    elif fault == "clock":
-        jump = rnd.choice((-2 * YEAR_MS, 2 * YEAR_MS, -DAY_MS, DAY_MS, rnd.randint(-10_000, 10_000), 0))
-        events.append(_event(rnd, day, "clock", device, jump))
-    elif fault == "cross":
-        rounds[0][1] = "cross"
-    elif fault == "mid_write":
-        rounds[0][1] = "mid_write"
-    else:
-        events.append(_event(rnd, day, "crash_write", device, rnd.randrange(6)))
+    if rnd.random() >= swarm.rate:
+        return events + rounds
+    if rnd.random() < 0.7:
+        rnd.choice(rounds).extend([rnd.choice(swarm.rounds), rnd.choice((0, 0, 1, 1, 2, 3, 5, 8))])
+        return events + rounds
+    match rnd.choice(swarm.days):
+        case "clock":
+            jump = rnd.choice((-2 * YEAR_MS, 2 * YEAR_MS, -DAY_MS, DAY_MS, rnd.randint(-10_000, 10_000), 0))
+            events.append(_event(rnd, day, "clock", device, jump))
+        case "crash_write":
+            events.append(_event(rnd, day, "crash_write", device, rnd.randrange(6)))
+        case "disk_write":
+            kind = rnd.choice(("full", "io_error", "locked"))
+            events.append(_event(rnd, day, "disk_write", device, kind, rnd.randrange(12)))
+        case crossing:
+            rounds[0][1] = crossing
     return events + rounds
 
 
-def _disasters(rnd: random.Random, events: list[Event], tablets: int, size: Size) -> None:
+def _disasters(
+    rnd: random.Random, events: list[Event], chain: dict[str, Any], size: Size, kinds: tuple[str, ...]
+) -> None:
     """What happens at most once or twice in a chain's life."""
+    tablets = len(chain["tablets"])
 
     def at(low: float, high: float) -> int:
         return int(size.days * DAY_MS * rnd.uniform(low, high))
@@ -121,14 +168,14 @@ def _disasters(rnd: random.Random, events: list[Event], tablets: int, size: Size
     def add(when: int, do: str, device: int, *more: Any) -> None:
         events.append([when, do, device, rnd.getrandbits(32), *more])
 
-    if rnd.random() < 0.4:
+    if "restore_server" in kinds and rnd.random() < 0.8:
         add(at(0.1, 0.6), "back_up_server", HEAD_OFFICE)
         add(at(0.6, 0.95), "restore_server", HEAD_OFFICE)
-    for _ in range(rnd.choice((0, 0, 1, 2))):
+    for _ in range(rnd.choice((0, 1, 2)) if "back_up" in kinds else 0):
         device = rnd.randrange(tablets)
         add(at(0.1, 0.5), "back_up", device)
         add(at(0.5, 0.95), "restore", device)
-    if rnd.random() < 0.25:
+    if "clone" in kinds and rnd.random() < 0.5:
         device, slot = rnd.randrange(tablets), tablets
         when = at(0.2, 0.7)
         add(when, "clone", device, slot)
@@ -137,9 +184,13 @@ def _disasters(rnd: random.Random, events: list[Event], tablets: int, size: Size
             add(rnd.randint(when, size.days * DAY_MS), kind, slot)
         for _ in range(size.rounds):
             add(rnd.randint(when, size.days * DAY_MS), "sync", slot)
-    if rnd.random() < 0.2:
+    if "revoke" in kinds and rnd.random() < 0.4:
         device = rnd.randrange(tablets)
         add(at(0.4, 0.95), "revoke", device)
+    if "upgrade" in kinds:
+        for device, tablet in enumerate(chain["tablets"]):
+            if tablet.setdefault("is_old", rnd.random() < 0.5):
+                add(at(0.2, 0.9), "upgrade", device)
 
 
 def describe(event: Sequence[Any]) -> str:

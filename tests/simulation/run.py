@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ import traceback
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Queue
@@ -28,6 +30,8 @@ from typing import Any
 from tests.simulation.hq import eager_loop
 from tests.simulation.oracle import examine
 from tests.simulation.plan import Event, Size, plan
+from tests.simulation.virtual import inline_aiosqlite
+from tests.simulation.whole import WholeWorld
 from tests.simulation.world import Failure, World
 
 REGRESSIONS = Path(__file__).parent / "regressions"
@@ -118,13 +122,15 @@ def folder() -> Path:
 def simulate(chain: dict[str, Any], events: Sequence[Event], tell: bool = False) -> Outcome:
     """Run one chain's events, let it come to rest, and examine it."""
     days = 1 + max((event[0] for event in events), default=0) // 86_400_000
+    is_whole = chain.get("lane") == "L2"
     outcome = Outcome(chain["seed"], device_days=len(chain["tablets"]) * days)
     place = folder()
     begun = time.process_time()
     world = None
     try:
-        with eager_loop():
-            world = World(chain, place, tell)
+        logging.getLogger("regulars").setLevel(logging.CRITICAL)  # a full disk would fill the screen
+        with inline_aiosqlite() if is_whole else nullcontext(), eager_loop():
+            world = (WholeWorld if is_whole else World)(chain, place, tell)
             world.play(events)
             world.settle()
             examine(world)
@@ -187,13 +193,13 @@ def kept(path: Path) -> tuple[dict[str, Any], list[Event]]:
 # --- many seeds --------------------------------------------------------------------------------------------
 
 
-def work(seeds: Sequence[int], size: Size) -> None:
+def work(seeds: Sequence[int], size: Size, lane: str) -> None:
     """In a process of its own: run these seeds, one line of JSON for each."""
     for seed in seeds:
-        print(json.dumps(vars(simulate(*plan(seed, size)))), flush=True)
+        print(json.dumps(vars(simulate(*plan(seed, size, lane)))), flush=True)
 
 
-def run_many(seeds: range, size: Size) -> Iterator[Outcome]:
+def run_many(seeds: range, size: Size, lane: str) -> Iterator[Outcome]:
     """Run seeds on several processes, each with other hashing; the repeated ones come once from each."""
     shares = [
         [s for s in seeds if (s - seeds.start) % PROCESSES == number or s % REPEATED == 0]
@@ -203,7 +209,8 @@ def run_many(seeds: range, size: Size) -> Iterator[Outcome]:
 
     def drive(number: int) -> None:
         command = [sys.executable, __file__, "--work", ",".join(map(str, shares[number]))]
-        command += ["--days", str(size.days)]
+        command += ["--days", str(size.days), "--lane", lane]
+        command += ["--tablets", str(size.tablets)] if size.tablets else []
         given = {**os.environ, "PYTHONHASHSEED": str(number + 1)}
         with subprocess.Popen(command, env=given, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
@@ -223,7 +230,7 @@ def run_many(seeds: range, size: Size) -> Iterator[Outcome]:
                 yield outcome
 
 
-def report(seeds: range, size: Size) -> int:
+def report(seeds: range, size: Size, lane: str) -> int:
     """Run them and print what came of it; the exit status."""
     faults: Counter[str] = Counter()
     sometimes: Counter[str] = Counter()
@@ -231,7 +238,7 @@ def report(seeds: range, size: Size) -> int:
     traces: dict[int, str] = {}
     days = done = 0
     cpu_s = 0.0
-    for outcome in run_many(seeds, size):
+    for outcome in run_many(seeds, size, lane):
         done += 1
         days += outcome.device_days
         cpu_s += outcome.cpu_s
@@ -251,7 +258,7 @@ def report(seeds: range, size: Size) -> int:
     for title, counted in (("faults", faults), ("sometimes", sometimes)):
         print(f"{title}: " + ", ".join(f"{name} {count:,}" for name, count in sorted(counted.items())))
     for seed, failure in sorted(failed.items())[:SHOWN]:
-        print(f"FAILED seed {seed}: {failure}\n  replay: make sim SEED={seed}")
+        print(f"FAILED seed {seed}: {failure}\n  replay: make sim SEED={seed} ARGS='--lane {lane}'")
     if len(failed) > SHOWN:
         print(f"... and {len(failed) - SHOWN} more: {' '.join(map(str, sorted(failed)[SHOWN:]))}")
     never = [name for name in FAULTS if not faults[name]] + [n for n in SOMETIMES if not sometimes[n]]
@@ -267,18 +274,20 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=100, help="how many seeds to run")
     parser.add_argument("--from", type=int, default=1, dest="start", help="the first of them")
     parser.add_argument("--days", type=int, default=Size.days, help="virtual days of each chain")
+    parser.add_argument("--tablets", type=int, help="tablets of each chain, three to five without")
+    parser.add_argument("--lane", choices=("L1", "L2"), default="L1", help="the core alone, or app and SDK")
     parser.add_argument("--replay", type=Path, help="a kept regression")
     parser.add_argument("--minimise", action="store_true", help="leave out what the failure can do without")
     parser.add_argument("--name", help="keep the minimised events under this name")
     parser.add_argument("--work", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    size = Size(days=given.days)
+    size = Size(days=given.days, tablets=given.tablets)
     if given.work is not None:
-        work([int(seed) for seed in given.work.split(",") if seed], size)
+        work([int(seed) for seed in given.work.split(",") if seed], size, given.lane)
         return 0
     if given.seed is None and given.replay is None:
-        return report(range(given.start, given.start + given.seeds), size)
-    chain, events = kept(given.replay) if given.replay else plan(given.seed, size)
+        return report(range(given.start, given.start + given.seeds), size, given.lane)
+    chain, events = kept(given.replay) if given.replay else plan(given.seed, size, given.lane)
     if given.minimise:
         failure = simulate(chain, events).failure
         if failure is None:

@@ -6,19 +6,48 @@ import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from regulars import Shop
 from regulars.files import InlineConnection
+from regulars.transport import Transport
+from regulars_schema.declare import Registry
+from regulars_schema.entities import REGISTRY
 from regulars_sync.errors import Offline
 from tests.simulation.hq import run
+from tests.simulation.trouble import Trouble, troubled
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
 T = TypeVar("T")
 SUFFIXES = (".db", ".outbox.db")
+
+
+NEW_FIELDS = frozenset({"wechat", "hobbies", "first_seen", "credit_status", "belief"})
+"""What tablets of the previous version do not know either, so that many rows hold what they can't read."""
+
+
+def previous(registry: Registry) -> Registry:
+    """The registry of a tablet that was not upgraded yet."""
+    entities = tuple(
+        replace(
+            entity,
+            fields=tuple(
+                field
+                for field in entity.fields
+                if field.since < registry.version and field.name not in NEW_FIELDS
+            ),
+        )
+        for entity in registry.entities
+        if entity.since < registry.version
+    )
+    return Registry(version=registry.version - 1, entities=entities, oldest_served=registry.oldest_served)
+
+
+PREVIOUS = previous(REGISTRY)
 
 
 class TabletCrash(BaseException):
@@ -37,6 +66,7 @@ class CrashingConnection(InlineConnection):
 
     def __init__(self, path: Path, tablet: Tablet) -> None:
         super().__init__(path)
+        self._connection = troubled(self._connection, tablet.trouble)
         self._tablet = tablet
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -72,7 +102,15 @@ class SimTransport:
 class Tablet:
     """A place for a tablet: its files, its clock, what goes wrong with it next."""
 
-    def __init__(self, world: World, index: int, units: frozenset[int], unit: str, sensitive: bool) -> None:
+    def __init__(
+        self,
+        world: World,
+        index: int,
+        units: frozenset[int],
+        unit: str,
+        sensitive: bool,
+        is_old: bool = False,
+    ) -> None:
         self.world = world
         self.index = index
         self.units = units
@@ -82,6 +120,8 @@ class Tablet:
         self.path = world.folder / f"tablet{index}.db"
         self.skew_ms = 0
         self.fuse: int | None = None
+        self.trouble = Trouble()
+        self.registry = PREVIOUS if is_old else REGISTRY
         self.fault: str | None = None
         self.at = 0
         self.posts = 0
@@ -95,6 +135,9 @@ class Tablet:
         self.shop: Shop
         self._opened: AbstractAsyncContextManager[Shop]
         self.open()
+
+    def new_transport(self, url: str) -> Transport:
+        return SimTransport(self)
 
     @property
     def revoked(self) -> bool:
@@ -111,12 +154,14 @@ class Tablet:
             return CrashingConnection(path, self)
 
         self.fuse = None
+        self.trouble.end()
         self._opened = Shop.open(
             self.path,
             now_ms=self.now_ms,
             entropy=self.world.entropy,
-            transport=lambda url: SimTransport(self),
+            transport=self.new_transport,
             connect=connect,
+            registry=self.registry,
             durable=False,
         )
         self.shop = run(self._opened.__aenter__())

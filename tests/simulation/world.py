@@ -16,13 +16,16 @@ from typing import Any
 
 import orjson
 
+from regulars_schema.entities import REGISTRY
 from regulars_sync.errors import LocalError, Offline
 from regulars_sync.ids import ENTROPY_BYTES, uuid7
 from regulars_sync.round import SyncReport
 from tests.simulation import deeds
+from tests.simulation.attack import Liar
 from tests.simulation.hq import HeadOffice, ServerCrash, Token, run
 from tests.simulation.plan import HEAD_OFFICE, Event, describe
 from tests.simulation.tablet import Tablet, TabletCrash
+from tests.simulation.trouble import SAID
 
 START_MS = 1_795_300_000_000
 LIVENESS_MS_MAX = 10 * 60_000
@@ -35,6 +38,10 @@ class Failure(AssertionError):
 
 
 class World:
+    """Lane L1: a round is a coroutine run by hand, its messages are carried by `deliver`."""
+
+    head_office_deeds = deeds.HEAD_OFFICE_DEEDS
+
     def __init__(self, chain: dict[str, Any], folder: Path, tell: bool = False) -> None:
         self.folder = folder
         self.tell = tell
@@ -43,7 +50,7 @@ class World:
         self.trace = blake2b(digest_size=8)
         self.faults: Counter[str] = Counter()
         self.sometimes: Counter[str] = Counter()
-        self.server = HeadOffice(folder / "chain.db", self.now_ms, self.entropy, chain["page_rows"])
+        self.server = self.new_server(chain["page_rows"])
         self.units: list[str] = []
         self.customers: dict[str, int] = {}
         """Every customer ever registered -> the number of its first home."""
@@ -57,6 +64,9 @@ class World:
         """Changes that are gone because the last file that held them was copied over."""
         self.epochs = {self.server.storage.chain.epoch}
         self.tablets: dict[int, Tablet] = {}
+        self.liar: Liar | None = None
+        self.overheard: list[tuple[str, bytes]] = []
+        """Pushes of others, as somebody in the network sees them."""
         self._found(chain)
 
     # --- time, randomness, story --------------------------------------------------------------------------
@@ -64,6 +74,10 @@ class World:
     def now_ms(self) -> int:
         self.ms += 1
         return self.ms
+
+    def reach(self, ms: int) -> None:
+        """Let time pass up to then."""
+        self.ms = max(self.ms, ms)
 
     def entropy(self, count: int) -> bytes:
         return self.random.randbytes(count)
@@ -82,6 +96,12 @@ class World:
 
     # --- founding -------------------------------------------------------------------------------------------
 
+    def new_server(self, page_rows: int) -> HeadOffice:
+        return HeadOffice(self.folder / "chain.db", self.now_ms, self.entropy, page_rows)
+
+    def new_tablet(self, *given: Any) -> Tablet:
+        return Tablet(self, *given)
+
     def _found(self, chain: dict[str, Any]) -> None:
         company = self.new_id()
         self._create("unit", company, {"name": "hq", "kind": "company", "country": "CN"})
@@ -95,7 +115,9 @@ class World:
         for i, given in enumerate(chain["tablets"]):
             numbers = range(chain["branches"]) if given["unit"] == HEAD_OFFICE else (given["unit"],)
             unit = company if given["unit"] == HEAD_OFFICE else self.units[given["unit"]]
-            tablet = self._place(i, frozenset(numbers), unit, given["sensitive"])
+            tablet = self._place(
+                i, frozenset(numbers), unit, given["sensitive"], given.get("is_old", False)
+            )
             self.pair(tablet)
 
     def pair(self, tablet: Tablet) -> None:
@@ -107,8 +129,8 @@ class World:
         self._drive(tablet.shop.pair("http://hq", device))
         tablet.bearer = tablet.shop._said["token"]
 
-    def _place(self, index: int, numbers: frozenset[int], unit: str, sensitive: bool) -> Tablet:
-        tablet = self.tablets[index] = Tablet(self, index, numbers, unit, sensitive)
+    def _place(self, index: int, *given: Any) -> Tablet:
+        tablet = self.tablets[index] = self.new_tablet(index, *given)
         return tablet
 
     def _create(self, entity: str, id: str, fields: dict[str, Any]) -> None:
@@ -127,11 +149,11 @@ class World:
         """Carry out the events in their order, then let faults stop and everything settle."""
         for event in events:
             at, do, index, draw, *more = event
-            self.ms = max(self.ms, START_MS + at)
+            self.reach(START_MS + at)
             self.random.seed(draw)
             self.say(describe(event))
             if index == HEAD_OFFICE:
-                deed = deeds.HEAD_OFFICE_DEEDS.get(do)
+                deed = self.head_office_deeds.get(do)
                 if deed is not None:
                     self.say(f"    {deed(self)}")
                 else:
@@ -171,6 +193,19 @@ class World:
         self.write(tablet, "group")
         tablet.fuse = None
 
+    def do_disk_write(self, tablet: Tablet, kind: str, statement: int) -> None:
+        """A write at a moment when the file system fails."""
+        tablet.trouble.begin(kind, statement)
+        self.write(tablet, "group")
+        self.faults[f"tablet's disk: {kind}"] += tablet.trouble.met
+        tablet.trouble.end()
+
+    def do_upgrade(self, tablet: Tablet) -> None:
+        """The shop tool on it is replaced by the present one."""
+        self.faults["tablet upgraded"] += tablet.registry is not REGISTRY
+        tablet.registry = REGISTRY
+        tablet.restart()
+
     def do_sync(self, tablet: Tablet, fault: str | None = None, at: int = 0) -> None:
         self._finish(tablet, self._begin(tablet, fault, at))
 
@@ -199,6 +234,29 @@ class World:
             self.faults["old push delivered"] += 1
             self.say(f"    an old push arrives: {status}")
 
+    def do_attack(self) -> None:
+        if self.liar is None:
+            self.liar = self.new_liar()
+        self.say(f"    {self.liar.attack()}")
+
+    def new_liar(self) -> Liar:
+        device = self.new_id()
+        self._create("device", device, {"name": "liar", "unit": self.units[0]})
+        bearer = self.entropy(8).hex()
+        self.server.tokens[bearer] = Token(device, self.units[0], False)
+        return Liar(self, device, bearer)
+
+    def send(self, path: str, body: bytes, bearer: str) -> tuple[int, bytes]:
+        """A request that no tablet of ours makes."""
+        return self._serve(path, body, bearer)
+
+    def check_canaries(self, numbers: frozenset[int], said: bytes, law: str, *about: Any) -> None:
+        """Nothing in these bytes is of a branch but these."""
+        for number in range(len(self.units)):
+            if number not in numbers and canary(number).encode() in said:
+                at = said.index(canary(number).encode())
+                self.check(False, law, *about, said[max(0, at - 400) : at + 200].decode(errors="replace"))
+
     def do_back_up(self, tablet: Tablet) -> None:
         tablet.back_up()
 
@@ -213,6 +271,7 @@ class World:
 
     def do_clone(self, tablet: Tablet, slot: int) -> None:
         other = self._place(slot, tablet.units, tablet.unit, tablet.sensitive)
+        other.registry = tablet.registry
         tablet.clone(other)
         self.faults["tablet cloned"] += 1
 
@@ -253,9 +312,25 @@ class World:
 
     def _begin(self, tablet: Tablet, fault: str | None, at: int) -> Coroutine[Any, Any, SyncReport]:
         tablet.fault, tablet.at, tablet.posts = fault, at, 0
+        self.arm(tablet, fault)
+        return tablet.shop.sync()
+
+    def arm(self, tablet: Tablet, fault: str | None) -> None:
+        """Let a round end in a crash, or meet a failing file system."""
+        who, _, what = (fault or "").partition("_")
         if fault == "device_crash":
             tablet.fuse = self.random.randrange(24)
-        return tablet.shop.sync()
+        elif what in SAID and who == "tablet":
+            tablet.trouble.begin(what, self.random.randrange(60))
+        elif what in SAID:
+            self.server.trouble.begin(what, self.random.randrange(60))
+
+    def disarm(self, tablet: Tablet) -> None:
+        tablet.fault, tablet.fuse = None, None
+        for who, trouble in (("tablet", tablet.trouble), ("server", self.server.trouble)):
+            if trouble.met:
+                self.faults[f"{who}'s disk failed"] += 1
+            trouble.end()
 
     def _finish(self, tablet: Tablet, round_: Coroutine[Any, Any, SyncReport]) -> None:
         while not self._step(tablet, round_):
@@ -269,14 +344,15 @@ class World:
         except StopIteration as stop:
             self._report(tablet, stop.value)
         except LocalError as error:  # it was shut out and has wiped itself
-            self.check(tablet.revoked, "a tablet can't sync", tablet.index, error.code)
-            self.sometimes["wiped, then asked"] += 1
+            is_known = tablet.revoked or tablet.trouble.met
+            self.check(is_known, "a tablet can't sync", tablet.index, error.code)
+            self.sometimes["wiped, then asked"] += not tablet.trouble.met
         except TabletCrash:
             self.faults["crash in a round"] += 1
             self.say("    the tablet crashed")
             round_.close()
             tablet.restart()
-        tablet.fault, tablet.fuse = None, None
+        self.disarm(tablet)
         self.check_tablet(tablet)
         return True
 
@@ -289,7 +365,8 @@ class World:
         if problem is not None:
             some[f"problem {problem.code}"] += 1
             self.check(problem.code != "replica_differs", "a replica differs from the server", tablet.index)
-            self.check(problem.code != "internal", "the server failed", problem)
+            is_known = problem.code != "internal" or self.server.trouble.met
+            self.check(is_known, "the server failed", problem)
             if problem.code == "device_cloned":
                 self.pair(tablet)
         self.say(
@@ -329,11 +406,11 @@ class World:
                 self._serve(path, body, token)
                 self.faults["request doubled"] += 1
         status, answer = self._serve(path, body, token)
-        for number in range(len(self.units)):
-            if number not in tablet.units and canary(number).encode() in answer:
-                at = answer.index(canary(number).encode())
-                about = answer[max(0, at - 400) : at + 200].decode()
-                self.check(False, "a tablet is sent another branch's customer", tablet.index, path, about)
+        self.check_canaries(
+            tablet.units, answer, "a tablet is sent another branch's customer", tablet.index, path
+        )
+        if is_push:
+            self.overheard = [*self.overheard[-20:], (path, body)]
         if is_push and self.random.random() < 0.1:
             self.late.append((path, body, token))
         if fault == "lost_answer":
@@ -393,6 +470,8 @@ class World:
         self.random.seed(self.ms)
         begun = self.ms
         for tablet in self.tablets.values():
+            if tablet.registry is not REGISTRY:
+                self.do_upgrade(tablet)
             if not tablet.shop._said.get("token"):
                 self.pair(tablet)
                 self.sometimes["wiped, then paired again"] += 1

@@ -1,0 +1,76 @@
+"""What a file system does to a statement: it is full, it fails to read or write, somebody holds the lock."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from typing import Any, cast
+
+SAID = {
+    "full": ("database or disk is full", sqlite3.SQLITE_FULL),
+    "io_error": ("disk I/O error", sqlite3.SQLITE_IOERR),
+    "locked": ("database is locked", sqlite3.SQLITE_BUSY),
+}
+HARMLESS = {"full": ("SELECT", "BEGIN", "ROLLBACK", "PRAGMA"), "io_error": ("ROLLBACK", "PRAGMA")}
+
+
+@dataclass
+class Trouble:
+    """The `left`-th statement from now on fails; a full disk stays full until `end`."""
+
+    kind: str | None = None
+    left: int = 0
+    met: bool = False
+
+    def begin(self, kind: str, left: int) -> None:
+        self.kind, self.left, self.met = kind, left, False
+
+    def end(self) -> None:
+        self.kind, self.met = None, False
+
+    def meet(self, sql: str) -> None:
+        kind = self.kind
+        if kind is None:
+            return
+        concerned = sql.startswith("BEGIN IMMEDIATE") if kind == "locked" else not sql.startswith(HARMLESS[kind])
+        if not concerned:
+            return
+        self.left -= 1
+        if self.left < 0:
+            self.met = True
+            if kind != "full":
+                self.kind = None
+            text, code = SAID[kind]
+            error = sqlite3.OperationalError(text)
+            error.sqlite_errorcode = code
+            raise error
+
+
+class TroubledConnection:
+    """A connection whose statements may fail; for everything else it is the connection."""
+
+    def __init__(self, connection: sqlite3.Connection, trouble: Trouble) -> None:
+        self._connection = connection
+        self._trouble = trouble
+        self.close = connection.close
+
+    def execute(self, sql: str, *given: Any) -> sqlite3.Cursor:
+        if self._trouble.kind is not None:
+            self._trouble.meet(sql)
+        return self._connection.execute(sql, *given)
+
+    def executemany(self, sql: str, rows: Any) -> sqlite3.Cursor:
+        if self._trouble.kind is not None:
+            self._trouble.meet(sql)
+        return self._connection.executemany(sql, rows)
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._connection.in_transaction
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+
+def troubled(connection: sqlite3.Connection, trouble: Trouble) -> sqlite3.Connection:
+    return cast(sqlite3.Connection, TroubledConnection(connection, trouble))
