@@ -1,7 +1,7 @@
 """A device that lies: it is paired, and sends whatever may harm others or show what it must not see.
 
-Each attack draws what it needs from the world, and must be answered as a stranger would be: without a failure of
-the server, without a byte from beyond its scope. Whether anybody was harmed the oracle says at the end.
+Each attack draws what it needs from the world, and must be answered as a stranger would be: without a
+failure of the server, without a byte from beyond its scope. Whether anybody was harmed the oracle says at the end.
 """
 
 from __future__ import annotations

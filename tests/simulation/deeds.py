@@ -410,13 +410,18 @@ def hq_mend(world: World) -> str:
     return f"mend {entry.cid[:6]}: {verdict}"
 
 
+def paths_of(entry: Any) -> Iterable[str]:
+    """What a logged change wrote; nothing where its bytes are no change."""
+    return () if entry.code == "change_malformed" else orjson.loads(entry.body)["fields"]
+
+
 def hq_drop(world: World) -> str:
     entry = _held(world)
     if entry is None or world.random.random() < 0.5:
         return "nothing to drop"
     entity = entry.entity if entry.entity in {"customer", "interaction", "link"} else "customer"
     ruling = world.server.write("edit", entity, entry.id or world.new_id(), {}, replaces=entry.cid)
-    forget(world, entry.id, orjson.loads(entry.body)["fields"])
+    forget(world, entry.id, paths_of(entry))
     return f"drop {entry.cid[:6]}: {ruling.verdict if ruling else 'refused'}"
 
 

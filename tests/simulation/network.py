@@ -1,4 +1,4 @@
-"""The network between tablets and the app, as HTTP: requests, headers, statuses and bodies, and what goes wrong.
+"""The network between tablets and the app, as HTTP: headers, statuses and bodies, and what goes wrong.
 
 An httpx2 transport that calls the ASGI app and streams its answer, on the loop's own time. Nothing comes back
 at once; a request that meets a fault ends as it would on a real line.
@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import random
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
+from unittest.mock import patch
 
 import httpx2
+from httpx2._transports import default
 
 from regulars.transport import HttpTransport
 
+_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # reading the authorities takes a tablet 50 ms
 LATENCY_S = (0.005, 0.4)
 PORTAL = b"<html><body><h1>Free Wi-Fi</h1>Please sign in.</body></html>"
 
@@ -25,7 +29,7 @@ class Line:
     def __init__(self, app: Any, request: httpx2.Request, body: bytes, stops_at: int | None = None) -> None:
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
-        self.chunks: asyncio.Queue[bytes | None | BaseException] = asyncio.Queue()
+        self.chunks: asyncio.Queue[bytes | BaseException | None] = asyncio.Queue()
         self.started = asyncio.Event()
         self.gone = asyncio.Event()
         """The client has hung up."""
@@ -167,10 +171,21 @@ class Network(httpx2.AsyncBaseTransport):
                 if first is not None:
                     await self._start(first)
                     await asyncio.sleep(chance.uniform(0, 0.2))
+                    first.gone.set()
         line = self.line(request, body)
         if line is None:
             raise httpx2.ConnectError("connection refused")
         await self._start(line)
+        try:
+            return await self._answer(request, line, fault, is_first_half)
+        except BaseException:
+            line.gone.set()
+            raise
+
+    async def _answer(
+        self, request: httpx2.Request, line: Line, fault: str | None, is_first_half: bool
+    ) -> httpx2.Response:
+        patience_s, chance = request.extensions["timeout"]["read"], self._chance
         try:
             await asyncio.wait_for(line.started.wait(), patience_s)
         except TimeoutError:
@@ -178,11 +193,9 @@ class Network(httpx2.AsyncBaseTransport):
         await asyncio.sleep(chance.uniform(*LATENCY_S))
         match fault:
             case "answer lost":
-                line.gone.set()
                 raise httpx2.ReadError("connection reset")
             case "half-open line":
                 await asyncio.sleep(patience_s)
-                line.gone.set()
                 raise httpx2.ReadTimeout("silence")
         if not line.status:
             raise httpx2.ReadError("connection reset")
@@ -201,7 +214,8 @@ class Wire(HttpTransport):
     """The SDK's own HTTP transport, on that network in place of sockets."""
 
     def __init__(self, url: str, network: Network, heard: Callable[[str, bytes], None]) -> None:
-        super().__init__(url)
+        with patch.object(default, "create_ssl_context", lambda **given: _NO_TLS):
+            super().__init__(url)
         self._client._transport = network
         self._heard = heard
 

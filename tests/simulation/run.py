@@ -27,11 +27,12 @@ from pathlib import Path
 from queue import Queue
 from typing import Any
 
+from tests.simulation.attack import ATTACKS
 from tests.simulation.hq import eager_loop
 from tests.simulation.oracle import examine
 from tests.simulation.plan import Event, Size, plan
 from tests.simulation.virtual import inline_aiosqlite
-from tests.simulation.whole import WholeWorld
+from tests.simulation.whole import EXCHANGE_FAULTS, WholeWorld
 from tests.simulation.world import Failure, World
 
 REGRESSIONS = Path(__file__).parent / "regressions"
@@ -49,7 +50,6 @@ FAULTS = (
     "request doubled",
     "request delayed",
     "old push delivered",
-    "pull cut between pages",
     "server crash",
     "crash in a round",
     "crash in a write",
@@ -62,8 +62,19 @@ FAULTS = (
     "tablet restored",
     "tablet cloned",
     "tablet revoked",
+    "tablet upgraded",
     "server restored",
+    "tablet's disk failed",
+    "server's disk failed",
+    "tablet's disk: full",
+    "tablet's disk: io_error",
+    "tablet's disk: locked",
+    *(f"liar: {attack}" for attack in ATTACKS),
 )
+OF_LANE = {
+    "L1": ("pull cut between pages",),
+    "L2": (*EXCHANGE_FAULTS, "GraphQL CustomerSaved", "GraphQL HeldSettled"),
+}
 SOMETIMES = (
     "merged",
     "held, then accepted",
@@ -255,13 +266,14 @@ def report(seeds: range, size: Size, lane: str) -> int:
         print(f"\r{said}   ", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     print(f"{len(seeds)} seeds, {days:,} device-days, {days / max(cpu_s, 0.001) * 60:,.0f} per CPU-minute")
-    for title, counted in (("faults", faults), ("sometimes", sometimes)):
-        print(f"{title}: " + ", ".join(f"{name} {count:,}" for name, count in sorted(counted.items())))
+    for title, found in (("faults", faults), ("sometimes", sometimes)):
+        print(f"{title}: " + ", ".join(f"{name} {count:,}" for name, count in sorted(found.items())))
     for seed, failure in sorted(failed.items())[:SHOWN]:
         print(f"FAILED seed {seed}: {failure}\n  replay: make sim SEED={seed} ARGS='--lane {lane}'")
     if len(failed) > SHOWN:
         print(f"... and {len(failed) - SHOWN} more: {' '.join(map(str, sorted(failed)[SHOWN:]))}")
-    never = [name for name in FAULTS if not faults[name]] + [n for n in SOMETIMES if not sometimes[n]]
+    counted = faults + sometimes
+    never = [name for name in (*FAULTS, *OF_LANE[lane], *SOMETIMES) if not counted[name]]
     if never:
         print(f"never happened: {', '.join(never)}")
     is_enough = len(seeds) < FLOOR_SEEDS or not never

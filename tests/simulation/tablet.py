@@ -219,7 +219,7 @@ class Tablet:
         return self._look(self.shop._outbox.file._connection, sql, given)
 
     def _look(self, connection: Any, sql: str, given: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        return connection._connection.execute(sql, given).fetchall()  # type: ignore[no-any-return]
+        return connection._connection.raw.execute(sql, given).fetchall()  # type: ignore[no-any-return]
 
     def acknowledge(self) -> list[str]:
         """Note what the SDK has written since: the caller was told that it is durable."""

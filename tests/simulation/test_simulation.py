@@ -9,13 +9,13 @@ import pytest
 from tests.simulation.plan import Size, plan
 from tests.simulation.run import REGRESSIONS, kept, simulate
 
-SEEDS = range(1, 41)
+SEEDS = [*((seed, "L1") for seed in range(1, 31)), *((seed, "L2") for seed in range(1, 6))]
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_a_chain_comes_to_rest_and_agrees(seed: int) -> None:
-    outcome = simulate(*plan(seed, Size()))
-    assert outcome.failure is None, f"{outcome.failure}\nreplay: make sim SEED={seed}"
+@pytest.mark.parametrize(("seed", "lane"), SEEDS)
+def test_a_chain_comes_to_rest_and_agrees(seed: int, lane: str) -> None:
+    outcome = simulate(*plan(seed, Size(), lane))
+    assert outcome.failure is None, f"{outcome.failure}\nreplay: make sim SEED={seed} ARGS='--lane {lane}'"
 
 
 @pytest.mark.parametrize("path", sorted(REGRESSIONS.glob("*.json")), ids=lambda path: path.stem)
@@ -24,6 +24,7 @@ def test_what_once_failed_holds(path: Path) -> None:
     assert outcome.failure is None, f"{outcome.failure}\nreplay: tests/simulation/run.py --replay {path}"
 
 
-def test_the_same_seed_runs_the_same_way() -> None:
-    traces = {simulate(*plan(7, Size())).trace for _ in range(2)}
+@pytest.mark.parametrize("lane", ["L1", "L2"])
+def test_the_same_seed_runs_the_same_way(lane: str) -> None:
+    traces = {simulate(*plan(7, Size(), lane)).trace for _ in range(2)}
     assert len(traces) == 1

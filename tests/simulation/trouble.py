@@ -32,7 +32,9 @@ class Trouble:
         kind = self.kind
         if kind is None:
             return
-        concerned = sql.startswith("BEGIN IMMEDIATE") if kind == "locked" else not sql.startswith(HARMLESS[kind])
+        concerned = (
+            sql.startswith("BEGIN IMMEDIATE") if kind == "locked" else not sql.startswith(HARMLESS[kind])
+        )
         if not concerned:
             return
         self.left -= 1
@@ -50,7 +52,8 @@ class TroubledConnection:
     """A connection whose statements may fail; for everything else it is the connection."""
 
     def __init__(self, connection: sqlite3.Connection, trouble: Trouble) -> None:
-        self._connection = connection
+        self.raw = self._connection = connection
+        """For whoever only looks, and is no part of what is tried."""
         self._trouble = trouble
         self.close = connection.close
 

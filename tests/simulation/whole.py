@@ -18,6 +18,7 @@ from typing import Any
 
 import httpx2
 import orjson
+
 from regulars.transport import Transport
 from regulars_schema.declare import Enum, Ref
 from regulars_schema.entities import REGISTRY
@@ -33,7 +34,7 @@ from regulars_sync.errors import LocalError, Offline, Refused
 from regulars_sync.round import SyncReport
 from tests.simulation import deeds
 from tests.simulation.attack import Liar
-from tests.simulation.hq import CrashingConnection, Fuse, HeadOffice, Token
+from tests.simulation.hq import CrashingConnection, HeadOffice, Token
 from tests.simulation.network import Line, Network, Wire
 from tests.simulation.plan import NETWORK
 from tests.simulation.tablet import Tablet, TabletCrash
@@ -80,9 +81,7 @@ class App(HeadOffice):
         access = Access(self.path, now_ms=self.now_ms, entropy=self.entropy, argon2=CHEAP, busy_ms=0)
         hub = Hub()
         self.admission = Admission(self.storage, self.now_ms, self.entropy, hub.publish)
-        self.service = Service(
-            settings, self.storage, self.admission, access, self.now_ms, self.entropy, hub
-        )
+        self.service = Service(settings, self.storage, self.admission, access, self.now_ms, self.entropy, hub)
         self._opened = opened(self.service)
         await self._opened.__aenter__()
         self.app = create_app(settings, self.service)
@@ -384,7 +383,9 @@ class WholeWorld(World):
         app = self.reachable_app()
         if app is None:
             return
-        self.loop.complete(self.serve(Line(app, request, body)))
+        line = Line(app, request, body)
+        self.loop.complete(self.serve(line))
+        line.gone.set()
         self.faults["old push delivered"] += 1
 
     def do_revoke(self, tablet: Tablet) -> None:
@@ -478,7 +479,7 @@ def graph_drop(world: World) -> str:
     if entry is None or world.random.random() < 0.5:
         return "nothing to drop"
     said = world.mutate("heldDrop", {"cid": ("String!", entry.cid)})
-    deeds.forget(world, entry.id, orjson.loads(entry.body)["fields"])
+    deeds.forget(world, entry.id, deeds.paths_of(entry))
     return said
 
 

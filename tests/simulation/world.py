@@ -115,9 +115,7 @@ class World:
         for i, given in enumerate(chain["tablets"]):
             numbers = range(chain["branches"]) if given["unit"] == HEAD_OFFICE else (given["unit"],)
             unit = company if given["unit"] == HEAD_OFFICE else self.units[given["unit"]]
-            tablet = self._place(
-                i, frozenset(numbers), unit, given["sensitive"], given.get("is_old", False)
-            )
+            tablet = self._place(i, frozenset(numbers), unit, given["sensitive"], given.get("is_old", False))
             self.pair(tablet)
 
     def pair(self, tablet: Tablet) -> None:
@@ -153,6 +151,7 @@ class World:
             self.random.seed(draw)
             self.say(describe(event))
             if index == HEAD_OFFICE:
+                self.server.trouble.end()
                 deed = self.head_office_deeds.get(do)
                 if deed is not None:
                     self.say(f"    {deed(self)}")
@@ -306,7 +305,7 @@ class World:
     def log(self, sql: str, *given: Any) -> list[tuple[Any, ...]]:
         """Look into the chain's file, as nobody else does."""
         connection: Any = self.server.storage._writer
-        return connection._connection.execute(sql, given).fetchall()  # type: ignore[no-any-return]
+        return connection._connection.raw.execute(sql, given).fetchall()  # type: ignore[no-any-return]
 
     # --- rounds and the network -----------------------------------------------------------------------------
 
