@@ -1,7 +1,7 @@
 """A device that lies: it is paired, and sends whatever may harm others or show what it must not see.
 
 Each attack draws what it needs from the world, and must be answered as a stranger would be: without a
-failure of the server, without a byte from beyond its scope. Whether anybody was harmed the oracle says at the end.
+failure of the server, without a byte from beyond its scope. Whether anybody was harmed the oracle says.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Liar:
         found = [id for id, at in self.world.customers.items() if at == home and id in known]
         return self.world.random.choice(found) if found else self.world.new_id()
 
-    # --- attacks ----------------------------------------------------------------------------------------------
+    # --- attacks ----------------------------------------------------------------------------------
 
     def replays(self) -> Iterator[Request]:
         """Sends again what somebody else once sent."""

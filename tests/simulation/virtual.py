@@ -68,7 +68,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
 @contextmanager
 def inline_aiosqlite() -> Iterator[None]:
-    """Let aiosqlite work in the call itself, without its thread; a busy file is waited for on virtual time."""
+    """Let aiosqlite work in the call itself, without its thread, and wait for a busy file."""
 
     async def execute(self: Any, work: Callable[..., Any], *given: Any, **named: Any) -> Any:
         begun = asyncio.get_running_loop().time()

@@ -1,8 +1,8 @@
 """Lane L2: the whole app and the whole SDK in one process on virtual time.
 
-The same events, deeds, model and oracle as lane L1. What differs is all that lies between: tokens and pairing
-codes, HTTP with its headers, statuses and compression, `/live`, `sync_forever` with its waits and retries, and
-head office at work over GraphQL. A `sync` event opens the shop for some minutes; events are carried out
+The same events, deeds, model and oracle as lane L1. What differs is all that lies between: tokens and
+pairing codes, HTTP with its headers, statuses and compression, `/live`, `sync_forever` with its waits and
+retries, and head office at work over GraphQL. A `sync` event opens the shop for some minutes; events are carried out
 between two steps of the loop, when nothing is ready.
 """
 
@@ -211,7 +211,7 @@ class WholeWorld(World):
     def new_tablet(self, *given: Any) -> Tablet:
         return WholeTablet(self, *given)
 
-    # --- time -----------------------------------------------------------------------------------------------
+    # --- time -------------------------------------------------------------------------------------
 
     def now_ms(self) -> int:
         self.ms = max(self.ms + 1, START_MS + int(self.loop.time() * 1000))
@@ -223,7 +223,7 @@ class WholeWorld(World):
         if self.failures:
             raise self.failures[0]
 
-    # --- the server's end of a line -----------------------------------------------------------------------
+    # --- the server's end of a line ---------------------------------------------------------------
 
     def reachable_app(self) -> Any:
         return self.server.app if self.loop.time() >= self.down_until_s else None
@@ -294,7 +294,7 @@ class WholeWorld(World):
             answer = await client.post(path, content=body, headers=headers)
         return answer.status_code, answer.content
 
-    # --- tablets --------------------------------------------------------------------------------------------
+    # --- tablets ----------------------------------------------------------------------------------
 
     def token_of(self, tablet: Tablet) -> Token:
         said = tablet.shop._said
@@ -395,7 +395,7 @@ class WholeWorld(World):
             token.revoked = True
             self.faults["tablet revoked"] += 1
 
-    # --- the end ----------------------------------------------------------------------------------------------
+    # --- the end ----------------------------------------------------------------------------------
 
     def settle(self) -> None:
         """No more faults, no more writes: the loops alone must bring every tablet to rest."""
@@ -431,7 +431,7 @@ class WholeWorld(World):
         self.loop.close()
 
 
-# --- head office over GraphQL -----------------------------------------------------------------------------------
+# --- head office over GraphQL -------------------------------------------------------------------------
 
 
 def _edit(world: World, id: str, fields: dict[str, Any]) -> str:
