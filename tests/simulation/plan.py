@@ -150,7 +150,8 @@ def _device_day(rnd: random.Random, day: int, device: int, size: Size, swarm: Sw
             events.append(_event(rnd, day, "crash_write", device, rnd.randrange(6)))
         case "disk_write":
             kind = rnd.choice(("full", "io_error", "locked"))
-            events.append(_event(rnd, day, "disk_write", device, kind, rnd.randrange(12)))
+            statement = rnd.randrange(2 if kind == "locked" else 12)
+            events.append(_event(rnd, day, "disk_write", device, kind, statement))
         case crossing:
             rounds[0][1] = crossing
     return events + rounds

@@ -72,7 +72,7 @@ FAULTS = (
     *(f"liar: {attack}" for attack in ATTACKS),
 )
 OF_LANE = {
-    "L1": ("pull cut between pages",),
+    "L1": ("pull cut between pages", "head office released"),
     "L2": (*EXCHANGE_FAULTS, "GraphQL CustomerSaved", "GraphQL HeldSettled"),
 }
 SOMETIMES = (
@@ -82,7 +82,6 @@ SOMETIMES = (
     "mended by the tablet",
     "dropped by the tablet",
     "head office mended",
-    "head office released",
     "given up",
     "held for a revoked device",
     "held for a row that left",

@@ -2,8 +2,8 @@
 
 The same events, deeds, model and oracle as lane L1. What differs is all that lies between: tokens and
 pairing codes, HTTP with its headers, statuses and compression, `/live`, `sync_forever` with its waits and
-retries, and head office at work over GraphQL. A `sync` event opens the shop for some minutes; events are carried out
-between two steps of the loop, when nothing is ready.
+retries, and head office at work over GraphQL. A `sync` event opens the shop for some minutes; events are
+carried out between two steps of the loop, when nothing is ready.
 """
 
 from __future__ import annotations
