@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -34,7 +34,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from regulars import Customer, Interaction, Shop, Staff, SyncReport
-from regulars.transport import HttpTransport
+from regulars.transport import Download, HttpTransport
 from regulars_schema.declare import JSON, Rule
 from regulars_schema.entities import CUSTOMER
 from regulars_server.app import create_service, opened
@@ -74,6 +74,15 @@ class Cable(HttpTransport):
         if not Cable.plugged:
             raise Offline("offline")
         return await super().post(path, body, token)
+
+    @contextlib.asynccontextmanager
+    async def fetch(
+        self, path: str, token: str, start: int = 0, etag: str | None = None
+    ) -> AsyncIterator[Download]:
+        if not Cable.plugged:
+            raise Offline("offline")
+        async with super().fetch(path, token, start, etag) as answer:
+            yield answer
 
 
 @dataclass

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -31,6 +31,9 @@ class ThreadConnection(aiosqlite.Connection):
         return await self._execute(work, self._conn)  # type: ignore[no-any-return, no-untyped-call]
 
 
+Connect = Callable[[Path], Awaitable[Connection]]
+
+
 async def connect(path: Path) -> Connection:
     def connector() -> sqlite3.Connection:
         return sqlite3.connect(path, isolation_level=None, cached_statements=256)
@@ -52,6 +55,10 @@ class InlineConnection:
 
     async def close(self) -> None:
         self._connection.close()
+
+
+async def connect_inline(path: Path) -> Connection:
+    return InlineConnection(path)
 
 
 @contextmanager
@@ -84,9 +91,9 @@ class File:
         self._durable = durable
         self._connection: Connection | None = None
 
-    async def open(self, connection: Connection) -> None:
+    async def open(self, connect: Connect) -> None:
         """Create or check; `LocalError` file_foreign, file_newer, file_busy, file_damaged, disk_full."""
-        self._connection = connection
+        self._connection = connection = await connect(self.path)
         try:
             with explained(self.path):
                 await connection.run(self._prepare)
@@ -143,6 +150,29 @@ class File:
         if self._connection is not None:
             with explained(self.path):
                 await self._connection.run(scrub)
+
+    async def become(self, other: Path, work: Work[T]) -> T:
+        """Take the content of another file of this kind in the place of one's own, durably, or none of it.
+
+        `work` looks at it right before, on a connection to which the other file is attached as `other`.
+        Whoever reads meanwhile, in this process or another one, sees the former content whole, then the new.
+        """
+
+        def whole(connection: sqlite3.Connection) -> T:
+            connection.execute("ATTACH ? AS other", (str(other),))
+            try:
+                result = work(connection)
+            finally:
+                connection.execute("DETACH other")
+            with closing(sqlite3.connect(other)) as source:
+                source.backup(connection)
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            return result
+
+        if self._connection is None:
+            raise LocalError("file_closed", file=self.path.name)
+        with explained(self.path):
+            return await self._connection.run(whole)
 
     async def _run(self, begin: str, work: Work[T]) -> T:
         def whole(connection: sqlite3.Connection) -> T:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import msgspec
 import orjson
 
-from regulars.files import Connection, File
+from regulars.files import Connect, File
 from regulars_schema.declare import Registry
 from regulars_sync import audit, replica_layout
 from regulars_sync.digest import EMPTY, Digest
@@ -25,6 +25,7 @@ from regulars_sync.protocol import Acked, Head, PullAnswer
 from regulars_sync.replica_layout import DDL, KIND, Key
 
 _acks = msgspec.json.Decoder(dict[str, Acked])
+_keys = msgspec.json.Decoder(list[Key])
 _page = msgspec.json.Decoder(PullAnswer)
 
 
@@ -49,9 +50,9 @@ class Replica:
         self.file = File(path, KIND, DDL, durable)
         self._registry = registry
 
-    async def open(self, connection: Connection) -> None:
+    async def open(self, connect: Connect) -> None:
         """Open the file; one that was filled under other declarations is indexed anew, once."""
-        await self.file.open(connection)
+        await self.file.open(connect)
         if not await self.file.read(lambda c: replica_layout.is_indexed(c, self._registry)):
             await self.file.write(lambda c: replica_layout.reindex(c, self._registry))
 
@@ -141,6 +142,21 @@ class Replica:
             return Applied(changed, differing, buckets, page.acks, still_open, gone)
 
         return await self.file.write(work)
+
+    async def become(self, other: Path) -> set[Key]:
+        """Be the caught-up replica in another file from now on; every row that was or is."""
+        sql = "SELECT entity, id FROM main.row UNION SELECT entity, id FROM other.row"
+        return await self.file.become(other, lambda connection: set(connection.execute(sql)))
+
+    async def erased(self) -> list[Key]:
+        """The erased rows that a snapshot knows of."""
+        raw = await self.file.read(lambda connection: said(connection, "erased"))
+        return _keys.decode(raw) if raw else []
+
+    async def rows(self) -> int:
+        """How many documents its scopes hold."""
+        (count,) = await self.file.read(lambda c: c.execute("SELECT count(*) FROM member").fetchone())
+        return int(count)
 
     async def purge(self) -> None:
         """Leave no byte of what was erased in the file or beside it; put off while somebody else reads."""

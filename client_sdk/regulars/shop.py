@@ -17,13 +17,14 @@ import orjson
 from regulars import replica
 from regulars.customers import Customers, Links, Segments, Tags
 from regulars.desk import Desk
-from regulars.files import Connection, connect
+from regulars.files import Connect, connect
 from regulars.interactions import Interactions
 from regulars.looping import Loop, wait
 from regulars.outbox import Outbox
 from regulars.overlay import shown
 from regulars.records import Product, Staff, Unit
 from regulars.replica import Replica
+from regulars.snapshot import Snapshot
 from regulars.syncing import Syncer
 from regulars.transport import HttpTransport, Transport, ask
 from regulars_schema.declare import JSON, Registry
@@ -75,12 +76,14 @@ class Shop(Desk):
         self,
         rows: Replica,
         outbox: Outbox,
+        snapshot: Snapshot,
         registry: Registry,
         now_ms: Callable[[], int],
         entropy: Callable[[int], bytes],
         transport: Callable[[str], Transport],
     ) -> None:
         super().__init__(rows, outbox, registry, now_ms, entropy)
+        self._snapshot = snapshot
         self._new_transport = transport
         self._transport: Transport | None = None
         self._offset_ms = 0
@@ -104,7 +107,7 @@ class Shop(Desk):
         now_ms: Callable[[], int] = wall_ms,
         entropy: Callable[[int], bytes] = os.urandom,
         transport: Callable[[str], Transport] = HttpTransport,
-        connect: Callable[[Path], Awaitable[Connection]] = connect,
+        connect: Connect = connect,
         registry: Registry = REGISTRY,
         durable: bool = True,
     ) -> AsyncIterator[Self]:
@@ -115,10 +118,11 @@ class Shop(Desk):
         place = Path(path)
         rows = Replica(place, registry, durable)
         outbox = Outbox(place.with_suffix(f".outbox{place.suffix or '.db'}"), entropy, durable)
-        shop = cls(rows, outbox, registry, now_ms, entropy, transport)
+        snapshot = Snapshot(place, registry, connect, durable)
+        shop = cls(rows, outbox, snapshot, registry, now_ms, entropy, transport)
         try:
-            await outbox.file.open(await connect(outbox.file.path))
-            await rows.open(await connect(rows.file.path))
+            await outbox.file.open(connect)
+            await rows.open(connect)
             shop._know(await outbox.said())
             yield shop
         finally:
@@ -175,6 +179,7 @@ class Shop(Desk):
         """Delete what the device that this tablet was may not keep; else the next sync replaces the rows."""
         if self._said.get("wiped"):
             return
+        self._snapshot.discard()
         if (refused := self._said.get("refused")) in {"device_revoked", "device_wipe"}:
             acked = await self._rows.file.read(replica.acks) if refused == "device_revoked" else None
             self._tell(await self._rows.wipe())
@@ -183,9 +188,14 @@ class Shop(Desk):
         else:
             await self._rows.reset()
 
-    async def sync(self, on_step: Callable[[str], None] = lambda step: None) -> SyncReport:
+    async def sync(
+        self,
+        on_step: Callable[[str], None] = lambda step: None,
+        on_progress: Callable[[str, int, int], None] = lambda step, done, total: None,
+    ) -> SyncReport:
         """One round: pull, push what is pending, pull again. Being offline is a result, not an error.
 
+        `on_progress` is told of a long step how many bytes are done, of how many.
         `LocalError("not_paired")` before pairing.
         """
         async with self._syncing:
@@ -194,12 +204,14 @@ class Shop(Desk):
             syncer = Syncer(
                 self._rows,
                 self._outbox,
+                self._snapshot,
                 self._connected(),
                 self._said["token"],
                 self.registry.version,
                 self.now_ms,
                 self._tell,
                 on_step,
+                on_progress,
                 self._offset_ms,
                 self._said.get("chain"),
                 refused=self._said.get("refused"),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 from regulars.outbox import Outbox
 from regulars.replica import Replica
+from regulars.snapshot import Snapshot
 from regulars.transport import Transport, ask
 from regulars_sync.errors import LocalError, Offline
 from regulars_sync.protocol import (
@@ -25,6 +27,8 @@ from regulars_sync.replica_layout import Key
 from regulars_sync.round import (
     Apply,
     Compare,
+    Fetch,
+    Fetched,
     Outgoing,
     Pull,
     Push,
@@ -48,12 +52,15 @@ class Syncer:
 
     rows: Replica
     outbox: Outbox
+    snapshot: Snapshot
     transport: Transport
     token: str
     schema: int
     now_ms: Callable[[], int]
     on_changed: Callable[[set[Key]], None]
     on_step: Callable[[str], None]
+    on_progress: Callable[[str, int, int], None]
+    """Step, bytes done, bytes in all."""
     offset_ms: int = 0
     chain: str | None = None
     rows_max: int = 2_000
@@ -63,6 +70,10 @@ class Syncer:
     """Whether to count the stored bytes anew before the next apply; False once it is done."""
     rotate: bool = False
     """Whether the server has asked this device to take another token."""
+    beside: Replica | None = None
+    """A snapshot that is being caught up; pages go there."""
+    by_pages: bool = False
+    """A snapshot of this round was of no use."""
 
     async def run(self) -> SyncReport:
         """One whole round. Being offline is a result: it stands in the report's `problem`."""
@@ -80,34 +91,45 @@ class Syncer:
             return cast(SyncReport, stop.value)
         finally:
             round_.close()
+            if self.beside is not None:  # it is gone on with in the next round
+                await self.beside.file.close()
 
     async def _do(self, step: Step) -> Reply:
         self.on_step(type(step).__name__.lower())
         match step:
+            case Fetch():
+                return await self._fetch()
             case Pull():
                 return await self._pull()
             case Stage(page):
                 erased = [(rows.entity, id) for rows in page.pages for id in rows.erased]
                 if erased:
                     await self.outbox.erase(erased)  # before the rows: cut off here, the page comes again
-                return await self._room_for(self.rows.stage(page))
+                return await self._room_for((self.beside or self.rows).stage(page))
             case Apply(page):
                 assert page.head is not None
-                if self.audit:
+                if self.audit and self.beside is None:
                     self.on_changed(await self.rows.audit())
                     self.audit = False
-                applied = await self.rows.apply(page.head, self.now_ms())
+                applied = await (self.beside or self.rows).apply(page.head, self.now_ms())
+                if self.beside is not None:
+                    if applied.differing:
+                        self.by_pages = True
+                        return _differs(applied.differing, {})
+                    await self._let_go()
+                    applied = applied._replace(changed=await self.rows.become(self.snapshot.path))
+                    self.snapshot.discard()
                 await self.outbox.clear(applied.acks, applied.still_open)
                 await self.outbox.erase((), applied.erased)
                 await self.rows.purge()
                 self.on_changed(applied.changed)
                 if applied.differing:
-                    where = {} if applied.buckets is None else {"buckets": applied.buckets}
-                    detail = {"scopes": applied.differing, **where}
-                    return Problem("replica_differs", detail=detail, retryable=True)
+                    return _differs(applied.differing, applied.buckets)
             case Compare(scopes, buckets):
                 return await self._compare(scopes, buckets)
             case Reset():
+                await self._let_go()
+                self.snapshot.discard()
                 await self.rows.reset()
             case Outgoing(contact):
                 return await self.outbox.outgoing(contact, self.offset_ms, self.schema)
@@ -119,8 +141,35 @@ class Syncer:
                 await self._wipe(acks)
         return None
 
+    async def _fetch(self) -> Fetched | None:
+        if await self.rows.cursor() is not None or self.by_pages:
+            self.snapshot.discard()
+            return None
+        came = 0
+        self.beside = await self.snapshot.open(self.chain)
+        if self.beside is None:
+            progress = partial(self.on_progress, "fetch")
+            try:
+                came = await self.snapshot.fetch(self.transport, self.token, progress)
+            except OSError:  # no room for it; pages may tell more
+                self.snapshot.discard()
+                return None
+            self.beside = await self.snapshot.open(self.chain)
+        if self.beside is None:
+            self.by_pages = came > 0
+            return None
+        await self.outbox.erase(await self.beside.erased())  # before the rows, as with a page
+        return Fetched(came, await self.beside.rows())
+
+    async def _let_go(self) -> None:
+        beside, self.beside = self.beside, None
+        if beside is not None:
+            await beside.file.close()
+
     async def _wipe(self, acks: dict[str, Acked] | None) -> None:
         """Delete, then tell the server; the token goes once it knows, and with it the way back."""
+        await self._let_go()
+        self.snapshot.discard()
         self.on_changed(await self.rows.wipe())
         await self.outbox.wipe(acks)
         answer = await ask(self.transport, "/sync/v1/wiped", Wiped(), self.token, WipedAnswer)
@@ -140,7 +189,7 @@ class Syncer:
     async def _pull(self) -> PullAnswer | Problem:
         request = PullRequest(
             schema=self.schema,
-            cursor=await self.rows.cursor(),
+            cursor=await (self.beside or self.rows).cursor(),
             acked=dict.fromkeys(await self.outbox.incarnations(), 0),
             rows_max=self.rows_max,
         )
@@ -182,3 +231,9 @@ class Syncer:
     def _measure(self, begun: int, server_now: int | None) -> None:
         if server_now is not None:
             self.offset_ms = server_now - (begun + self.now_ms()) // 2
+
+
+def _differs(scopes: list[str], buckets: Mapping[str, Sequence[int]] | None) -> Problem:
+    """What differs and, where it is known, in which buckets; none of them: all of it is to be fetched."""
+    where = {} if buckets is None else {"buckets": buckets}
+    return Problem("replica_differs", detail={"scopes": scopes, **where}, retryable=True)

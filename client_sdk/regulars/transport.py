@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol, TypeVar
 
@@ -29,13 +31,34 @@ DEADLINE_S = 300.0
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
 DISLIKES_CODING = frozenset({400, 415})
 """What a server that does not know a coding says of a body in it, or one that was not told of the coding."""
+MAKING_S_MAX = 120.0
+"""How long a server may take to make a snapshot of a very large branch."""
 T = TypeVar("T")
 _problem = msgspec.json.Decoder(Problem)
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """An answer whose body is read as it comes; `Offline` comes out of `chunks` when it is cut off."""
+
+    status: int
+    headers: Mapping[str, str]
+    """By names in lower case."""
+    chunks: AsyncIterator[bytes]
 
 
 class Transport(Protocol):
     async def post(self, path: str, body: bytes, token: str | None) -> tuple[int, bytes]:
         """Send one request; status and body. `Offline` when there is no answer."""
+        ...
+
+    def fetch(
+        self, path: str, token: str, start: int = 0, etag: str | None = None
+    ) -> AbstractAsyncContextManager[Download]:
+        """Get a file from byte `start` on, if it is still the one with this tag; else all of it.
+
+        `Offline` when there is no answer.
+        """
         ...
 
     def listen(self, path: str, token: str) -> AsyncIterator[str]:
@@ -146,6 +169,20 @@ class HttpTransport:
         asked = retry_after_s(answer.headers, self._wall_s())
         detail: dict[str, Any] = {} if asked is None else {"seconds": asked}
         return Offline("answer_invalid", status=answer.status_code, **detail)
+
+    @asynccontextmanager
+    async def fetch(
+        self, path: str, token: str, start: int = 0, etag: str | None = None
+    ) -> AsyncIterator[Download]:
+        headers = {"authorization": f"Bearer {token}", "accept-encoding": coding.IDENTITY}
+        if start and etag:
+            headers |= {"range": f"bytes={start}-", "if-range": etag}
+        timeout = httpx2.Timeout(self._timeout_s, read=max(self._timeout_s, MAKING_S_MAX))
+        try:
+            async with self._client.stream("GET", path, headers=headers, timeout=timeout) as answer:
+                yield Download(answer.status_code, answer.headers, answer.aiter_raw())
+        except (httpx2.HTTPError, OSError) as error:
+            raise Offline("offline", reason=type(error).__name__) from error
 
     async def listen(self, path: str, token: str) -> AsyncIterator[str]:
         headers = {

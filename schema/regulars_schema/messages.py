@@ -87,6 +87,7 @@ MESSAGES: Mapping[str, Message] = {
     "epoch_changed": Message(R, 409, True, "The server was restored. Start again without a cursor; your changes are kept.", "服务器已恢复备份，请从头同步，本机修改不会丢失。"),
     "chain_other": Message(R, 409, False, "This replica belongs to another chain. Open another file for this one.", "本机数据属于另一连锁，请换一个文件。"),
     "schema_too_old": Message(R, 426, False, "This app is too old to be sent news: it has schema {schema}, the oldest served is {oldest}. Nothing is lost: what was written here is still taken. Update the app, then sync again.", "本应用版本过旧（模式 {schema}，最低 {oldest}），暂时收不到更新。数据不会丢失，本机所写内容仍会上传。请升级应用后再同步。"),
+    "snapshot_none": Message(R, 404, False, "There is no snapshot for this device; pull by pages.", "没有适用于本设备的快照，请分页拉取。"),
     "device_cloned": Message(R, 409, False, "This tablet is a copy of another one that is still in use. It may hand in what it has; pair it again to go on as a device of its own.", "本机是另一台仍在使用的平板的副本。可以上交修改；请重新配对，作为独立设备继续使用。"),
     "device_wipe": Message(R, 403, False, "Head office has ordered this device to delete all it holds. Pair it again to go on.", "总部已下令清除该设备的全部数据，请重新配对。"),
     "token_missing": Message(R, 401, False, "Send a token: `Authorization: Bearer ...`.", "请提供令牌：Authorization: Bearer …"),

@@ -16,13 +16,14 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from regulars_schema.entities import REGISTRY
-from regulars_server import auth_endpoints, devices, erasure, live, sync_endpoints, web
+from regulars_server import auth_endpoints, devices, erasure, live, snapshot_endpoint, sync_endpoints, web
 from regulars_server.access import Access
 from regulars_server.admission import Admission
 from regulars_server.graph import routes as graph_routes
 from regulars_server.hub import Hub
 from regulars_server.service import Service
 from regulars_server.settings import Settings
+from regulars_server.snapshots import Snapshots
 from regulars_server.storage.interface import Storage
 from regulars_server.storage.sqlite import SqliteStorage
 from regulars_sync.errors import Refused
@@ -44,12 +45,14 @@ def create_service(
 ) -> Service:
     """The parts, wired and not yet open. Without `storage` it is SQLite in the folder of the settings."""
     path = settings.data / DATABASE
+    has_folder = storage is None
     if storage is None:
         storage = SqliteStorage(path, REGISTRY, entropy)
     access = Access(path, now_ms=now_ms, entropy=entropy)
     hub = Hub()
     admission = Admission(storage, now_ms, entropy, hub.publish)
-    return Service(settings, storage, admission, access, now_ms, entropy, hub)
+    made = Snapshots(settings, storage, now_ms, entropy, lambda: hub.is_closing) if has_folder else None
+    return Service(settings, storage, admission, access, now_ms, entropy, hub, made)
 
 
 @contextlib.asynccontextmanager
@@ -111,6 +114,7 @@ def create_app(settings: Settings, service: Service | None = None) -> Starlette:
         *auth_endpoints.routes(parts),
         *sync_endpoints.routes(parts),
         *live.routes(parts),
+        *snapshot_endpoint.routes(parts),
         *graph_routes(parts),
     ]
     return Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: unknown, 405: unknown})

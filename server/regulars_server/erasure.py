@@ -95,6 +95,10 @@ async def _transact(service: Service, work: Any) -> Erased:
     done, groups = await service.admission.transact(work)
     for group in sorted(groups):
         await service.admission.retry(group)
+    if service.snapshots is not None:
+        async with service.storage.unscoped_reader() as reader:
+            erased = (await reader.since({}, 0)).erased
+        service.snapshots.forget(erased)
     await service.storage.scrub()
     return done
 

@@ -13,6 +13,7 @@ from regulars_server.authors import device_author, person_author
 from regulars_server.hub import Hub
 from regulars_server.journal import Journal
 from regulars_server.settings import Settings
+from regulars_server.snapshots import Snapshots
 from regulars_server.storage.interface import Storage
 from regulars_sync.changes import Change, Source, Stated, Value
 from regulars_sync.errors import Refused
@@ -30,6 +31,8 @@ class Service:
     now_ms: Callable[[], int]
     entropy: Callable[[int], bytes]
     hub: Hub
+    snapshots: Snapshots | None = None
+    """None where the chain has no folder: tablets pull by pages."""
 
     @property
     def journal(self) -> Journal:

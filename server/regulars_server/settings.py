@@ -31,6 +31,12 @@ class Settings:
     """How deep a GraphQL selection may go. REGULARS_QUERY_DEPTH_MAX"""
     token_days: int = 90
     """After how many days a tablet is asked to take another token. REGULARS_TOKEN_DAYS"""
+    snapshot_rows_min: int = 2_000
+    """With fewer rows a tablet's first sync goes by pages, not by a snapshot. REGULARS_SNAPSHOT_ROWS_MIN"""
+    snapshot_files_max: int = 100
+    """The most snapshots that are kept. REGULARS_SNAPSHOT_FILES_MAX"""
+    snapshot_bytes_max: int = 4 * 1024 * 1024 * 1024
+    """The most bytes that snapshots may take. REGULARS_SNAPSHOT_BYTES_MAX"""
     ide: bool = True
     """Whether the GraphQL page is served. REGULARS_IDE"""
     log_level: str = "info"

@@ -19,6 +19,9 @@ from regulars_sync.protocol import Contents, PullAnswer, Rows
 KIND = 0x52475231
 """`PRAGMA application_id` of the file: "RGR1"."""
 
+VERSION = 1
+"""`PRAGMA user_version` of the file."""
+
 DDL = """
 CREATE TABLE said (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE stage (pos INTEGER PRIMARY KEY, page BLOB NOT NULL);

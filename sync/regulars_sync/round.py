@@ -3,6 +3,8 @@
 The same body serves every driver: asyncio with HTTP, blocking scripts, and the simulator on
 virtual time. A driver answers each step:
 
+    Fetch     get a snapshot         -> Fetched; None when there is none to be had, or a cursor is there.
+                                        The pulls go on from the cursor in it
     Pull      send a pull            -> PullAnswer, or Problem
     Stage     keep a page durably    -> None; Problem when there is no room for it
     Apply     stage -> replica       -> None   rows, cursor and acks in one transaction; Problem
@@ -34,6 +36,18 @@ COMPARES_MAX = 32
 STALE = frozenset({"epoch_changed", "cursor_invalid", "cursor_expired"})
 """Refusals after which everything is pulled anew."""
 COUNTED = frozenset({"applied", "merged", "held", "rejected"})
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    bytes: int
+    """That came in this round."""
+    rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +103,8 @@ class Wipe:
     """What of the outbox may go; None: all of it."""
 
 
-Step = Pull | Stage | Apply | Compare | Reset | Outgoing | Push | Renew | Wipe
-Reply = PullAnswer | PushAnswer | PushRequest | Problem | None
+Step = Fetch | Pull | Stage | Apply | Compare | Reset | Outgoing | Push | Renew | Wipe
+Reply = Fetched | PullAnswer | PushAnswer | PushRequest | Problem | None
 
 
 @dataclass(slots=True)
@@ -107,6 +121,8 @@ class SyncReport:
     pages: int = 0
     repaired: dict[str, int] = field(default_factory=dict)
     """Scope -> rows that came anew because what is held there differed from the server's."""
+    snapshot_bytes: int = 0
+    """What came of a snapshot; its rows count as pulled."""
     renewals: int = 0
     wiped: bool = False
     """The device was shut out: what it held is deleted. `problem` says whether the server knows."""
@@ -128,6 +144,7 @@ def sync_round() -> Round:
     """
     report = SyncReport()
     try:
+        yield from _fetch(report)
         contact = yield from _pull(report)
         if contact is not None:
             pushed, refused = yield from _push(report, contact)
@@ -144,6 +161,14 @@ def sync_round() -> Round:
     return report
 
 
+def _fetch(report: SyncReport) -> Generator[Step, Reply, None]:
+    """A replica without a cursor starts with a snapshot, where there is one."""
+    fetched = yield Fetch()
+    if isinstance(fetched, Fetched):
+        report.snapshot_bytes += fetched.bytes
+        report.pulled += fetched.rows
+
+
 def _pull(report: SyncReport) -> Generator[Step, Reply, Contact | None]:
     resets = compares = 0
     cursor: str | None = None
@@ -158,6 +183,7 @@ def _pull(report: SyncReport) -> Generator[Step, Reply, Contact | None]:
                 cursor = None
                 asking = Pull()
                 yield Reset()
+                yield from _fetch(report)
                 continue
             report.problem = answer
             return answer.contact or contact
@@ -193,6 +219,7 @@ def _pull(report: SyncReport) -> Generator[Step, Reply, Contact | None]:
             resets += 1
             cursor = None
             yield Reset()
+            yield from _fetch(report)
         else:
             return contact
 

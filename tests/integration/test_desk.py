@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from regulars import LocalError, Shop
-from regulars.files import File, InlineConnection
+from regulars.files import File, connect_inline
 from regulars_sync.pins import SALT_BYTES, verifier
 from tests.support.chain import Chain, new_chain
 
@@ -300,7 +300,7 @@ async def test_a_slow_screen_is_told_once_of_all_that_changed_and_a_closed_one_i
 
 async def opened(path: Path) -> File:
     file = File(path, 0x7465, "CREATE TABLE note (text TEXT)")
-    await file.open(InlineConnection(path))
+    await file.open(connect_inline)
     return file
 
 

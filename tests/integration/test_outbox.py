@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from regulars.files import InlineConnection
+from regulars.files import connect_inline
 from regulars.outbox import BATCH_CHANGES, Outbox
 from regulars_schema.entities import REGISTRY
 from regulars_sync import changes
@@ -25,7 +25,7 @@ FACTS: dict[str, str | int | None] = {"chain": "c", "token": "t", "url": "http:/
 @pytest.fixture
 async def outbox(tmp_path: Path) -> AsyncIterator[Outbox]:
     made = Outbox(tmp_path / "branch.outbox.db", random.Random(1).randbytes, durable=False)
-    await made.file.open(InlineConnection(made.file.path))
+    await made.file.open(connect_inline)
     yield made
     await made.file.close()
 

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from regulars import replica
-from regulars.files import InlineConnection
+from regulars.files import connect_inline
 from regulars.replica import Applied, Replica
 from regulars_schema.entities import REGISTRY
 from regulars_sync.digest import EMPTY, Digest, add, row_hash
@@ -25,7 +25,7 @@ WANG = orjson.dumps({"id": "wang", "name": "Wang", "v": [["c", 3]]})
 @pytest.fixture
 async def rows(tmp_path: Path) -> AsyncIterator[Replica]:
     made = Replica(tmp_path / "branch.db", REGISTRY, durable=False)
-    await made.file.open(InlineConnection(made.file.path))
+    await made.file.open(connect_inline)
     yield made
     await made.file.close()
 

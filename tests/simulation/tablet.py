@@ -5,14 +5,14 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Generator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from regulars import Shop
 from regulars.files import InlineConnection
-from regulars.transport import Transport
+from regulars.transport import Download, Transport
 from regulars_schema.declare import Registry
 from regulars_schema.entities import REGISTRY
 from regulars_sync.errors import Offline
@@ -82,6 +82,10 @@ class CrashingConnection(InlineConnection):
         return result
 
 
+async def _chunks(body: bytes) -> AsyncIterator[bytes]:
+    yield body
+
+
 class SimTransport:
     """The network between a tablet and head office: the protocol's bytes, given to the world."""
 
@@ -91,6 +95,13 @@ class SimTransport:
     async def post(self, path: str, body: bytes, token: str | None) -> tuple[int, bytes]:
         await Pause()
         return self._tablet.world.deliver(self._tablet, path, body, token)
+
+    @asynccontextmanager
+    async def fetch(
+        self, path: str, token: str, start: int = 0, etag: str | None = None
+    ) -> AsyncIterator[Download]:
+        await Pause()
+        yield Download(404, {}, _chunks(b'{"code":"snapshot_none"}'))
 
     def listen(self, path: str, token: str) -> AsyncIterator[str]:
         raise Offline("offline")

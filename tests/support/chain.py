@@ -5,16 +5,18 @@ from __future__ import annotations
 import random
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx2
 from starlette.applications import Starlette
 
 from regulars import Shop
-from regulars.files import InlineConnection
+from regulars.files import connect_inline
+from regulars.transport import Download
 from regulars_schema.declare import Registry
 from regulars_schema.entities import REGISTRY
 from regulars_server import devices, erasure
@@ -26,6 +28,7 @@ from regulars_server.hub import Hub
 from regulars_server.live import events
 from regulars_server.service import Service
 from regulars_server.settings import Settings
+from regulars_server.snapshots import Snapshots
 from regulars_server.storage.interface import Storage
 from regulars_server.storage.sqlite import SqliteStorage, inline
 from regulars_sync.errors import Offline
@@ -60,10 +63,20 @@ class AppTransport:
         self.lose_answers_to: str | None = None
         """The path whose next answer is lost on its way back."""
         self.requests: list[tuple[str, bytes]] = []
+        self.cut_after: int | None = None
+        """After how many bytes the next download breaks off."""
+        self.on_chunk: Callable[[], Awaitable[None]] | None = None
+        """Done before each part of a download."""
+        self.offline_after_pulls: int | None = None
+        self.fetches: list[tuple[int, str | None]] = []
 
     async def post(self, path: str, body: bytes, token: str | None) -> tuple[int, bytes]:
         if not self.online:
             raise Offline("offline")
+        if path.endswith("/pull") and self.offline_after_pulls is not None:
+            if self.offline_after_pulls == 0:
+                raise Offline("offline")
+            self.offline_after_pulls -= 1
         self.requests.append((path, body))
         headers = {"authorization": f"Bearer {token}"} if token else {}
         answer = await self._client.post(path, content=body, headers=headers)
@@ -71,6 +84,28 @@ class AppTransport:
             self.lose_answers_to = None
             raise Offline("offline")
         return answer.status_code, answer.content
+
+    @asynccontextmanager
+    async def fetch(
+        self, path: str, token: str, start: int = 0, etag: str | None = None
+    ) -> AsyncIterator[Download]:
+        if not self.online:
+            raise Offline("offline")
+        self.fetches.append((start, etag))
+        headers = {"authorization": f"Bearer {token}"}
+        if start and etag:
+            headers |= {"range": f"bytes={start}-", "if-range": etag}
+        answer = await self._client.get(path, headers=headers)
+        yield Download(answer.status_code, answer.headers, self._chunks(answer.content))
+
+    async def _chunks(self, body: bytes) -> AsyncIterator[bytes]:
+        cut, self.cut_after = self.cut_after, None
+        for at in range(0, len(body) if cut is None else min(cut, len(body)), 4_096):
+            if self.on_chunk is not None:
+                await self.on_chunk()
+            yield body[at : at + 4_096 if cut is None else min(at + 4_096, cut)]
+        if cut is not None:
+            raise Offline("offline")
 
     async def listen(self, path: str, token: str) -> AsyncIterator[str]:
         """The server's own stream of events, without a socket between."""
@@ -129,16 +164,13 @@ class Chain:
         """A tablet of a unit, paired unless told otherwise, closed at the end of the test."""
         transport = self.transports[name] = AppTransport(self.app, self.service)
 
-        async def connect(path: Path) -> InlineConnection:
-            return InlineConnection(path)
-
         shop = await self.stack.enter_async_context(
             Shop.open(
                 self.folder / f"{name}.db",
                 now_ms=clock or self.clock,
                 entropy=self.entropy,
                 transport=lambda url: transport,
-                connect=connect,
+                connect=connect_inline,
                 registry=registry,
                 durable=False,
             )
@@ -189,16 +221,18 @@ async def open_chain(
     registry: Registry = REGISTRY,
     now_ms: int = NOON_MS,
     entropy: Callable[[int], bytes] | None = None,
+    **settings_: Any,
 ) -> AsyncIterator[Chain]:
     """The chain whose database lies in the folder; an empty one is made where there is none."""
     clock, entropy = Clock(now_ms), entropy or seeded(seed)
     path = folder / DATABASE
     storage = storage or SqliteStorage(path, registry, entropy, readers=1, connect=inline)
     access = Access(path, now_ms=clock, entropy=entropy, argon2=CHEAP)
-    settings = Settings(data=folder)
+    settings = Settings(data=folder, **settings_)
     hub = Hub()
     admission = Admission(storage, clock, entropy, hub.publish)
-    service = Service(settings, storage, admission, access, clock, entropy, hub)
+    snapshots = Snapshots(settings, storage, clock, entropy, lambda: hub.is_closing)
+    service = Service(settings, storage, admission, access, clock, entropy, hub, snapshots)
     async with opened(service):
         app = create_app(settings, service)
         chain = Chain(service, app, folder, clock, entropy)
@@ -207,9 +241,11 @@ async def open_chain(
 
 
 @asynccontextmanager
-async def new_chain(folder: Path, storage: Storage | None = None, seed: int = 1) -> AsyncIterator[Chain]:
+async def new_chain(
+    folder: Path, storage: Storage | None = None, seed: int = 1, **settings_: Any
+) -> AsyncIterator[Chain]:
     """A chain `hq` with the branches `Nanjing Road` (CN) and `Orchard` (SG)."""
-    async with open_chain(folder, storage, seed) as chain:
+    async with open_chain(folder, storage, seed, **settings_) as chain:
         company = await chain.unit("hq", "company", country="CN", time_zone="Asia/Shanghai", currency="CNY")
         await chain.unit("Nanjing Road", "branch", company)
         await chain.unit("Orchard", "branch", company, country="SG", time_zone="Asia/Singapore")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from regulars.looping import BASE_S, CAP_S, IDLE_S, Loop
+from regulars.transport import Download
 from regulars_sync.errors import LocalError, Offline
 from regulars_sync.protocol import Problem
 from regulars_sync.round import SyncReport
@@ -19,6 +21,11 @@ class Silent:
     """A server that accepts listeners and never says anything."""
 
     async def post(self, path: str, body: bytes, token: str | None) -> tuple[int, bytes]:
+        raise Offline("offline")
+
+    def fetch(
+        self, path: str, token: str, start: int = 0, etag: str | None = None
+    ) -> AbstractAsyncContextManager[Download]:
         raise Offline("offline")
 
     async def listen(self, path: str, token: str) -> AsyncIterator[str]:
