@@ -16,7 +16,7 @@ from regulars_schema.declare import JSON, Entity, Form, Nature, Registry, Scope,
 from regulars_schema.normal import element_path
 from regulars_sync.changes import Change, Value
 from regulars_sync.ids import identity_id, link_id
-from regulars_sync.upgrade import translated, upgraded
+from regulars_sync.upgrade import reread, translated, upgraded, words
 
 
 def admit(
@@ -106,10 +106,15 @@ def _created(entity: Entity, change: Change, default_unit: str | None) -> Change
 
 
 def taken_as(entity: Entity, came: Change, admitted: Change, country: str | None) -> dict[str, JSON]:
-    """How the admitted form of a change differs from what came: `normal` (typed path -> its normal form)
-    and `filled` (field -> value); empty where it does not."""
+    """How the admitted form of a change differs from what came; empty where it does not.
+
+    `older` (path of an older version -> path and value now), `normal` (typed path -> its normal form),
+    `filled` (field -> value).
+    """
     if admitted is came:
         return {}
+    older, _ = words(entity, came)
+    came = reread(came, older) if older else came
     normal: dict[str, JSON] = {}
     for path, written in came.fields.items():
         if path not in admitted.fields:
@@ -119,12 +124,14 @@ def taken_as(entity: Entity, came: Change, admitted: Change, country: str | None
     filled = {
         path: v.value for path, v in admitted.fields.items() if path not in came.fields and path not in made
     }
-    return {name: said for name, said in (("normal", normal), ("filled", filled)) if said}
+    differs: dict[str, JSON] = {"older": older, "normal": normal, "filled": filled}
+    return {name: said for name, said in differs.items() if said}
 
 
 def retaken(came: Change, said: Mapping[str, JSON]) -> Change:
     """The admitted form of a change, from what came and what `taken_as` said of it; needs no writer."""
-    change = _respelled(came, said.get("normal") or {})
+    change = reread(came, said["older"]) if said.get("older") else came
+    change = _respelled(change, said.get("normal") or {})
     filled = said.get("filled")
     if not filled:
         return change

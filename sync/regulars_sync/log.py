@@ -37,7 +37,8 @@ class Entry:
     """What fills the message of `code`. Of an accepted change what was decided by itself:
 
     `beside` (path -> cids that stood there after it, the shown one first, where they had not seen each
-    other), `normal` (typed path -> normal form), `filled` (field -> value taken from its writer).
+    other), `older` (path of an older version -> path and value now), `normal` (typed path -> normal form),
+    `filled` (field -> value taken from its writer, or said for a version that did not know it).
     """
     device: str | None = None
     incarnation: str | None = None

@@ -8,6 +8,8 @@ they can't tell is left for a person: it is held as `schema_older`, never droppe
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import msgspec
 
 from regulars_schema.declare import JSON, Entity, Enum, List, Struct, Type, Unfit
@@ -28,24 +30,40 @@ def translated(entity: Entity, change: Change, version: int) -> tuple[Change, li
     """The same, and the paths that can't be said otherwise: those stay as they came. Never raises."""
     if change.schema >= version:
         return change, []
-    fields: dict[str, Value] = {}
-    seen: dict[str, list[str]] = {}
+    otherwise, unsaid = words(entity, change)
+    said = reread(change, otherwise)
+    for field in entity.fields if change.op == "create" else ():
+        if field.required and field.since > change.schema and field.name not in said.fields:
+            if field.given is None:
+                unsaid.append(field.name)
+            else:
+                said.fields[field.name] = Value(field.given)
+    return said, unsaid
+
+
+def words(entity: Entity, change: Change) -> tuple[dict[str, tuple[str, JSON]], list[str]]:
+    """Each path that is said otherwise now, as path and value; and the paths that nothing stands for."""
+    otherwise: dict[str, tuple[str, JSON]] = {}
     unsaid: list[str] = []
     for path, written in change.fields.items():
         said = _said(entity, path, written, change.schema)
         if said is None:
             unsaid.append(path)
-        to, value = said or (path, written)
-        fields[to] = value
+        elif said != (path, written):
+            otherwise[path] = said[0], said[1].value
+    return otherwise, unsaid
+
+
+def reread(change: Change, otherwise: Mapping[str, Sequence[JSON]]) -> Change:
+    """The change with these of its paths said as (path, value), and what each had seen."""
+    fields: dict[str, Value] = {}
+    seen: dict[str, list[str]] = {}
+    for path, written in change.fields.items():
+        to, value = otherwise.get(path, (path, written.value))
+        fields[to] = msgspec.structs.replace(written, value=value)
         if path in change.seen:
             seen[to] = [*dict.fromkeys((*seen.get(to, ()), *change.seen[path]))]
-    for field in entity.fields if change.op == "create" else ():
-        if field.required and field.since > change.schema and field.name not in fields:
-            if field.given is None:
-                unsaid.append(field.name)
-            else:
-                fields[field.name] = Value(field.given)
-    return msgspec.structs.replace(change, fields=fields, seen=seen), unsaid
+    return msgspec.structs.replace(change, fields=fields, seen=seen)
 
 
 def _said(entity: Entity, path: str, written: Value, schema: int) -> tuple[str, Value] | None:

@@ -191,6 +191,17 @@ class StorageContract:
         async with storage.unscoped_reader() as reader:
             assert await reader.accepted([other.cid]) == {}
 
+    async def test_what_an_older_version_said_is_found_as_a_choice_of_todays_field(self, storage, scribe):
+        await scribe.push(storage, [scribe.customer(1)])
+        came = scribe.change("customer", uid(1), {"remarks": "x"}, "edit")
+        said = {"older": {"remarks": ["notes", "x"]}}
+        async with storage.writer() as writer:
+            await writer.commit(Batch(entries=[scribe.entry(Ruling(came, "applied", None, None, said))]))
+        for field, wanted in (("customer.notes", [came.cid]), ("customer.remarks", [])):
+            chosen = Chosen(fields=frozenset({field}), bare=False)
+            async with storage.unscoped_reader() as reader:
+                assert [c.entry.cid for c in await reader.choices(9, None, chosen)] == wanted
+
     async def test_a_choice_made_by_a_release_is_told_with_its_change(self, storage, scribe):
         await scribe.push(storage, [scribe.customer(1)])
         waiting = scribe.change("customer", uid(1), {"name": "Li"}, "edit")

@@ -25,6 +25,7 @@ from regulars_server.authors import SERVER
 from regulars_server.mutations import Mutations
 from regulars_sync import changes, document
 from regulars_sync.changes import Change
+from regulars_sync.history import tell
 from regulars_sync.protocol import Problem
 from tests.support.chain import AppTransport, Chain, new_chain, open_chain
 from tests.support.released import (
@@ -136,6 +137,9 @@ async def test_what_was_written_to_a_former_name_stands_where_it_is_read_now(tmp
             stored = (await reader.find("customer", [customer("林芳")]))[customer("林芳")].documents
         beside = json.loads(stored[Level.INTERNAL])["x"]["remarks"]
         assert [value for _, value in beside[1:]] == ["from one"]  # values still stand side by side
+        async with chain.service.storage.unscoped_reader() as reader:
+            told = tell(RENAMED.get("customer"), await reader.history("customer", customer("林芳")))
+        assert document.decode(stored) == told.registers  # the log alone tells the same, in today's words
 
 
 async def test_head_office_mends_what_an_older_version_said(tmp_path: Path) -> None:

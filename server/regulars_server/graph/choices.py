@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -238,7 +238,8 @@ def _entry(context: Context, choice: Choice, known: _Known, wanted: LedgerFilter
         for path, cids in said.get("beside", {}).items()
         if path in paths
     ]
-    spelled: Mapping[str, str] = {normal: typed for typed, normal in said.get("normal", {}).items()}
+    spelled: dict[str, str] = {to: path for path, (to, _) in said.get("older", {}).items()}
+    spelled |= {normal: spelled.pop(typed, typed) for typed, normal in said.get("normal", {}).items()}
     return LedgerEntry(
         cid=entry.cid,
         entity=entry.entity,

@@ -595,6 +595,7 @@ def _is_choice(entry: Entry, chosen: Chosen) -> bool:
     if chosen.device not in (None, entry.device) or entry.at_ms < (chosen.since_ms or entry.at_ms):
         return False
     paths = [*said.get("beside", ()), *said.get("normal", {}).values(), *said.get("filled", ())]
+    paths += [path for path, _ in said.get("older", {}).values()]
     touched = {f"{entry.entity}.{path.partition('/')[0]}" for path in paths}
     if chosen.fields is None or touched & chosen.fields:
         return True

@@ -50,6 +50,7 @@ CHOICE = (
 _TOUCHES = (
     "EXISTS (SELECT 1 FROM (SELECT key AS path FROM json_each(b.detail, '$.beside')"
     " UNION ALL SELECT value FROM json_each(b.detail, '$.normal')"
+    " UNION ALL SELECT json_extract(value, '$[0]') FROM json_each(b.detail, '$.older')"
     " UNION ALL SELECT key FROM json_each(b.detail, '$.filled'))"
     " WHERE b.entity || '.' || substr(path, 1, instr(path || '/', '/') - 1)"
     " IN (SELECT value FROM json_each(?)))"
