@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from regulars.contested import Contested
 from regulars.desk import Desk
 from regulars.records import Customer, Link, LinkKind, Segment
 from regulars_schema.declare import JSON, Entity, Form, Unfit
@@ -72,6 +73,18 @@ class Customers:
         id = id_of(customer)
         await self._desk.write("customer", id, "edit", paths(CUSTOMER, fields, self._desk.country))
         return await self.get(id)
+
+    async def contested(self, customer: Customer | str) -> Sequence[Contested]:
+        """The fields on which writers disagree, with every value, who wrote it as far as known, and when."""
+        return await self._desk.contested("customer", id_of(customer))
+
+    async def choose(self, customer: Customer | str, field: str, choice: JSON) -> Customer:
+        """Let one of a field's values, named by its cid or by itself, be the only one (a set's as `tags/x`).
+
+        `LocalError("choice_gone")` when it does not stand there beside another.
+        """
+        await self._desk.choose("customer", id_of(customer), field, choice)
+        return await self.get(id_of(customer))
 
     async def archive(self, customer: Customer | str) -> Customer:
         return await self.edit(customer, archived=True)

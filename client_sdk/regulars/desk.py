@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from regulars import replica
+from regulars.contested import Contested, contested
 from regulars.held import HeldChange, held_changes
 from regulars.outbox import CID_BYTES, Live, Outbox
 from regulars.overlay import Laid, Overlay, seen_by, shown
@@ -20,6 +21,7 @@ from regulars_sync import changes
 from regulars_sync.changes import Change, Source, Stated, Value, Verified
 from regulars_sync.check import admit
 from regulars_sync.errors import LocalError
+from regulars_sync.history import as_written
 from regulars_sync.ids import ENTROPY_BYTES, uuid7
 from regulars_sync.replica_layout import Key
 from regulars_sync.upgrade import translated
@@ -163,7 +165,12 @@ class Desk:
         verified: Verified | None = None,
     ) -> None:
         """Make one change, durably. What does not fit is refused here already, and nothing is written."""
-        written = {path: Value(value, source, verified) for path, value in fields.items()}
+        await self.put(entity, id, op, {path: Value(v, source, verified) for path, v in fields.items()})
+
+    async def put(
+        self, entity: str, id: str, op: Literal["create", "edit"], written: dict[str, Value]
+    ) -> None:
+        """The same, where each value says for itself where it is from."""
         open_ = self._transaction.get()
         if open_ is not None:
             await self._write(entity, id, op, written, open_)
@@ -228,6 +235,32 @@ class Desk:
         for nudged in self._nudges:
             nudged.set()
         self._tell({(change.entity, change.id) for change in drafted})
+
+    async def contested(self, entity: str, id: str) -> list[Contested]:
+        """The fields of a row that hold several values which have not seen each other.
+
+        `LocalError("not_found")` when the row is not on this tablet.
+        """
+        declared = self.registry.get(entity)
+        return contested(declared, await self._present(entity, id))
+
+    async def choose(self, entity: str, id: str, path: str, choice: JSON) -> None:
+        """Let one of these values, named by its cid or by itself, be the only one; it goes out as any change.
+
+        `LocalError`: not_found, choice_gone (that value does not stand there beside another).
+        """
+        row = await self._present(entity, id)
+        values = row.registers[path].values if path in row.registers else {}
+        chosen = next((v for v in values.values() if choice == v.cid or choice == v.value), None)
+        if chosen is None or len(values) < 2:
+            raise LocalError("choice_gone", field=path)
+        await self.put(entity, id, "edit", {path: as_written(chosen)})
+
+    async def _present(self, entity: str, id: str) -> Laid:
+        row = await self._overlay.get(entity, id, self._unsaved())
+        if row is None:
+            raise LocalError("not_found", entity=self.registry.get(entity).label.en)
+        return row
 
     # --- reading ------------------------------------------------------------------------------------------
 

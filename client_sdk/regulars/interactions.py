@@ -11,6 +11,7 @@ from regulars.records import Customer, Interaction, InteractionKind
 from regulars_schema.declare import JSON
 from regulars_schema.entities import INTERACTION
 from regulars_sync.errors import LocalError
+from regulars_sync.ids import restored_id
 
 Person = Customer | str | Mapping[str, JSON]
 """A customer, an id, or a member of the party: `{"customer": id, "role": "companion"}`, `{"name": ...}`."""
@@ -53,6 +54,31 @@ class Interactions:
             fields["note"] = note
         return await self._create(fields)
 
+    async def reverse(self, interaction: Interaction) -> Interaction:
+        """Void it; of a correction record the former fact again, of a void the voided one anew, once.
+
+        `LocalError("reverse_nothing")` where another fact stands for it already, or the former one is not
+        on this tablet.
+        """
+        if any(fact.supersedes == interaction.id for fact in await self._beside(interaction)):
+            raise LocalError("reverse_nothing")
+        if interaction.supersedes is None:
+            return await self.void(interaction)
+        former = await self._desk.get_record(Interaction, interaction.supersedes)
+        if former is None:
+            raise LocalError("reverse_nothing")
+        if not interaction.void:
+            return await self._create({**_written(former), "void": former.void, "supersedes": interaction.id})
+        again = restored_id("interaction", interaction.id)
+        if await self._desk.get_record(Interaction, again) is not None:
+            raise LocalError("reverse_nothing")
+        return await self._create(_written(former), again)
+
+    async def _beside(self, interaction: Interaction) -> Sequence[Interaction]:
+        """What happened with the first customer whom it names."""
+        named = next((member.customer for member in interaction.party if member.customer), None)
+        return [] if named is None else await self.of(named, corrections=True)
+
     async def get(self, id: str) -> Interaction:
         """`LocalError("not_found")` when this tablet does not hold it."""
         found = await self._desk.get_record(Interaction, id)
@@ -76,8 +102,8 @@ class Interactions:
         gone = superseded | voided
         return [fact for fact in found if fact.id not in gone and not fact.void]
 
-    async def _create(self, fields: Mapping[str, JSON]) -> Interaction:
-        id = self._desk.new_id()
+    async def _create(self, fields: Mapping[str, JSON], id: str | None = None) -> Interaction:
+        id = id or self._desk.new_id()
         given = {name: value for name, value in fields.items() if value is not None}
         await self._desk.write("interaction", id, "create", paths(INTERACTION, given, self._desk.country))
         return await self.get(id)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -206,13 +207,20 @@ class Outbox:
         """Each incarnation, oldest first, and the number up to which it is acknowledged.
 
         Of one whose history is not the server's nobody can tell where they part: all of it is offered
-        again under a new one, and the server knows what it has by cid.
+        again under a new one, and the server knows what it has by cid. So is what was
+        written since when a number of it is lost, which is named.
         """
         rows = connection.execute("SELECT id, n FROM incarnation ORDER BY place").fetchall()
         for id, n in rows:
             is_used = n > 0 or id == rows[-1][0]
             if is_used and id in acks and not self._agrees(connection, id, acks[id]):
                 self._renumber(connection, id, 1)
+        for id, _ in rows:
+            n = acks[id].n if id in acks else 0
+            sql = "SELECT count(*), max(n) FROM change WHERE incarnation = ? AND n > ?"
+            count, last = connection.execute(sql, (id, n)).fetchone()
+            if count and count < last - n:
+                self._renumber(connection, id, n + 1)
         rows = connection.execute("SELECT id FROM incarnation ORDER BY place").fetchall()
         return [(id, acks[id].n if id in acks else 0) for (id,) in rows]
 
@@ -284,8 +292,13 @@ class Outbox:
         rows = connection.execute(
             "SELECT pos, cid, n FROM change WHERE incarnation = ? AND n >= ? ORDER BY n", (incarnation, first)
         ).fetchall()
-        if rows and rows[0][2] > first:
-            gap = msgspec.json.encode(Gap(incarnation, first, rows[0][2] - 1))
+        lost = [
+            (before + 1, n - 1)
+            for before, n in pairwise([first - 1, *(n for _, _, n in rows)])
+            if n > before + 1
+        ]
+        if lost:
+            gap = msgspec.json.encode(Gap(incarnation, lost[0][0], lost[-1][1]))
             connection.execute("INSERT OR REPLACE INTO said VALUES ('gap', ?)", (gap,))
         self._move(connection, [(pos, cid) for pos, cid, _ in rows])
         kept = connection.execute(

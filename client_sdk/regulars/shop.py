@@ -16,12 +16,12 @@ import orjson
 
 from regulars import replica
 from regulars.customers import Customers, Links, Segments, Tags
-from regulars.desk import Desk
 from regulars.files import Connect, connect
 from regulars.interactions import Interactions
 from regulars.looping import Loop, wait
 from regulars.outbox import Outbox
 from regulars.overlay import shown
+from regulars.past import Past
 from regulars.records import Product, Staff, Unit
 from regulars.replica import Replica
 from regulars.snapshot import Snapshot
@@ -65,11 +65,12 @@ class Status:
     """Head office shut this tablet out, and what it held was deleted; pair it again to go on."""
 
 
-class Shop(Desk):
+class Shop(Past):
     """One tablet's replica and outbox. Open it with `Shop.open`; one process at a time.
 
     Writes are durable when they return and raise nothing but `LocalError`; reads never touch the
-    network; only `pair`, `sync`, `sync_forever` and `graphql` do.
+    network; only `pair`, `sync`, `sync_forever`,
+    `graphql`, `history`, `ledger` and `reverse` do.
     """
 
     def __init__(

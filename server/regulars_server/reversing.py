@@ -16,13 +16,11 @@ from regulars_server.storage.interface import Found, Order, Reader, Test
 from regulars_sync import document
 from regulars_sync.changes import Change, Value, is_cid
 from regulars_sync.errors import Refused
-from regulars_sync.history import Step, as_written, tell, undone
+from regulars_sync.history import AWAY, Step, Story, as_written, tell, undone
 from regulars_sync.ids import restored_id
 from regulars_sync.log import Entry
 from regulars_sync.merge import Registers
 
-AWAY: tuple[tuple[str, bool], ...] = (("archived", True), ("active", False))
-"""What takes a row away again that was made by mistake."""
 _NOT_AGAIN = ("id", "void", "external_ids", "supersedes")
 
 
@@ -42,7 +40,7 @@ class _Row:
 
     entity: Entity
     id: str
-    steps: list[Step]
+    story: Story
     registers: Registers
 
 
@@ -65,7 +63,7 @@ class Reversing:
         async with self._mutations.reader() as reader:
             target = await self._accepted(reader, cid)
             row = await self._row(reader, target.entity, target.id, own)
-            step = next((step for step in row.steps if step.entry.cid == cid), None)
+            step = row.story.find(cid)
             if step is None or step.change is None:
                 raise Refused("reverse_nothing")
             if row.entity.is_fact:
@@ -114,9 +112,9 @@ class Reversing:
         entries = await reader.history(name, id)
         done = next((entry.pos for entry in entries if entry.cid == own), None)
         if done is None:
-            return _Row(entity, id, tell(entity, entries).steps, self._present(found))
+            return _Row(entity, id, tell(entity, entries), self._present(found))
         story = tell(entity, [entry for entry in entries if entry.pos < done])
-        return _Row(entity, id, story.steps, story.registers)
+        return _Row(entity, id, story, story.registers)
 
     def _present(self, found: Found) -> Registers:
         levels = found.documents.items()
@@ -125,20 +123,16 @@ class Reversing:
     # --- making the change -------------------------------------------------------------------------------
 
     def _opinion(self, row: _Row, step: Step, path: str | None, own: str) -> Change:
-        hidden = {
-            written.path
-            for written in step.fields
-            if not self._mutations.may_read(row.entity.at(written.path)[0].level)
-        }
         fields: dict[str, Value] = {}
-        if path is None and _made_it(row, step):
+        if path is None and row.story.began_with(step):
             values = document.shown(row.entity, row.registers)
             away = next(((n, v) for n, v in AWAY if n in row.entity.by_name), None)
             if away is not None and values.get(away[0]) is not away[1]:
                 fields[away[0]] = Value(away[1])
         else:
-            wanted = {w.path for w in step.fields if path in (None, w.path)} - hidden
-            fields = undone(row.entity, row.registers, step, wanted)
+            may_read = self._mutations.may_read
+            readable = [w for w in step.fields if may_read(row.entity.at(w.path)[0].level)]
+            fields = undone(row.entity, row.registers, [w for w in readable if path in (None, w.path)])
         if not fields:
             raise Refused("reverse_nothing", **({} if path is None else {"field": path}))
         return self._change(row, own, fields)
@@ -181,9 +175,3 @@ class Reversing:
     async def _write(self, row: _Row, change: Change, expected_seq: int | None) -> Reversed:
         await self._mutations.admit(change, expected_seq if change.id == row.id else None)
         return Reversed(row.entity.name, change.id, change.cid, tuple(change.fields))
-
-
-def _made_it(row: _Row, step: Step) -> bool:
-    """Whether the row began with this change."""
-    first = next((s for s in row.steps if s.last.is_accepted), None)
-    return first is step and step.change is not None and step.change.op == "create"

@@ -6,7 +6,7 @@ story is the stored row. What an erasure emptied is missing from it, and nothing
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -18,6 +18,9 @@ from regulars_sync.changes import Change, Malformed, Value
 from regulars_sync.check import retaken
 from regulars_sync.log import Entry
 from regulars_sync.merge import Candidate, Register, Registers
+
+AWAY: tuple[tuple[str, bool], ...] = (("archived", True), ("active", False))
+"""What takes a row away again that was made by mistake: the first of these that it has."""
 
 
 class State(StrEnum):
@@ -76,6 +79,11 @@ class Story:
     def find(self, cid: str) -> Step | None:
         return next((step for step in self.steps if step.entry.cid == cid), None)
 
+    def began_with(self, step: Step) -> bool:
+        """Whether the row began with this change."""
+        first = next((s for s in self.steps if s.last.is_accepted), None)
+        return first is step and step.change is not None and step.change.op == "create"
+
 
 def tell(entity: Entity, entries: Iterable[Entry]) -> Story:
     """The story of a row from all of its log entries, oldest first."""
@@ -117,19 +125,19 @@ def opened(entry: Entry) -> Step:
     return Step(entry, entry, entry.pos, change, fields)
 
 
-def undone(entity: Entity, registers: Registers, step: Step, paths: Container[str]) -> dict[str, Value]:
-    """What to write, having seen all of `registers`, so that a change is as if it had not been made.
+def undone(entity: Entity, registers: Registers, fields: Iterable[Written]) -> dict[str, Value]:
+    """What to write, having seen all of `registers`, so that what one change wrote is as if it had not been.
 
     Of a field that holds several values still: another of them than the one shown. Else what the change
     replaced. A field in which its value does not stand any more is left out, and so is one that only ever
     rises (a lattice) or never changes.
     """
     found: dict[str, Value] = {}
-    for written in step.fields:
+    for written in fields:
         path, own = written.path, written.value
         field_ = entity.at(path)[0]
         values = registers[path].values if path in registers else {}
-        if path not in paths or own.cid not in values or field_.fixed or field_.rule is Rule.LATTICE:
+        if own.cid not in values or field_.fixed or field_.rule is Rule.LATTICE:
             continue
         shown = merge.choose(field_, values.values())
         back: Candidate | None = written.before

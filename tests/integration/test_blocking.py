@@ -24,6 +24,21 @@ def test_a_script_writes_reads_and_groups_without_async(tmp_path: Path) -> None:
         assert found.id == lin.id
 
 
+def test_what_the_asynchronous_shop_knows_of_the_past_a_script_knows_too(tmp_path: Path) -> None:
+    with Shop.open(tmp_path / "branch.db") as shop:
+        lin = shop.customers.create(name="林芳")
+        assert shop.customers.contested(lin) == []
+        with pytest.raises(LocalError, match="choice_gone"):
+            shop.customers.choose(lin, "name", "林芳")
+        for asked in (
+            lambda: shop.history("customer", lin.id),
+            lambda: shop.ledger(reversible=True),
+            lambda: shop.reverse("f" * 32),
+        ):
+            with pytest.raises(LocalError, match="not_paired"):
+                asked()
+
+
 def test_a_transaction_that_fails_writes_nothing_and_its_error_comes_through(tmp_path: Path) -> None:
     with Shop.open(tmp_path / "branch.db") as shop:
 

@@ -25,7 +25,9 @@ from regulars_server.cli.rows import elements, list_rows, new_id, put, values, w
 from regulars_server.cli.terminal import language
 from regulars_server.service import Service
 from regulars_server.settings import Settings
+from regulars_server.storage.interface import Batch
 from regulars_sync.errors import Refused
+from regulars_sync.log import Entry
 from regulars_sync.pins import fits
 from tests.support.commands import Commands
 
@@ -477,6 +479,47 @@ def test_doctor_finds_what_was_tampered_with(branch, harm, check):
         assert connection.execute(harm).rowcount > 0
     connection.close()
     assert states(branch, 1)[check] == "wrong"
+
+
+def test_doctor_names_the_entry_of_which_one_byte_was_flipped(branch):
+    connection = sqlite3.connect(branch.data / DATABASE)
+    entries = connection.execute("SELECT pos, body FROM log WHERE body IS NOT NULL ORDER BY pos").fetchall()
+    pos, body = entries[len(entries) // 2]
+    flipped = bytes([*body[:-10], body[-10] ^ 1, *body[-9:]])
+    with connection:
+        connection.execute("UPDATE log SET body = ? WHERE pos = ?", (flipped, pos))
+    connection.close()
+    (log,) = [finding for finding in branch.asked("doctor", code=1) if finding["check"] == "log"]
+    assert log["state"] == "wrong"
+    assert f"log entry {pos} is" in log["en"]
+
+
+def test_doctor_explains_a_log_whose_end_is_missing(branch):
+    connection = sqlite3.connect(branch.data / DATABASE)
+    (end,) = connection.execute("SELECT max(pos) FROM log").fetchone()
+    with connection:
+        connection.execute("DELETE FROM log WHERE pos = ?", (end,))
+    connection.close()
+    (log,) = [finding for finding in branch.asked("doctor", code=1) if finding["check"] == "log"]
+    assert log["state"] == "wrong"
+    assert f"ends with entry {end - 1}" in log["en"]
+
+
+def test_doctor_tells_of_numbers_that_a_tablet_lost(branch):
+    assert states(branch, 0)["gaps"] == "ok"
+
+    async def lose(service: Service) -> None:
+        entry = Entry(
+            cid="0" * 32, group="0" * 32, entity="", id="", verdict="rejected", code="number_gap",
+            detail={"incarnation": "a" * 16, "first": 3, "last": 7}, closed=True,
+        )  # fmt: skip
+        entry.seal(bytes(16))
+        async with service.storage.writer() as writer:
+            await writer.commit(Batch(entries=[entry]))
+
+    inside(branch, lose)
+    (gaps,) = [finding for finding in branch.asked("doctor") if finding["check"] == "gaps"]
+    assert (gaps["state"], "? 3-7" in gaps["en"]) == ("look", True)
 
 
 def test_doctor_tells_equal_keys_and_two_units_on_top(branch):

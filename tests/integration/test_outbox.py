@@ -161,6 +161,19 @@ async def test_a_word_about_another_history_clears_nothing_and_all_is_offered_an
     assert again.incarnation == request.incarnation
 
 
+async def test_a_number_lost_in_the_middle_is_named_and_the_rest_goes_on_under_other_numbers(
+    outbox: Outbox,
+) -> None:
+    await write(outbox, 1, 2, 3, 4, 5)
+    (old,) = await outbox.incarnations()
+    word = await acked(outbox, 1)
+    await outbox.file.write(lambda c: c.execute("DELETE FROM change WHERE n IN (3, 4)").fetchall())
+    request = await push(outbox, word)
+    assert request is not None
+    assert (request.gap, request.n, len(request.changes)) == (Gap(old, 3, 4), 1, 2)
+    assert request.incarnation != old
+
+
 async def test_what_a_tablet_no_longer_has_is_named_until_the_rest_has_arrived(outbox: Outbox) -> None:
     await write(outbox, 1, 2, 3, 4)
     (old,) = await outbox.incarnations()

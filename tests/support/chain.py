@@ -78,7 +78,9 @@ class AppTransport:
                 raise Offline("offline")
             self.offline_after_pulls -= 1
         self.requests.append((path, body))
-        headers = {"authorization": f"Bearer {token}"} if token else {}
+        headers = {"content-type": "application/json"}
+        if token:
+            headers["authorization"] = f"Bearer {token}"
         answer = await self._client.post(path, content=body, headers=headers)
         if self.lose_answers_to == path:
             self.lose_answers_to = None

@@ -21,6 +21,7 @@ from regulars_server.storage.migrations import APPLICATION_ID, STEPS
 from regulars_sync.clock import DRIFT_MS_MAX, STAMPS_PER_MS
 from regulars_sync.digest import EMPTY, Digest, add, row_hash
 from regulars_sync.errors import LocalError, RegularsError
+from regulars_sync.log import Entry
 from regulars_sync.scope import CHAIN, at_level, device_scope, unit_scope
 
 FREE_BYTES_MIN = 512 * 1024 * 1024
@@ -135,6 +136,7 @@ async def chain_findings(service: Service) -> list[Finding]:
         findings.append(await _digests(reader, [at_level(name, level) for name in names for level in Level]))
         equal = await reader.equal_keys(LISTED_MAX)
         held = await reader.open_entries(LISTED_MAX)
+        gaps = await reader.gaps(LISTED_MAX)
     now = service.now_ms()
     behind_ms = head.stamp_max // STAMPS_PER_MS - now
     if now < EARLIEST_MS or behind_ms > DRIFT_MS_MAX:
@@ -155,9 +157,20 @@ async def chain_findings(service: Service) -> list[Finding]:
         findings.append(Finding("pins", "look", zh, en))
     en = "held changes: regulars held list"
     findings.append(_count("held", len(held), "条修改暂存：regulars held list", en))
+    findings.append(_gaps(gaps, {device["id"]: device["name"] for device in devices}))
     en = "keys that two customers or more share"
     findings.append(_count("equal_keys", len(equal), "个号码为多位顾客共有", en))
     return findings
+
+
+def _gaps(found: list[Entry], names: dict[str, str]) -> Finding:
+    """Changes that a tablet lost before it sent them; nobody can bring them back."""
+    if not found:
+        return Finding("gaps", "ok", "没有设备丢失过修改", "No device has lost changes")
+    said = [(names.get(entry.device or "", "?"), entry.detail or {}) for entry in found[:5]]
+    shown = ", ".join(f"{name} {d.get('first')}-{d.get('last')}" for name, d in said)
+    zh = f"有设备丢失了尚未上传的修改，请当面核对：{shown}"
+    return Finding("gaps", "look", zh, f"Devices lost changes before they sent them; ask there: {shown}")
 
 
 def _count(check: str, found: int, zh: str, en: str) -> Finding:

@@ -19,8 +19,9 @@ from regulars_server.graph.enums import Verdict
 from regulars_server.graph.request import Context, Info
 from regulars_server.graph.scalars import UUID, DateTime, instant_of
 from regulars_server.graph.types import Device, Staff
+from regulars_sync.changes import is_cid
 from regulars_sync.errors import Refused
-from regulars_sync.history import State, Step, Story, Written, tell
+from regulars_sync.history import State, Step, Story, Written, opened, tell
 from regulars_sync.merge import Candidate
 
 POS_DIGITS_MAX = 18
@@ -81,6 +82,7 @@ class LoggedChange:
     closed: bool = strawberry.field(description="Refused for good: mended or dropped.")
     emptied: bool = strawberry.field(description="Erasure destroyed what it said.")
     replaces: str | None = strawberry.field(description="The cid of the change that this one mends.")
+    began: bool = strawberry.field(description="Whether the row began with it.")
     fields: list[WrittenField]
     actor_id: UUID | None
     device_id: UUID | None
@@ -123,13 +125,29 @@ async def history(
     entity = context.service.storage.registry.by_name[name]
     story = await read_story(context, entity, id)
     steps = [step for step in story.steps if step.pos > pos]
-    nodes = [node for step in steps if (node := logged(context, step, only=path)) is not None]
+    nodes = [node for step in steps if (node := logged(context, step, only=path, story=story)) is not None]
     more, nodes = len(nodes) > limit, nodes[:limit]
     return HistoryConnection(
         edges=[HistoryEdge(cursor=str(node.pos), node=node) for node in nodes],
         nodes=nodes,
         page_info=positions([node.pos for node in nodes], more, pos > 0),
     )
+
+
+async def logged_change(context: Context, cid: str) -> LoggedChange | None:
+    if not is_cid(cid):
+        return None
+    async with context.reading() as reader:
+        accepted = await reader.accepted([cid])
+        waiting = [] if accepted else await reader.open_entries(1, cids=[cid])
+    if waiting:
+        return logged(context, opened(waiting[0]), keep=True)
+    if cid not in accepted:
+        return None
+    entity = context.service.storage.registry.by_name[accepted[cid].entity]
+    story = await read_story(context, entity, accepted[cid].id)
+    step = story.find(cid)
+    return None if step is None else logged(context, step, story=story)
 
 
 def position(cursor: str | None) -> int:
@@ -155,7 +173,9 @@ def _is_at(path: str, wanted: str) -> bool:
     return path == wanted or path.startswith(f"{wanted}/")
 
 
-def logged(context: Context, step: Step, keep: bool = False, only: str | None = None) -> LoggedChange | None:
+def logged(
+    context: Context, step: Step, keep: bool = False, only: str | None = None, story: Story | None = None
+) -> LoggedChange | None:
     """The change with what its reader may see of it; None when that is nothing of its fields (at `only`)."""
     entry, last, change = step.entry, step.last, step.change
     registry = context.service.storage.registry
@@ -188,6 +208,7 @@ def logged(context: Context, step: Step, keep: bool = False, only: str | None = 
         closed=last.closed,
         emptied=entry.is_emptied,
         replaces=entry.replaces,
+        began=story is not None and story.began_with(step),
         fields=[_written(registry, entry.entity, written) for written in shown],
         actor_id=UUID(entry.actor) if entry.actor else None,
         device_id=UUID(entry.device) if entry.device else None,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import strawberry
 
 from regulars_server.graph.connection import PageInfo, clamp
+from regulars_server.graph.declared import resolved
 from regulars_server.graph.history import LoggedChange, logged, position, positions
-from regulars_server.graph.request import Context
-from regulars_server.graph.types import Customer
+from regulars_server.graph.request import Context, Info
+from regulars_server.graph.scalars import UUID, DateTime, instant_of
+from regulars_server.graph.types import Customer, Device
 from regulars_sync.history import opened
 
 
@@ -29,6 +31,36 @@ class EqualKey:
     field: str
     key: str
     customers: list[Customer]
+
+
+@strawberry.type(description="Changes that were made on a tablet and that nobody has any more.")
+class NumberGap:
+    incarnation: str = strawberry.field(description="Of the tablet's counter.")
+    first: int = strawberry.field(description="The first number that is lost.")
+    last: int
+    at: DateTime = strawberry.field(description="When the tablet said so.")
+    device_id: UUID
+
+    @resolved("Null when out of reach.")
+    async def device(self, info: Info) -> Device | None:
+        return await info.context.related(Device, self.device_id)
+
+
+async def gaps(context: Context, device: str | None, first: int | None) -> list[NumberGap]:
+    async with context.reading() as reader:
+        entries = await reader.gaps(clamp(first), device)
+    context.spend(len(entries))
+    return [
+        NumberGap(
+            incarnation=entry.detail["incarnation"],
+            first=entry.detail["first"],
+            last=entry.detail["last"],
+            at=instant_of(entry.at_ms),
+            device_id=UUID(entry.device),
+        )
+        for entry in entries
+        if entry.detail is not None and entry.device is not None
+    ]
 
 
 async def held_changes(

@@ -14,9 +14,11 @@ from regulars_server.graph.choices import ledger as read_ledger
 from regulars_server.graph.connection import Connection, page
 from regulars_server.graph.declared import resolved, valued
 from regulars_server.graph.enums import EntityName
-from regulars_server.graph.history import HistoryConnection
+from regulars_server.graph.history import HistoryConnection, LoggedChange
 from regulars_server.graph.history import history as read_history
-from regulars_server.graph.ledger import EqualKey, HeldConnection
+from regulars_server.graph.history import logged_change as read_logged_change
+from regulars_server.graph.ledger import EqualKey, HeldConnection, NumberGap
+from regulars_server.graph.ledger import gaps as read_gaps
 from regulars_server.graph.request import Info
 from regulars_server.graph.roots import RowQueries
 from regulars_server.graph.rows import Node
@@ -111,6 +113,14 @@ class Query(RowQueries):
         after: str | None = None,
     ) -> HistoryConnection:
         return await read_history(info.context, entity.value, id, path, first, after)
+
+    @resolved("One change by its cid; null when there is none within reach.")
+    async def logged_change(self, info: Info, cid: str) -> LoggedChange | None:
+        return await read_logged_change(info.context, cid)
+
+    @resolved("Numbers that a tablet said it has lost, with the changes under them; the latest first.")
+    async def gaps(self, info: Info, device: UUID | None = None, first: int | None = None) -> list[NumberGap]:
+        return await read_gaps(info.context, device, first)
 
     @resolved("What was decided by itself: between values, of stamps and of normal forms; the latest first.")
     async def ledger(

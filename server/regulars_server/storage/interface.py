@@ -451,7 +451,7 @@ class Storage(Protocol):
         ...
 
     async def verify_log(self) -> int:
-        """Check the log's chain of hashes and every body that is still there; the number of entries.
+        """Check the log's chain of hashes, every body that is still there, and that its end is; the number.
 
         `LocalError("file_damaged")` names the first entry that does not fit.
         """

@@ -140,7 +140,7 @@ class MemoryStorage:
         pass  # nothing is kept
 
     async def verify_log(self) -> int:
-        return check_log(self._state.log, "memory")
+        return check_log(self._state.log, self._state.stamp_max, "memory")
 
 
 class MemoryReader:

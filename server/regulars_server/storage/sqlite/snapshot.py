@@ -482,7 +482,7 @@ class Snapshot:
 
     def verify_log(self, path: str) -> int:
         entries = map(entry_of, self.connection.execute(f"SELECT {COLUMNS} FROM log ORDER BY pos"))
-        return check_log(entries, path)
+        return check_log(entries, self.head().stamp_max, path)
 
     # --- identity -------------------------------------------------------------------------------------
 
