@@ -4,6 +4,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from regulars_schema.entities import REGISTRY
 from regulars_server.storage.interface import Batch, Chosen, Order
 from regulars_server.storage.sqlite import SqliteStorage, ThreadConnection, inline
+from regulars_server.storage.sqlite.commit import Transaction
 from regulars_sync.errors import LocalError, Refused
 from tests.contract.rows import UNITS, Scribe, uid
 from tests.contract.storage_contract import StorageContract
@@ -174,6 +176,34 @@ async def test_cancelled_writer_leaves_no_transaction(path, scribe, operation):
     assert len(ids) in ((0, 2) if operation == COMMIT else (0,) if was_cancelled else (2,))
     await scribe.push(storage, [scribe.customer(3)])
     assert uid(3) in (await ids_and_digest(storage))[0]
+    await storage.close()
+
+
+async def test_a_commit_that_is_cancelled_just_before_its_end_is_undone(path, scribe, monkeypatch):
+    """Everything is written by then, on the writer's thread; only COMMIT is missing."""
+    storage = SqliteStorage(path, REGISTRY)
+    await storage.open()
+    loop, reached, told = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+    wait = Transaction._wait
+
+    def waiting(self, waits):
+        wait(self, waits)
+        loop.call_soon_threadsafe(reached.set)
+        assert told.wait(10)
+
+    monkeypatch.setattr(Transaction, "_wait", waiting)
+    task = asyncio.create_task(scribe.push(storage, [scribe.customer(1)]))
+    await reached.wait()
+    task.cancel()
+    await asyncio.sleep(0)
+    told.set()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    monkeypatch.undo()
+    assert await ids_and_digest(storage) == ([], 0)
+    assert await storage.verify_log() == 0
+    await scribe.push(storage, [scribe.customer(2)])
+    assert (await ids_and_digest(storage))[0] == [uid(2)]
     await storage.close()
 
 

@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from regulars import LocalError, Offline, Refused, Shop
 from regulars_sync.changes import Value
 from tests.support.chain import Chain, new_chain
-from tests.support.graph import caller
+from tests.support.graph import Tablet, caller
 
 
 @pytest.fixture
@@ -235,3 +236,52 @@ async def test_numbers_that_a_tablet_lost_are_named_logged_and_shown_and_it_goes
     far = await caller(chain, "manager", "Orchard")
     assert (await far.ask(query))["gaps"] == []
     assert (await office.ask("{ heldChanges { nodes { cid } } }"))["heldChanges"]["nodes"] == []
+
+
+# --- what nothing noticed when it was taken away ---------------------------------------------------------
+
+
+async def test_a_mend_has_seen_what_its_tablet_showed(chain: Chain) -> None:
+    one, two = await chain.tablet("one"), await chain.tablet("two")
+    lin = await one.customers.create(name="林芳", gender="female")
+    await one.sync()
+    stray = one._draft("customer", lin.id, "edit", {"gender": Value("no such")}, {}, None)
+    await one._save([stray])
+    assert (await one.sync()).rejected == 1
+    await one.mend(stray.cid, gender="male")
+    await one.sync()
+    await two.sync()
+    mended = await two.customers.get(lin.id)
+    assert (mended.gender, mended.state.contested) == ("male", ())
+
+
+async def test_a_write_is_stamped_above_all_that_its_tablet_knew(chain: Chain) -> None:
+    one = await chain.tablet("one")
+    lin = await one.customers.create(name="林芳")
+    await one.sync()
+    ahead = await Tablet(chain, await caller(chain)).pair("Nanjing Road")
+    known = (chain.clock.ms + 4 * 60_000) * 1_000
+    fast = msgspec.structs.replace(
+        ahead.change({"name": "王明", "home_unit": chain.units["Nanjing Road"]}, "e" * 32), stamp=known
+    )
+    assert await ahead.push(fast) == ["applied"]
+    await one.sync()
+    await one.customers.edit(lin.id, notes="later")
+    await one.sync()
+    async with chain.service.storage.unscoped_reader() as reader:
+        *_, written = await reader.history("customer", lin.id)
+    assert written.stamp == known + 1
+
+
+async def test_what_a_newer_version_wrote_here_is_kept_and_the_rest_is_shown(chain: Chain) -> None:
+    one = await chain.tablet("one")
+    lin = await one.customers.create(name="林芳", notes="old")
+    await one.sync()
+    newer = {"notes": Value("new"), "shiny": Value("x"), "shinies/a": Value(True)}
+    (seen,) = (await one._overlay.find("customer", [lin.id])).values()
+    draft = one._draft("customer", lin.id, "edit", newer, {"notes": [*seen.registers["notes"].values]}, None)
+    await one._save([draft])
+    shown = await one.customers.get(lin.id)
+    assert (shown.notes, shown.state.pending, shown.state.contested) == ("new", True, ())
+    assert await one.customers.contested(lin.id) == []
+    assert [customer.notes for customer in await one.customers.search("林芳")] == ["new"]
