@@ -29,6 +29,7 @@ from regulars_sync.history import tell
 from regulars_sync.protocol import Problem
 from tests.support.chain import AppTransport, Chain, new_chain, open_chain
 from tests.support.released import (
+    FOURTH,
     RENAMED,
     RETIRED,
     altered,
@@ -62,6 +63,10 @@ OTHERWISE: dict[str, tuple[Registry, dict[str, int]]] = {
     "today": (REGISTRY, {}),
     "renamed": (
         RENAMED,
+        {"interaction create applied": -2, "interaction create held schema_older": 2},
+    ),
+    "two versions on": (
+        FOURTH,
         {"interaction create applied": -2, "interaction create held schema_older": 2},
     ),
     "retired": (RETIRED, {"customer edit applied": -2, "customer edit held schema_older": 2}),
@@ -159,6 +164,34 @@ async def test_head_office_mends_what_an_older_version_said(tmp_path: Path) -> N
 
 async def _principal(chain: Chain) -> Any:
     return Principal("office", "session", "admin", None, True, None, None, False, "office", chain.clock.ms)
+
+
+async def test_an_updated_tablet_mends_what_it_wrote_before_the_update(tmp_path: Path) -> None:
+    def both(entity: Any) -> Any:
+        return RENAMED.get(entity.name) if entity.name == "interaction" else RETIRED.get(entity.name)
+
+    newer = altered(REGISTRY, 3, customer=both, interaction=both)
+    async with recorded_chain(tmp_path, "end", newer) as chain:
+        old = await opened(chain, "one", V1)
+        await old.sync()
+        lin = customer("林芳")
+        call = await old.interactions.record(lin, kind="call", outcome="no_answer")
+        await old.customers.edit(lin, belief="none", notes="kept all the same")
+        await old.customers.edit(lin, belief="dropped")
+        assert (await old.sync()).held == 3
+        assert {held.code for held in await old.held()} == {"schema_older"}
+        for file in (old._rows.file, old._outbox.file):
+            await file.close()
+        new = await chain.tablet("one", paired=False, registry=newer)
+        first, second, third = await new.held()
+        assert "older version" in first.message("en")
+        await new.mend(first.cid, outcome="lost")
+        await new.mend(second.cid)
+        await new.drop(third.cid)
+        assert (await new.sync()).equal
+        assert await new.held() == []
+        assert (await values(chain, "interaction", call.id))["outcome"] == "lost"
+        assert (await values(chain, "customer", lin))["notes"] == "kept all the same"
 
 
 # --- files of schema 1 -----------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from regulars_schema.declare import Entity, Enum, Field, Label, Registry, Rule, Text
-from regulars_schema.entities import ACQUISITION_CHANNEL, OUTCOME, REGISTRY
+from regulars_schema.entities import ACQUISITION_CHANNEL, CHANNEL, OUTCOME, REGISTRY
 from regulars_server import erasure
 from regulars_server.app import DATABASE
 from regulars_sync.digest import EMPTY, Digest, add, row_hash
@@ -85,6 +85,25 @@ RENAMED = altered(REGISTRY, 3, customer=_customer, interaction=_interaction)
 takes over from a single value, and a new field is required."""
 RETIRED = altered(REGISTRY, 3, customer=_retiring)
 """To come: a field is gone and nothing stands for it."""
+
+
+def _fourth(entity: Entity) -> Entity:
+    old = entity.by_name
+    channel = old["preferred_channel"]
+    chat = split(CHANNEL, 3, sms="chat")
+    chat = Enum(chat.name, chat.values, {"sms": (3, "text"), "text": (4, "chat")})
+    return with_fields(
+        entity,
+        dataclasses.replace(old["remarks"], name="comments", was=(("notes", 3), ("remarks", 4))),
+        Field("notes", CHANNEL, Label("新", "Another field under a former name"), since=4),
+        dataclasses.replace(channel, type=chat),
+        without=["remarks"],
+    )
+
+
+FOURTH = altered(RENAMED, 4, customer=_fourth)
+"""One further: what was renamed is renamed again, a value stands for one that stood for another, and a former
+name means something else."""
 
 # --- what is on record ----------------------------------------------------------------------------------
 

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regulars_schema.declare import Enum, Field, Label, Level, List, Ref, Registry, Rule, Struct, Type, Unfit
+from regulars_schema.declare import Enum, Level, List, Ref, Registry, Rule, Struct, Type, Unfit
 from regulars_schema.entities import CHANNEL, CUSTOMER, OUTCOME, REGISTRY
 from regulars_sync.changes import Change, Stated, Value
 from regulars_sync.check import admit
 from regulars_sync.upgrade import OUTGROWN, translated, upgraded
-from tests.support.released import RENAMED, RETIRED, altered, as_of, split, with_fields
+from tests.support.released import FOURTH, RENAMED, RETIRED, altered, as_of, split, with_fields
 
 CID, SEEN = "00" * 16, "11" * 16
 ID = "01a20000-0000-7000-8000-000000000000"
@@ -112,24 +112,6 @@ def test_a_create_is_taken_to_say_what_a_newer_version_requires() -> None:
 
 
 # --- two versions behind ----------------------------------------------------------------------------------
-
-
-def _fourth(entity: Any) -> Any:
-    old = entity.by_name
-    channel = old["preferred_channel"]
-    return with_fields(
-        entity,
-        dataclasses.replace(old["remarks"], name="comments", was=(("notes", 3), ("remarks", 4))),
-        Field("notes", CHANNEL, Label("新", "Another field under a former name"), since=4),
-        dataclasses.replace(
-            channel,
-            type=Enum("Channel", {"chat": Label("聊", "Chat")}, {"sms": (3, "text"), "text": (4, "chat")}),
-        ),
-        without=["remarks"],
-    )
-
-
-FOURTH = altered(RENAMED, 4, customer=_fourth)
 
 
 def test_conversions_chain_over_two_versions() -> None:
