@@ -11,7 +11,7 @@ READY := .venv/.ready
 .PHONY: help demo serve test check fmt sim faults bench generate sdl lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
 demo: $(READY) ## Two branches and head office, offline and back, in one process
 	$(BIN)/python examples/demo.py $(ARGS)
@@ -37,6 +37,12 @@ sim: $(READY) ## Simulate chains: SEED=7 replays one, SEEDS=1000 runs many
 
 faults: $(READY) ## Real processes, real sockets, kill -9; ARGS="--seconds 60 --seed 2"
 	PYTHONPATH=. $(BIN)/python tests/faults/run.py $(ARGS)
+
+sim-long: $(READY) ## Simulate in both lanes until stopped; each run adds a line to docs/PROOF.md
+	PYTHONPATH=. $(BIN)/python tests/simulation/run.py --for-ever $(ARGS)
+
+mutants: $(READY) ## Break sync and storage one promise at a time: do the tests notice?
+	PYTHONPATH=. $(BIN)/python tests/mutants.py $(ARGS)
 
 bench: $(READY) ## Measure
 	PYTHONPATH=. $(BIN)/python bench/run.py $(ARGS)

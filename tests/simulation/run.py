@@ -2,6 +2,8 @@
 
 python tests/simulation/run.py --seed 7              one seed, with its story
 python tests/simulation/run.py --seeds 1000          many, on two processes
+python tests/simulation/run.py --lane L2 --seeds 20  the whole app and SDK
+python tests/simulation/run.py --for-ever            both lanes, a line in docs/PROOF.md for each run
 python tests/simulation/run.py --replay FILE         the events of a kept regression
 python tests/simulation/run.py --seed 7 --minimise   keep as few events as still fail
 """
@@ -12,6 +14,7 @@ import argparse
 import json
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,7 +24,7 @@ import traceback
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Queue
@@ -141,9 +144,14 @@ def simulate(chain: dict[str, Any], events: Sequence[Event], tell: bool = False)
         logging.getLogger("regulars").setLevel(logging.CRITICAL)  # a full disk would fill the screen
         with inline_aiosqlite() if is_whole else nullcontext(), eager_loop():
             world = (WholeWorld if is_whole else World)(chain, place, tell)
-            world.play(events)
-            world.settle()
-            examine(world)
+            try:
+                world.play(events)
+                world.settle()
+                examine(world)
+            except BaseException:
+                with suppress(Exception):
+                    world.close()
+                raise
             world.close()
     except Exception as error:
         outcome.law, outcome.failure = _reason(error)
@@ -240,43 +248,115 @@ def run_many(seeds: range, size: Size, lane: str) -> Iterator[Outcome]:
                 yield outcome
 
 
-def report(seeds: range, size: Size, lane: str) -> int:
-    """Run them and print what came of it; the exit status."""
-    faults: Counter[str] = Counter()
-    sometimes: Counter[str] = Counter()
-    failed: dict[int, str] = {}
+@dataclass
+class Summary:
+    """What came of a run of many seeds."""
+
+    lane: str
+    seeds: range
+    done: int = 0
+    device_days: int = 0
+    cpu_s: float = 0.0
+    faults: Counter[str] = field(default_factory=Counter)
+    sometimes: Counter[str] = field(default_factory=Counter)
+    failed: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def rate(self) -> float:
+        """Device-days per CPU-minute."""
+        return self.device_days / max(self.cpu_s, 0.001) * 60
+
+    @property
+    def never(self) -> list[str]:
+        """What had to come to pass and did not."""
+        counted = self.faults + self.sometimes
+        return [name for name in (*FAULTS, *OF_LANE[self.lane], *SOMETIMES) if not counted[name]]
+
+    @property
+    def holds(self) -> bool:
+        is_enough = len(self.seeds) < FLOOR_SEEDS or not self.never
+        return is_enough and not self.failed and self.done >= len(self.seeds)
+
+
+def survey(seeds: range, size: Size, lane: str) -> Summary:
+    """Run them, and show how it goes."""
+    summary = Summary(lane, seeds)
     traces: dict[int, str] = {}
-    days = done = 0
-    cpu_s = 0.0
     for outcome in run_many(seeds, size, lane):
-        done += 1
-        days += outcome.device_days
-        cpu_s += outcome.cpu_s
-        faults.update(outcome.faults)
-        sometimes.update(outcome.sometimes)
+        summary.done += 1
+        summary.device_days += outcome.device_days
+        summary.cpu_s += outcome.cpu_s
+        summary.faults.update(outcome.faults)
+        summary.sometimes.update(outcome.sometimes)
+        failed = summary.failed
         if outcome.failure:
             failed[outcome.seed] = outcome.failure
         elif traces.setdefault(outcome.seed, outcome.trace) != outcome.trace:
             failed[outcome.seed] = "it ran otherwise the second time"
         if outcome.seed in failed and len(failed) <= SHOWN:
             print(f"\rFAILED seed {outcome.seed}: {failed[outcome.seed]}", file=sys.stderr)
-        rate = days / cpu_s * 60
-        said = f"{done} runs, {len(failed)} failed, {rate:,.0f} device-days per CPU-minute"
+        said = f"{summary.done} runs, {len(failed)} failed, {summary.rate:,.0f} device-days per CPU-minute"
         print(f"\r{said}   ", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
-    print(f"{len(seeds)} seeds, {days:,} device-days, {days / max(cpu_s, 0.001) * 60:,.0f} per CPU-minute")
-    for title, found in (("faults", faults), ("sometimes", sometimes)):
+    return summary
+
+
+def report(summary: Summary) -> None:
+    """Print what came of it."""
+    days, rate = summary.device_days, summary.rate
+    print(f"{summary.lane}: {len(summary.seeds)} seeds, {days:,} device-days, {rate:,.0f} per CPU-minute")
+    for title, found in (("faults", summary.faults), ("sometimes", summary.sometimes)):
         print(f"{title}: " + ", ".join(f"{name} {count:,}" for name, count in sorted(found.items())))
+    failed = summary.failed
     for seed, failure in sorted(failed.items())[:SHOWN]:
-        print(f"FAILED seed {seed}: {failure}\n  replay: make sim SEED={seed} ARGS='--lane {lane}'")
+        print(f"FAILED seed {seed}: {failure}\n  replay: make sim SEED={seed} ARGS='--lane {summary.lane}'")
     if len(failed) > SHOWN:
         print(f"... and {len(failed) - SHOWN} more: {' '.join(map(str, sorted(failed)[SHOWN:]))}")
-    counted = faults + sometimes
-    never = [name for name in (*FAULTS, *OF_LANE[lane], *SOMETIMES) if not counted[name]]
-    if never:
-        print(f"never happened: {', '.join(never)}")
-    is_enough = len(seeds) < FLOOR_SEEDS or not never
-    return 0 if is_enough and not failed and done >= len(seeds) else 1
+    if summary.never:
+        print(f"never happened: {', '.join(summary.never)}")
+
+
+# --- for ever ----------------------------------------------------------------------------------------------
+
+PROOF = Path(__file__).parents[2] / "docs" / "PROOF.md"
+LONG = {"L1": 1_000, "L2": 100}
+"""How many seeds of a lane are one line."""
+
+
+def run_for_ever(size: Size) -> None:
+    """Go on where docs/PROOF.md ends, lane after lane, one line for each run, until somebody stops it."""
+    while True:
+        for lane, count in LONG.items():
+            start = next_seed(PROOF.read_text(), lane)
+            summary = survey(range(start, start + count), size, lane)
+            report(summary)
+            with PROOF.open("a") as file:
+                file.write(line_of(summary, commit()) + "\n")
+
+
+def next_seed(text: str, lane: str) -> int:
+    """The first seed of a lane that no line tells of."""
+    found = re.findall(rf"^\| {lane} \| \d+-(\d+) \|", text, re.MULTILINE)
+    return max(map(int, found), default=0) + 1
+
+
+def line_of(summary: Summary, commit: str) -> str:
+    seeds = f"{summary.seeds.start}-{summary.seeds.stop - 1}"
+    kinds = sum(bool(count) for count in (summary.faults + summary.sometimes).values())
+    failed = " ".join(map(str, sorted(summary.failed))) or "none"
+    never = ", ".join(summary.never) or "nothing"
+    return (
+        f"| {summary.lane} | {seeds} | {commit} | {summary.device_days:,} | {summary.rate:,.0f} | "
+        f"{failed} | {kinds} | {never} |"
+    )
+
+
+def commit() -> str:
+    def git(*given: str) -> str:
+        return subprocess.run(["git", *given], cwd=PROOF.parent, capture_output=True, text=True).stdout
+
+    changed = [line for line in git("status", "--porcelain").splitlines() if "docs/PROOF.md" not in line]
+    return git("rev-parse", "--short", "HEAD").strip() + ("+" if changed else "")
 
 
 def main() -> int:
@@ -288,6 +368,7 @@ def main() -> int:
     parser.add_argument("--tablets", type=int, help="tablets of each chain, three to five without")
     parser.add_argument("--lane", choices=("L1", "L2"), default="L1", help="the core alone, or app and SDK")
     parser.add_argument("--replay", type=Path, help="a kept regression")
+    parser.add_argument("--for-ever", action="store_true", help="both lanes, on and on, into docs/PROOF.md")
     parser.add_argument("--minimise", action="store_true", help="leave out what the failure can do without")
     parser.add_argument("--name", help="keep the minimised events under this name")
     parser.add_argument("--work", help=argparse.SUPPRESS)
@@ -296,8 +377,14 @@ def main() -> int:
     if given.work is not None:
         work([int(seed) for seed in given.work.split(",") if seed], size, given.lane)
         return 0
+    if given.for_ever:
+        with suppress(KeyboardInterrupt):
+            run_for_ever(size)
+        return 0
     if given.seed is None and given.replay is None:
-        return report(range(given.start, given.start + given.seeds), size, given.lane)
+        summary = survey(range(given.start, given.start + given.seeds), size, given.lane)
+        report(summary)
+        return 0 if summary.holds else 1
     chain, events = kept(given.replay) if given.replay else plan(given.seed, size, given.lane)
     if given.minimise:
         failure = simulate(chain, events).failure

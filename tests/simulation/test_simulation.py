@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.simulation import run
 from tests.simulation.plan import Size, plan
-from tests.simulation.run import REGRESSIONS, kept, simulate
+from tests.simulation.run import REGRESSIONS, Summary, kept, line_of, minimise, next_seed, simulate
+from tests.simulation.world import World
 
 SEEDS = [*((seed, "L1") for seed in range(1, 31)), *((seed, "L2") for seed in range(1, 6))]
 
@@ -28,3 +30,26 @@ def test_what_once_failed_holds(path: Path) -> None:
 def test_the_same_seed_runs_the_same_way(lane: str) -> None:
     traces = {simulate(*plan(7, Size(), lane)).trace for _ in range(2)}
     assert len(traces) == 1
+
+
+def test_a_long_run_goes_on_where_the_last_one_ended() -> None:
+    summary = Summary("L2", range(41, 61), done=21, device_days=240, cpu_s=30.0, failed={45: "a law"})
+    line = line_of(summary, "abc1234")
+    assert line.startswith("| L2 | 41-60 | abc1234 | 240 | 480 | 45 | 0 | request lost, ")
+    assert next_seed(f"| L1 | 1-1000 |\n{line}\n", "L2") == 61
+    assert next_seed("", "L1") == 1
+    assert not summary.holds
+
+
+@pytest.mark.parametrize("lane", ["L1", "L2"])
+def test_a_failure_is_cut_down_to_few_events(lane: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def examine(world: World) -> None:
+        visits = world.log("SELECT count(*) FROM interaction WHERE document IS NOT NULL")
+        world.check(visits == [(0,)], "nobody ever comes", visits)
+
+    monkeypatch.setattr(run, "examine", examine)
+    chain, events = plan(3, Size(days=1, writes=6, rounds=2), lane)
+    assert (simulate(chain, events).law, len(events) > 20) == ("nobody ever comes", True)
+    fewer = minimise(chain, events)
+    assert len(fewer) <= 6
+    assert simulate(chain, fewer).law == "nobody ever comes"

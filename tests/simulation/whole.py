@@ -426,9 +426,11 @@ class WholeWorld(World):
             tablet.open()
 
     def close(self) -> None:
-        super().close()
-        self.loop.run_until(self.loop.time())
-        self.loop.close()
+        try:
+            super().close()
+            self.loop.run_until(self.loop.time())
+        finally:
+            self.loop.close()
 
 
 # --- head office over GraphQL -------------------------------------------------------------------------
