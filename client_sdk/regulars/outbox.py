@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+import orjson
 
 from regulars.files import File
 from regulars_sync import changes, clock, trail
@@ -23,6 +24,8 @@ from regulars_sync.errors import LocalError, Refused
 from regulars_sync.protocol import Acked, Contact, Gap, PushRequest
 
 KIND = 0x52474F31
+UNDATED = 1
+"""`cleared` of what was acknowledged when nobody wrote down the time yet."""
 BATCH_CHANGES = 500
 BATCH_BYTES = 1024 * 1024
 INCARNATION_BYTES = 8
@@ -188,13 +191,13 @@ class Outbox:
 
         def work(connection: sqlite3.Connection) -> PushRequest | None:
             for id, n in self._beyond(connection, contact.acks):
-                bodies = self._batch(connection, id, n)
+                first, bodies = self._batch(connection, id, n)
                 if bodies:
                     fixed = self._fix(connection, bodies, contact.now, offset_ms)
                     gap = connection.execute("SELECT value FROM said WHERE name = 'gap'").fetchone()
                     return PushRequest(
                         incarnation=id,
-                        n=n + 1,
+                        n=first,
                         schema=schema,
                         changes=[msgspec.Raw(body) for body in fixed],
                         gap=msgspec.json.decode(gap[0], type=Gap) if gap and gap[0] else None,
@@ -236,10 +239,13 @@ class Outbox:
 
     def _batch(
         self, connection: sqlite3.Connection, incarnation: str, n: int
-    ) -> list[tuple[int, bytes, int, int]]:
-        """(pos, body, known, fixed) from `n` + 1 on: whole groups, up to the size of one push."""
+    ) -> tuple[int, list[tuple[int, bytes, int, int]]]:
+        """The first number beyond `n`, and (pos, body, known, fixed) from it on.
+
+        Whole groups without a gap between, up to the size of one push.
+        """
         rows = connection.execute(
-            "SELECT pos, body, known, fixed, grp FROM change "
+            "SELECT pos, body, known, fixed, grp, n FROM change "
             "WHERE incarnation = ? AND n > ? ORDER BY n LIMIT ?",
             (incarnation, n, BATCH_CHANGES + GROUP_CHANGES_MAX),
         ).fetchall()
@@ -250,12 +256,14 @@ class Outbox:
             while end < len(rows) and rows[end][4] == rows[at][4]:
                 end += 1
             group = rows[at:end]
+            if group[-1][5] != rows[0][5] + end - 1:
+                break
             weight += sum(len(row[1]) for row in group)
             if taken and (len(taken) + len(group) > BATCH_CHANGES or weight > BATCH_BYTES):
                 break
             taken += [(row[0], row[1], row[2], row[3]) for row in group]
             at = end
-        return taken
+        return rows[0][5] if rows else n + 1, taken
 
     def _fix(
         self,
@@ -317,28 +325,36 @@ class Outbox:
             )
         connection.execute("UPDATE incarnation SET n = ?, trail = ? WHERE id = ?", (n, mark, drawn))
 
-    async def clear(self, acks: Mapping[str, Acked], still_open: Iterable[str]) -> None:
-        """Mark what the replica's rows hold by now; unmark what the server lost, or holds again."""
-        waiting = set(still_open)
+    async def clear(
+        self, acks: Mapping[str, Acked], still_open: Iterable[str], now_ms: int, backup_ms: int
+    ) -> None:
+        """Mark what the replica's rows hold by now; unmark what the server lost, or holds again.
+
+        What was acknowledged before the server's oldest backup, both by its clock, is dropped: a server
+        that was restored has it. The newest of that stays, so that trails can still be compared.
+        """
+        waiting = orjson.dumps(list(still_open)).decode()
+        is_waiting = "cid IN (SELECT value FROM json_each(?))"
 
         def work(connection: sqlite3.Connection) -> None:
+            connection.execute(f"UPDATE change SET cleared = 0 WHERE {is_waiting} AND cleared", (waiting,))
             for id, ack in acks.items():
                 if not self._agrees(connection, id, ack):
                     continue
                 connection.execute(
                     "UPDATE change SET cleared = 0 WHERE incarnation = ? AND n > ? AND cleared", (id, ack.n)
                 )
-                rows = connection.execute(
-                    "SELECT pos, cid FROM change WHERE incarnation = ? AND n <= ? AND cleared = 0",
-                    (id, ack.n),
-                ).fetchall()
-                done = [(pos,) for pos, cid in rows if cid not in waiting]
-                connection.executemany("UPDATE change SET cleared = 1 WHERE pos = ?", done)
-                if done:
+                done = connection.execute(
+                    "UPDATE change SET cleared = ? WHERE incarnation = ? AND n <= ? "
+                    f"AND cleared <= {UNDATED} AND NOT {is_waiting}",
+                    (now_ms, id, ack.n, waiting),
+                )
+                if done.rowcount:
                     connection.execute("DELETE FROM said WHERE name = 'gap'")
-            connection.executemany(
-                "UPDATE change SET cleared = 0 WHERE cid = ? AND cleared", [(cid,) for cid in waiting]
-            )
+                old = "FROM change WHERE incarnation = ? AND cleared > 0 AND cleared < ?"
+                connection.execute(
+                    f"DELETE {old} AND n < (SELECT max(n) {old})", (id, backup_ms, id, backup_ms)
+                )
 
         await self.file.write(work)
 

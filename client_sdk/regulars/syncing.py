@@ -119,7 +119,7 @@ class Syncer:
                     await self._let_go()
                     applied = applied._replace(changed=await self.rows.become(self.snapshot.path))
                     self.snapshot.discard()
-                await self.outbox.clear(applied.acks, applied.still_open)
+                await self.outbox.clear(applied.acks, applied.still_open, page.now, page.head.backup_ms)
                 await self.outbox.erase((), applied.erased)
                 await self.rows.purge()
                 self.on_changed(applied.changed)

@@ -84,6 +84,7 @@ MESSAGES: Mapping[str, Message] = {
     "number_gap": Message(R, 409, True, "The next number expected of this device is {expect}; send from there.", "服务器期待编号 {expect}，请从该处重新发送。"),
     "number_taken": Message(R, 409, True, "Number {n} was used by another change: this replica was copied or restored. Take a new incarnation.", "编号 {n} 已被占用：本机数据曾被复制或恢复，请启用新的化身。"),
     "cursor_invalid": Message(R, 400, True, "The cursor is not one of this server's. Start again without one.", "游标无效，请从头同步。"),
+    "cursor_expired": Message(R, 410, True, "This replica was away for so long that rows left unnoticed. Start again without a cursor; your changes are kept.", "本机离线过久，请从头同步，本机修改不会丢失。"),
     "epoch_changed": Message(R, 409, True, "The server was restored. Start again without a cursor; your changes are kept.", "服务器已恢复备份，请从头同步，本机修改不会丢失。"),
     "chain_other": Message(R, 409, False, "This replica belongs to another chain. Open another file for this one.", "本机数据属于另一连锁，请换一个文件。"),
     "schema_too_old": Message(R, 426, False, "This app is too old to be sent news: it has schema {schema}, the oldest served is {oldest}. Nothing is lost: what was written here is still taken. Update the app, then sync again.", "本应用版本过旧（模式 {schema}，最低 {oldest}），暂时收不到更新。数据不会丢失，本机所写内容仍会上传。请升级应用后再同步。"),

@@ -16,7 +16,17 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from regulars_schema.entities import REGISTRY
-from regulars_server import auth_endpoints, devices, erasure, live, snapshot_endpoint, sync_endpoints, web
+from regulars_server import (
+    auth_endpoints,
+    devices,
+    erasure,
+    jobs,
+    live,
+    retention,
+    snapshot_endpoint,
+    sync_endpoints,
+    web,
+)
 from regulars_server.access import Access
 from regulars_server.admission import Admission
 from regulars_server.graph import routes as graph_routes
@@ -29,6 +39,7 @@ from regulars_server.storage.sqlite import SqliteStorage
 from regulars_sync.errors import Refused
 
 DATABASE = "chain.db"
+DAY_S = 86_400.0
 
 log = logging.getLogger("regulars")
 
@@ -76,6 +87,12 @@ async def opened(service: Service, sweep: bool = True) -> AsyncIterator[Service]
         await service.storage.close()
 
 
+def jobs_of(service: Service) -> list[jobs.Job]:
+    """What a serving process does by itself."""
+    days = service.settings.departures_days
+    return [jobs.Job("tidy", DAY_S, lambda: retention.tidy(service.storage, service.now_ms(), days))]
+
+
 def create_app(settings: Settings, service: Service | None = None) -> Starlette:
     """The application. A `service` given is already open and stays so; otherwise the app opens its own."""
     own = service is None
@@ -85,13 +102,15 @@ def create_app(settings: Settings, service: Service | None = None) -> Starlette:
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with opened(parts) if own else contextlib.nullcontext():
             watching = asyncio.create_task(parts.hub.watch(parts.storage))
+            working = asyncio.create_task(jobs.run(jobs_of(parts)))
             log.info("ready")
             try:
                 yield
             finally:
-                watching.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await watching
+                for task in (watching, working):
+                    task.cancel()
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await task
         log.info("stopped")
 
     async def healthz(request: Request) -> Response:

@@ -17,14 +17,21 @@ from regulars_sync.protocol import PAGE_BYTES_MAX, DigestRequest, PullRequest
 from regulars_sync.reconcile import Author
 
 BYTES = frozenset(range(256))
+DAY_MS = 86_400_000
 
 
 async def pull(
-    storage: Storage, author: Author, request: PullRequest, now: int, rows_max: int, rotate: bool = False
+    storage: Storage,
+    author: Author,
+    request: PullRequest,
+    now: int,
+    rows_max: int,
+    backup_days: int,
+    rotate: bool = False,
 ) -> bytes:
     """The encoded PullAnswer; to a DigestRequest with what it asks, once the page reached the head.
 
-    `Refused`: device_cloned, cursor_invalid, chain_other, epoch_changed.
+    `Refused`: device_cloned, cursor_invalid, cursor_expired, chain_other, epoch_changed.
     """
     assert author.device is not None
     assert author.scopes is not None
@@ -36,7 +43,7 @@ async def pull(
         head = await reader.head()
         if request.cursor is not None:
             said = cursor.decode(request.cursor, chain.secret)
-            await _check(storage, reader, head, said)
+            await _check(storage, reader, head, said, author.scopes)
             read = said.scopes
         after = {scope: read.get(scope, 0) for scope in sorted(author.scopes)}
         page = await reader.feed(after, max(1, min(request.rows_max, rows_max)), PAGE_BYTES_MAX)
@@ -48,10 +55,11 @@ async def pull(
             proof = {
                 "digests": {scope: [*digest] for scope, digest in digests.items()},
                 "stamp_max": head.stamp_max,
+                "backup_ms": now - backup_days * DAY_MS,
             }
             if isinstance(request, DigestRequest):
                 compared = await _compare(reader, author.scopes, request)
-    reached = Cursor(chain.id, chain.epoch, head.seq, head.mark, dict(page.reached))
+    reached = Cursor(chain.id, chain.epoch, head.seq, head.mark, dict(page.reached), head.floor)
     return orjson.dumps(
         {
             "chain": chain.id,
@@ -97,12 +105,19 @@ def _rows(rows: FeedRows) -> dict[str, object]:
     return {"scope": rows.scope, "entity": rows.entity, "rows": stored, "left": list(rows.left), **erased}
 
 
-async def _check(storage: Storage, reader: Reader, head: Head, said: Cursor) -> None:
-    """Whether this reader's past is ours. A mark that we signed and do not know means we were restored."""
+async def _check(storage: Storage, reader: Reader, head: Head, said: Cursor, scopes: frozenset[str]) -> None:
+    """Whether this reader's past is ours. A mark that we signed and do not know means we were restored.
+
+    One that stopped in a scope below a floor that has risen since has missed departures there; below it marks
+    are gone too.
+    """
     if said.chain != storage.chain.id:
         raise Refused("chain_other")
     if said.epoch != storage.chain.epoch:
         raise Refused("epoch_changed")
+    stopped = [at for scope, at in said.scopes.items() if scope in scopes and at]
+    if head.floor > said.floor and min([said.seq, *stopped]) < head.floor:
+        raise Refused("cursor_expired")
     if said.seq and not await reader.knows_mark(said.seq, said.mark):
         await storage.new_epoch()
         raise Refused("epoch_changed")

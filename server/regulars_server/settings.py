@@ -37,6 +37,12 @@ class Settings:
     """The most snapshots that are kept. REGULARS_SNAPSHOT_FILES_MAX"""
     snapshot_bytes_max: int = 4 * 1024 * 1024 * 1024
     """The most bytes that snapshots may take. REGULARS_SNAPSHOT_BYTES_MAX"""
+    departures_days: int = 400
+    """For how many days departures are kept; a tablet that was away longer syncs anew.
+    REGULARS_DEPARTURES_DAYS"""
+    backup_days: int = 30
+    """How old a backup may be that is restored: so long tablets keep what they have handed in.
+    REGULARS_BACKUP_DAYS"""
     ide: bool = True
     """Whether the GraphQL page is served. REGULARS_IDE"""
     log_level: str = "info"

@@ -43,7 +43,7 @@ class Settling:
         self.writer = writer
         self.author = author
         self.now_ms = now_ms
-        self.batch = Batch()
+        self.batch = Batch(at_ms=now_ms)
         self.verdicts: dict[str, Verdict] = {}
         """What this transaction says of each cid."""
         self._registry = registry

@@ -67,7 +67,16 @@ def routes(service: Service) -> list[Route]:
             now = service.now_ms()
             is_old = now - principal.issued_ms > settings.token_days * DAY_MS
             return web.answer(
-                request, await pull(service.storage, author, asked, now, settings.page_rows_max, is_old)
+                request,
+                await pull(
+                    service.storage,
+                    author,
+                    asked,
+                    now,
+                    settings.page_rows_max,
+                    settings.backup_days,
+                    is_old,
+                ),
             )
         except Refused as refused:
             if refused.code == "device_wipe":

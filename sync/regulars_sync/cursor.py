@@ -23,6 +23,8 @@ class Cursor(msgspec.Struct, frozen=True):
     """64 random bits that the commit with this last seq wrote."""
     scopes: dict[str, int]
     """The seq up to which each granted scope was read."""
+    floor: int = 0
+    """The seq up to which departures had been dropped by then: of those the reader has missed none."""
 
 
 _encoder = msgspec.json.Encoder()

@@ -91,6 +91,8 @@ class Head(msgspec.Struct):
     """Scope -> count and hash of what it holds."""
     stamp_max: int
     """The highest accepted stamp."""
+    backup_ms: int = 0
+    """The server's oldest restorable backup, by its clock: what it had acknowledged before is safe."""
 
 
 class Contents(msgspec.Struct):

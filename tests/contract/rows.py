@@ -94,7 +94,7 @@ class Scribe:
                 world.kin = await writer.kin(movers)
                 dependents = await writer.dependents(affected(world))
             world.rows.update(await writer.rows(unloaded(world, dependents)))
-            batch = Batch(conclude(world, dependents))
+            batch = Batch(conclude(world, dependents), at_ms=self.now_ms)
             for ruling in rulings:
                 batch.entries.append(self.entry(ruling, author))
                 if ruling.waits is not None:

@@ -6,6 +6,8 @@ import msgspec
 import orjson
 import pytest
 
+from regulars_schema.declare import Level
+from regulars_schema.entities import REGISTRY
 from regulars_server.storage.interface import Batch, Chosen, Incarnation, Not, Order, Storage, Test
 from regulars_sync import trail
 from regulars_sync.changes import encode
@@ -111,6 +113,82 @@ class StorageContract:
         async with storage.unscoped_reader() as reader:
             assert await reader.buckets(f"unit:{UNITS[3]}") == {}
             assert await reader.bucket_rows(f"unit:{UNITS[3]}", range(256)) == []
+
+    async def test_departures_and_marks_go_and_what_is_there_stays(self, storage, scribe):
+        await scribe.push(storage, [scribe.customer(1), scribe.customer(2)])
+        seen = {"home_unit": [cid(1)]}
+        away = scribe.change("customer", uid(1), {"home_unit": UNITS[1]}, "edit", seen)
+        await scribe.push(storage, [away])
+        async with storage.unscoped_reader() as reader:
+            old = await reader.head()
+        scribe.now_ms += 1_000
+        seen = {"home_unit": [cid(2)]}
+        later = scribe.change("customer", uid(2), {"home_unit": UNITS[1]}, "edit", seen)
+        await scribe.push(storage, [later])
+        assert await storage.compact(scribe.now_ms - 2_000) == 0, "nothing is as old as that"
+        before, _ = await read(storage, {UNIT_0: 0, UNIT_1: 0})
+        assert before.pop((UNIT_0, "customer", uid(1))) is None
+        async with storage.reader(frozenset({UNIT_0})) as reader:
+            digests = await reader.digests([UNIT_0])
+        assert await storage.compact(scribe.now_ms) == old.seq
+        assert await storage.compact(scribe.now_ms - 2_000) == old.seq, "the floor never falls"
+        assert (await read(storage, {UNIT_0: 0, UNIT_1: 0}))[0] == before
+        async with storage.reader(frozenset({UNIT_0})) as reader:
+            head = await reader.head()
+            assert (head.floor, head.seq) == (old.seq, old.seq + 2)
+            assert await reader.knows_mark(old.seq, old.mark)
+            assert await reader.knows_mark(head.seq, head.mark)
+            assert not await reader.knows_mark(0, "")
+            assert await reader.digests([UNIT_0]) == digests
+        assert await storage.compact(scribe.now_ms + 1) == head.seq
+        async with storage.unscoped_reader() as reader:
+            assert await reader.knows_mark(head.seq, head.mark)
+            assert not await reader.knows_mark(old.seq, old.mark)
+        rows, _ = await read(storage, {UNIT_0: 0, UNIT_1: 0})
+        assert set(rows) == {(UNIT_1, "customer", uid(1)), (UNIT_1, "customer", uid(2))}
+
+    async def test_verdicts_that_are_final_are_listed_once_they_are_old(self, storage, scribe):
+        scope = f"device:{uid(9)}"
+
+        async def tell(number, **said):
+            document = {"id": cid(number), "verdict": "held", "code": None, "closed": False, **said}
+            raw = orjson.dumps({**document, "device": uid(9), "v": []})
+            entity = REGISTRY.by_name["change_verdict"]
+            batch = Batch(at_ms=scribe.now_ms)
+            batch.writes.documents.append((entity, cid(number), Level.INTERNAL, raw))
+            batch.writes.places.append(Place(scope, entity.name, cid(number), left=False))
+            async with storage.writer() as writer:
+                await writer.commit(batch)
+
+        async def settled(before_ms, limit=9, erased=False):
+            async with storage.writer() as writer:
+                return await writer.settled(before_ms, limit, erased)
+
+        begun = scribe.now_ms
+        await tell(4, verdict="applied")
+        await tell(3, verdict="rejected", closed=True)
+        await tell(2, verdict="rejected", closed=True, code="erased")
+        await tell(1)
+        scribe.now_ms += 10
+        await tell(5, verdict="merged")
+        await tell(4, verdict="applied", code="later")
+        assert await settled(begun) == []
+        assert await settled(begun + 1) == [cid(3)]
+        assert await settled(begun + 1, erased=True) == [cid(2)]
+        assert await settled(begun + 11) == [cid(3), cid(5), cid(4)]
+        assert await settled(begun + 11, 2) == [cid(3), cid(5)]
+        batch = Batch(at_ms=scribe.now_ms)
+        batch.writes.places.append(Place(scope, "change_verdict", cid(3), left=True))
+        async with storage.writer() as writer:
+            await writer.commit(batch)
+        assert await settled(begun + 11) == [cid(5), cid(4)]
+        await storage.compact(begun + 11)
+        async with storage.writer() as writer:
+            keys = [("change_verdict", cid(3)), ("change_verdict", cid(5))]
+            assert [row.exists for row in (await writer.rows(keys)).values()] == [False, True]
+        await tell(3)
+        rows, _ = await read(storage, {scope: 0})
+        assert len(rows) == 5
 
     async def test_select_and_count_within_reach(self, storage, scribe):
         await scribe.push(storage, [scribe.customer(i, i % 2) for i in range(10)])

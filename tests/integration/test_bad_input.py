@@ -459,7 +459,9 @@ async def test_a_page_is_never_longer_than_the_server_allows(device: Device) -> 
     service = device.chain.service
     _, author = await service.device(device.token)
     asked = PullRequest(schema=1, rows_max=1_000)
-    page = orjson.loads(await pull(service.storage, author, asked, service.now_ms(), rows_max=2))
+    page = orjson.loads(
+        await pull(service.storage, author, asked, service.now_ms(), rows_max=2, backup_days=30)
+    )
     assert sum(len(part["rows"]) for part in page["pages"]) == 2
     assert page["head"] is None
 

@@ -86,7 +86,7 @@ async def test_a_stamp_is_fixed_once_and_sent_again_byte_for_byte(outbox: Outbox
 async def test_stamps_rise_over_pushes_however_the_clocks_stand(outbox: Outbox) -> None:
     await write(outbox, 1)
     (one,) = await sent(outbox)
-    await outbox.clear(acks := await acked(outbox, 1), [])
+    await outbox.clear(acks := await acked(outbox, 1), [], NOON_MS, 0)
     await write(outbox, 2)
     (two,) = await sent(outbox, acks, now=NOON_MS - 86_400_000)
     assert one.stamp is not None
@@ -129,27 +129,27 @@ async def test_a_transaction_over_the_limit_is_refused_whole(outbox: Outbox) -> 
 
 async def test_what_is_acknowledged_is_laid_over_no_more_unless_it_is_still_open(outbox: Outbox) -> None:
     await write(outbox, 1, 2, 3)
-    await outbox.clear(await acked(outbox, 2), [draft(1).cid])
+    await outbox.clear(await acked(outbox, 2), [draft(1).cid], NOON_MS, 0)
     assert await numbers(outbox) == [1, 3]
-    await outbox.clear(await acked(outbox, 3), [])
+    await outbox.clear(await acked(outbox, 3), [], NOON_MS, 0)
     assert await numbers(outbox) == []
-    await outbox.clear(await acked(outbox, 3), [draft(2).cid])
+    await outbox.clear(await acked(outbox, 3), [draft(2).cid], NOON_MS, 0)
     assert await numbers(outbox) == [2]
 
 
 async def test_what_the_server_lost_is_laid_over_again(outbox: Outbox) -> None:
     await write(outbox, 1, 2)
-    await outbox.clear(await acked(outbox, 2), [])
-    await outbox.clear(await acked(outbox, 1), [])
+    await outbox.clear(await acked(outbox, 2), [], NOON_MS, 0)
+    await outbox.clear(await acked(outbox, 1), [], NOON_MS, 0)
     assert await numbers(outbox) == [2]
 
 
 async def test_a_word_about_another_history_clears_nothing_and_all_is_offered_anew(outbox: Outbox) -> None:
     await write(outbox, 1, 2)
-    await outbox.clear(await acked(outbox, 1), [])
+    await outbox.clear(await acked(outbox, 1), [], NOON_MS, 0)
     (old,) = await outbox.incarnations()
     word = {old: Acked(2, "0" * 32)}
-    await outbox.clear(word, [])
+    await outbox.clear(word, [], NOON_MS, 0)
     assert await numbers(outbox) == [2]
     request = await push(outbox, word)
     assert request is not None
@@ -184,7 +184,7 @@ async def test_what_a_tablet_no_longer_has_is_named_until_the_rest_has_arrived(o
     request = await push(outbox)
     assert request is not None
     assert request.gap == Gap(old, 1, 2)
-    await outbox.clear(await acked(outbox, 2), [])
+    await outbox.clear(await acked(outbox, 2), [], NOON_MS, 0)
     await write(outbox, 5)
     later = await push(outbox, await acked(outbox, 2))
     assert later is not None

@@ -39,6 +39,7 @@ from regulars_sync.reconcile import Author, Ruling
 from tests.simulation.trouble import Trouble, troubled
 
 T = TypeVar("T")
+BACKUP_DAYS = 30
 
 
 class ServerCrash(BaseException):
@@ -221,7 +222,7 @@ class HeadOffice:
         try:
             if token.revoked:
                 raise Refused("device_revoked")
-            return 200, run(pull(self.storage, author, asked, self.now_ms(), self.page_rows))
+            return 200, run(pull(self.storage, author, asked, self.now_ms(), self.page_rows, BACKUP_DAYS))
         except Refused as refused:
             return _problem(refused, Contact(self.now_ms(), run(self._acks(author, asked))))
 

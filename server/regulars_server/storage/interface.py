@@ -39,6 +39,8 @@ class Head(NamedTuple):
     """64 random bits in hex, drawn by that commit."""
     stamp_max: int
     """The highest accepted stamp."""
+    floor: int = 0
+    """Departures up to this seq were dropped: a cursor below it has missed some."""
 
 
 # --- what to look for ---------------------------------------------------------------------------
@@ -333,6 +335,8 @@ class Batch:
     """Cids whose earlier log entries lose body, key, field and detail."""
     incarnation: Incarnation | None = None
     stamp_max: int = 0
+    at_ms: int = 0
+    """When, by the server's clock: departures and marks are kept by it."""
 
 
 class Commit(NamedTuple):
@@ -394,6 +398,13 @@ class Writer(Reader, Protocol):
 
     async def incarnation(self, id: str) -> Incarnation | None: ...
 
+    async def settled(self, before_ms: int, limit: int, erased: bool) -> list[str]:
+        """The ids of verdict rows that are final, were written before then, and still stand in a scope.
+
+        Final: accepted or closed. `erased` chooses between those that say so and all others. In order of seq.
+        """
+        ...
+
     async def commit(self, batch: Batch) -> Commit:
         """Write all of it, durably, and end the transaction.
 
@@ -440,6 +451,14 @@ class Storage(Protocol):
 
     async def new_epoch(self) -> str:
         """Draw and store another epoch: somebody has seen commits that this database does not know."""
+        ...
+
+    async def compact(self, before_ms: int) -> int:
+        """Drop departures, and marks, of commits before then; the floor, up to which they are gone.
+
+        The mark at the floor stays, and so do tombstones of what was erased. Verdict rows that no scope holds
+        or has departures of go too. Idempotent; the floor never falls.
+        """
         ...
 
     async def scrub(self) -> None:

@@ -56,7 +56,7 @@ from regulars_server.storage.verify import check_log
 from regulars_sync import digest, trail
 from regulars_sync.digest import Digest, row_hash
 from regulars_sync.document import nested
-from regulars_sync.log import START, Entry, entry_hash
+from regulars_sync.log import ACCEPTED, START, Entry, entry_hash
 from regulars_sync.protocol import Acked
 from regulars_sync.reconcile import Key, Row
 from regulars_sync.scope import unit_scope
@@ -82,8 +82,10 @@ class _State:
     log: list[Entry] = field(default_factory=list)
     queue: dict[str, str] = field(default_factory=dict)
     incarnations: dict[str, Incarnation] = field(default_factory=dict)
-    marks: dict[int, str] = field(default_factory=dict)
+    marks: dict[int, tuple[str, int]] = field(default_factory=dict)
+    """Last seq of a commit -> its mark, and when it was."""
     stamp_max: int = 0
+    floor: int = 0
     erased: frozenset[Key] = frozenset()
     seen: dict[str, dict[str, int]] = field(default_factory=dict)
     """Customer -> unit -> when it saw them last."""
@@ -91,6 +93,7 @@ class _State:
     def copy(self) -> _State:
         rows, log, queue, incarnations, marks = self.rows, self.log, self.queue, self.incarnations, self.marks
         copied = _State(dict(rows), list(log), dict(queue), dict(incarnations), dict(marks), self.stamp_max)
+        copied.floor = self.floor
         copied.erased, copied.seen = self.erased, {id: dict(units) for id, units in self.seen.items()}
         return copied
 
@@ -111,7 +114,7 @@ class MemoryStorage:
     async def open(self) -> None:
         if self._chain is None:
             self._chain = Chain(self._entropy(16).hex(), self._entropy(8).hex(), self._entropy(32))
-            self._state.marks[0] = self._entropy(8).hex()
+            self._state.marks[0] = self._entropy(8).hex(), 0
 
     async def close(self) -> None:
         async with self._alone:
@@ -136,6 +139,24 @@ class MemoryStorage:
         self._chain = replace(self.chain, epoch=self._entropy(8).hex())
         return self.chain.epoch
 
+    async def compact(self, before_ms: int) -> int:
+        async with self._alone:
+            state = self._state.copy()
+            old = [seq for seq, (_, at_ms) in state.marks.items() if at_ms < before_ms]
+            state.floor = floor = max([*old, state.floor])
+            state.marks = {seq: mark for seq, mark in state.marks.items() if seq >= floor}
+            for key, stored in self._state.rows.items():
+                places = {
+                    scope: (seq, gone)
+                    for scope, (seq, gone) in stored.places.items()
+                    if not gone or seq > floor
+                }
+                state.rows[key] = _Stored(dict(stored.documents), places)
+                if key[0] == "change_verdict" and not places:
+                    del state.rows[key]
+            self._state = state
+            return floor
+
     async def scrub(self) -> None:
         pass  # nothing is kept
 
@@ -150,8 +171,8 @@ class MemoryReader:
         self._scopes = scopes
 
     async def head(self) -> Head:
-        seq, mark = max(self._state.marks.items())
-        return Head(seq, mark, self._state.stamp_max)
+        seq, (mark, _) = max(self._state.marks.items())
+        return Head(seq, mark, self._state.stamp_max, self._state.floor)
 
     # --- rows ----------------------------------------------------------------------------------------
 
@@ -348,7 +369,7 @@ class MemoryReader:
         return any(found is not None and found.device == device and found.cloned for found in known)
 
     async def knows_mark(self, seq: int, mark: str) -> bool:
-        return self._state.marks.get(seq) == mark
+        return seq in self._state.marks and self._state.marks[seq][0] == mark
 
     async def since(self, after: Mapping[str, int], entries_max: int) -> Since:
         self._only_own(after)
@@ -528,6 +549,18 @@ class MemoryWriter(MemoryReader):
         known = self._state.incarnations.get(id)
         return None if known is None else replace(known)
 
+    async def settled(self, before_ms: int, limit: int, erased: bool) -> list[str]:
+        bound = max((seq for seq, (_, at_ms) in self._state.marks.items() if at_ms < before_ms), default=-1)
+        found: list[tuple[int, str]] = []
+        for (entity, id), stored in self._state.rows.items():
+            if entity == "change_verdict" and not all(gone for _, gone in stored.places.values()):
+                raw, seq = stored.documents[Level.INTERNAL]
+                said = orjson.loads(raw)
+                is_final = said["verdict"] in ACCEPTED or said["closed"]
+                if seq <= bound and is_final and (said["code"] == "erased") is erased:
+                    found.append((seq, id))
+        return [id for _, id in sorted(found)[:limit]]
+
     async def commit(self, batch: Batch) -> Commit:
         assert not self._is_over, "commit once, last"
         self._is_over = True
@@ -581,9 +614,10 @@ class MemoryWriter(MemoryReader):
                 if other.device == mine.device and other.began > mine.began:
                     known[id] = replace(other, cloned=True)
         state.stamp_max = max(state.stamp_max, batch.stamp_max)
-        state.marks[last] = self._storage._entropy(8).hex()
+        mark = self._storage._entropy(8).hex()
+        state.marks[last] = mark, batch.at_ms
         self._storage._state = state
-        return Commit(last, state.marks[last])
+        return Commit(last, mark)
 
 
 def _is_choice(entry: Entry, chosen: Chosen) -> bool:

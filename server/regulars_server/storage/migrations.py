@@ -114,6 +114,9 @@ CREATE INDEX seen_by_at ON seen(at_ms);
 CREATE INDEX log_choice ON log(pos) WHERE (verdict = 'merged' OR code = 'stamp_replaced'
   OR (verdict = 'applied' AND detail IS NOT NULL AND code IS NOT 'erased'));
 CREATE INDEX log_gap ON log(pos) WHERE code = 'number_gap';
+ALTER TABLE commit_mark ADD COLUMN at_ms INTEGER NOT NULL DEFAULT 0;
+UPDATE commit_mark SET at_ms = CAST(strftime('%s', 'now') AS INTEGER) * 1000;
+ALTER TABLE chain ADD COLUMN floor INTEGER NOT NULL DEFAULT 0;
 """
 
 

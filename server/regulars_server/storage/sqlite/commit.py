@@ -154,6 +154,18 @@ class Transaction(Snapshot):
         found = self.rows("SELECT id, device, n, trail FROM incarnation WHERE id=?", id)
         return Incarnation(*found[0]) if found else None
 
+    def settled(self, before_ms: int, limit: int, erased: bool) -> list[str]:
+        said = "CAST(t.document AS TEXT)"
+        sql = (
+            "SELECT t.id FROM change_verdict t"
+            " WHERE t.seq <= (SELECT max(seq) FROM commit_mark WHERE at_ms < ?)"
+            " AND EXISTS (SELECT 1 FROM feed f WHERE f.entity=? AND f.row=t.row AND f.gone=0)"
+            f" AND (json_extract({said}, '$.verdict') IN ('applied', 'merged')"
+            f" OR json_extract({said}, '$.closed'))"
+            f" AND (json_extract({said}, '$.code') IS 'erased') = ? ORDER BY t.seq, t.id LIMIT ?"
+        )
+        return [id for (id,) in self.rows(sql, before_ms, self.terms["change_verdict"], erased, limit)]
+
     # --- commit ------------------------------------------------------------------------------------------
 
     def commit(self, batch: Batch, mark: str, is_cancelled: Callable[[], bool]) -> Commit:
@@ -179,7 +191,7 @@ class Transaction(Snapshot):
             )
         if batch.stamp_max > head.stamp_max:
             execute("UPDATE chain SET stamp_max=?", (batch.stamp_max,))
-        execute("INSERT INTO commit_mark VALUES(?, ?)", (last, mark))
+        execute("INSERT INTO commit_mark VALUES(?, ?, ?)", (last, mark, batch.at_ms))
         if is_cancelled():
             raise sqlite3.OperationalError("cancelled before its commit")
         execute("COMMIT")

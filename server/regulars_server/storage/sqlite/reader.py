@@ -165,6 +165,9 @@ class SqliteWriter(SqliteReader[Transaction]):
     async def incarnation(self, id: str) -> Incarnation | None:
         return await self._run(lambda _: self._snapshot.incarnation(id))
 
+    async def settled(self, before_ms: int, limit: int, erased: bool) -> list[str]:
+        return await self._run(lambda _: self._snapshot.settled(before_ms, limit, erased))
+
     async def commit(self, batch: Batch) -> Commit:
         assert not self._is_over, "commit once, last"
         self._is_over = True

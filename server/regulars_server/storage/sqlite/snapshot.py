@@ -109,7 +109,7 @@ class Snapshot:
 
     def head(self) -> Head:
         sql = (
-            "SELECT m.seq, m.mark, c.stamp_max FROM chain c, commit_mark m"
+            "SELECT m.seq, m.mark, c.stamp_max, c.floor FROM chain c, commit_mark m"
             " WHERE m.seq = (SELECT max(seq) FROM commit_mark)"
         )
         return Head(*self.rows(sql)[0])

@@ -98,8 +98,8 @@ class SqliteStorage:
             self._terms = dict(connection.execute("SELECT name, id FROM term ORDER BY id"))
             if not connection.execute("SELECT 1 FROM chain").fetchone():
                 drawn = (FORMAT, self._entropy(16).hex(), self._entropy(8).hex(), self._entropy(32))
-                connection.execute("INSERT INTO chain VALUES(1, ?, ?, ?, ?, 0)", drawn)
-                connection.execute("INSERT INTO commit_mark VALUES(0, ?)", (self._mark(),))
+                connection.execute("INSERT INTO chain VALUES(1, ?, ?, ?, ?, 0, 0)", drawn)
+                connection.execute("INSERT INTO commit_mark VALUES(0, ?, 0)", (self._mark(),))
             connection.execute("COMMIT")
         finally:
             roll_back(connection)
@@ -172,6 +172,12 @@ class SqliteStorage:
             await self._run(self._writer, store)
         return epoch
 
+    async def compact(self, before_ms: int) -> int:
+        async with self._alone:
+            assert self._writer is not None, "open() it first"
+            drop = partial(_compact, before_ms=before_ms, verdicts=self._terms["change_verdict"])
+            return await self._run(self._writer, drop)
+
     async def scrub(self) -> None:
         async with self._alone:
             assert self._writer is not None, "open() it first"
@@ -228,6 +234,24 @@ def _configure(connection: sqlite3.Connection, cache_kib: int) -> None:
         "temp_store=MEMORY",
     ):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _compact(connection: sqlite3.Connection, before_ms: int, verdicts: int) -> int:
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        (before,) = connection.execute("SELECT floor FROM chain").fetchone()
+        sql = "SELECT ifnull(max(seq), 0) FROM commit_mark WHERE at_ms < ?"
+        floor = max(before, *connection.execute(sql, (before_ms,)).fetchone())
+        if floor > before:
+            connection.execute("DELETE FROM feed WHERE gone=1 AND seq<=?", (floor,))
+            sql = "DELETE FROM change_verdict WHERE row NOT IN (SELECT row FROM feed WHERE entity=?)"
+            connection.execute(sql, (verdicts,))
+            connection.execute("DELETE FROM commit_mark WHERE seq<?", (floor,))
+            connection.execute("UPDATE chain SET floor=?", (floor,))
+        connection.execute("COMMIT")
+    finally:
+        roll_back(connection)
+    return int(floor)
 
 
 def _scrub(connection: sqlite3.Connection) -> None:
