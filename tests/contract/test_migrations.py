@@ -1,5 +1,6 @@
 import asyncio
 import sqlite3
+import time
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,16 @@ def test_steps_make_exactly_the_columns_of_the_declarations(connection, path):
         own = ["row", "id", "seq", "document", "hash"]
         assert columns(connection, table.name) == [*own, *table.column_names]
         assert bool(columns(connection, f"{table.name}_sensitive")) is table.sensitive
+
+
+def test_marks_of_a_first_file_count_from_its_upgrade(connection, path):
+    migrate(connection, path, STEPS[:1])
+    connection.execute("INSERT INTO commit_mark VALUES(3, 'm')")
+    migrate(connection, path)
+    ((seq, mark, at_ms),) = connection.execute("SELECT * FROM commit_mark").fetchall()
+    assert (seq, mark) == (3, "m")
+    assert abs(at_ms - time.time() * 1000) < 60_000
+    assert ("floor", "0") in [(row[1], row[4]) for row in connection.execute("PRAGMA table_info(chain)")]
 
 
 def test_upgrade_of_a_filled_file_keeps_its_rows_and_a_copy_of_before(filled, connection):

@@ -248,6 +248,8 @@ def _verdicts(world: World, tablet: Tablet, log: Log) -> None:
             continue
         said = told.pop(cid, None)
         expected = (log.verdict[cid], log.code[cid], log.closed[cid])
+        if said is None and world.leapt_ms and not log.is_open(cid):
+            continue  # it is final, and was told of for long enough
         got = said and (said["verdict"], said["code"], said["closed"])
         world.check(got == expected, "a tablet was not told the last word", tablet.index, cid, got, expected)
     world.check(not told.keys() & log.bodies.keys(), "told of changes that are not its own", told.keys())

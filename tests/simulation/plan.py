@@ -117,6 +117,8 @@ def plan(seed: int, size: Size, lane: str = "L1") -> tuple[dict[str, Any], list[
             for _ in range(rnd.randint(2, 8)):
                 events.append(_event(rnd, day, "attack", HEAD_OFFICE))
     _disasters(rnd, events, chain, size, swarm.people)
+    if lane == "L1":
+        _wear(rnd, events, tablets, size)
     events.sort(key=lambda event: event[0])
     return chain, events
 
@@ -192,6 +194,20 @@ def _disasters(
         for device, tablet in enumerate(chain["tablets"]):
             if tablet.setdefault("is_old", rnd.random() < 0.5):
                 add(at(0.2, 0.9), "upgrade", device)
+
+
+DAMAGES = ("row flipped", "row lost", "index entry lost")
+
+
+def _wear(rnd: random.Random, events: list[Event], tablets: int, size: Size) -> None:
+    """What time does: disks lose bits, and now and then more than a year passes."""
+    for device in range(tablets):
+        if rnd.random() < 0.3:
+            when = int(size.days * DAY_MS * rnd.uniform(0.2, 1))
+            events.append([when, "damage", device, rnd.getrandbits(32), rnd.choice(DAMAGES)])
+    if rnd.random() < 0.15:
+        when = int(size.days * DAY_MS * rnd.uniform(0.3, 0.95))
+        events.append([when, "years", HEAD_OFFICE, rnd.getrandbits(32)])
 
 
 def describe(event: Sequence[Any]) -> str:

@@ -33,7 +33,7 @@ from typing import Any
 from tests.simulation.attack import ATTACKS
 from tests.simulation.hq import eager_loop
 from tests.simulation.oracle import examine
-from tests.simulation.plan import Event, Size, plan
+from tests.simulation.plan import DAMAGES, Event, Size, plan
 from tests.simulation.virtual import inline_aiosqlite
 from tests.simulation.whole import EXCHANGE_FAULTS, WholeWorld
 from tests.simulation.world import Failure, World
@@ -74,8 +74,9 @@ FAULTS = (
     "tablet's disk: locked",
     *(f"liar: {attack}" for attack in ATTACKS),
 )
+WEAR = (*DAMAGES, "departures dropped", "repaired", "cursor expired")
 OF_LANE = {
-    "L1": ("pull cut between pages", "head office released"),
+    "L1": ("pull cut between pages", "head office released", *WEAR),
     "L2": (*EXCHANGE_FAULTS, "GraphQL CustomerSaved", "GraphQL HeldSettled"),
 }
 SOMETIMES = (

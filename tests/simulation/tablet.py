@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from regulars import Shop
@@ -143,6 +144,8 @@ class Tablet:
         self.wrote: dict[str, None] = {}
         """The cids of every write that the SDK has acknowledged here."""
         self._read = 0
+        self.is_damaged = False
+        """Its replica file was damaged, and it has not been mended yet."""
         self.shop: Shop
         self._opened: AbstractAsyncContextManager[Shop]
         self.open()
@@ -205,8 +208,27 @@ class Tablet:
             for suffix in ("-wal", "-shm"):
                 Path(f"{file}{suffix}").unlink(missing_ok=True)
             shutil.copyfile(f"{file}.backup", file)
+        self.is_damaged = True  # perhaps: the copy may be of a worn disk
         self._read = 0
         self.open()
+
+    def damage(self, what: str, random: Random) -> bool:
+        """Turn a digit of a document, or lose an entry, as a worn disk does; whether there was any."""
+        table, key = ("find", "entity, id") if "index" in what else ("row", "entity, id, level")
+        found = self.rows(f"SELECT {key} FROM {table} ORDER BY {key}")
+        if not found:
+            return False
+        place = random.choice(found)
+        where = " AND ".join(f"{name} = ?" for name in key.split(", "))
+        if what == "row flipped":
+            ((document,),) = self.rows(f"SELECT document FROM row WHERE {where}", *place)
+            at = random.choice([i for i, byte in enumerate(document) if chr(byte) in "12345678"])
+            other = document[:at] + b"9" + document[at + 1 :]
+            self.rows(f"UPDATE row SET document = ? WHERE {where}", other, *place)
+        else:
+            self.rows(f"DELETE FROM {table} WHERE {where}", *place)
+        self.is_damaged = True
+        return True
 
     def clone(self, other: Tablet) -> None:
         """Make the other tablet a copy of this one."""
@@ -216,6 +238,7 @@ class Tablet:
             for suffix in ("-wal", "-shm"):
                 Path(f"{its}{suffix}").unlink(missing_ok=True)
             shutil.copyfile(mine, its)
+        other.is_damaged = self.is_damaged
         other.made = list(self.made)
         other.skew_ms = self.skew_ms
         other.bearer = self.bearer

@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 
 from regulars_schema.entities import REGISTRY
+from regulars_server import retention
 from regulars_sync.errors import LocalError, Offline
 from regulars_sync.ids import ENTROPY_BYTES, uuid7
 from regulars_sync.round import SyncReport
@@ -28,6 +29,8 @@ from tests.simulation.tablet import Tablet, TabletCrash
 from tests.simulation.trouble import SAID
 
 START_MS = 1_795_300_000_000
+DEPARTURES_DAYS = 400
+LEAP_MS = (DEPARTURES_DAYS + 1) * 86_400_000
 LIVENESS_MS_MAX = 10 * 60_000
 LIVENESS_ROUNDS = 8
 COUNTRIES = ("CN", "CN", "SG")
@@ -60,6 +63,8 @@ class World:
         """Tag that one transaction puts on several customers -> those customers."""
         self.late: list[tuple[str, bytes, str | None]] = []
         """Pushes that the network kept back."""
+        self.leapt_ms = 0
+        """How much longer it took than was planned."""
         self.lost: set[str] = set()
         """Changes that are gone because the last file that held them was copied over."""
         self.epochs = {self.server.storage.chain.epoch}
@@ -147,7 +152,7 @@ class World:
         """Carry out the events in their order, then let faults stop and everything settle."""
         for event in events:
             at, do, index, draw, *more = event
-            self.reach(START_MS + at)
+            self.reach(START_MS + at + self.leapt_ms)
             self.random.seed(draw)
             self.say(describe(event))
             if index == HEAD_OFFICE:
@@ -280,6 +285,22 @@ class World:
         self.server.write("edit", "device", token.device, {"revoked": True})
         self.faults["tablet revoked"] += 1
 
+    def do_damage(self, tablet: Tablet, what: str) -> None:
+        """Its disk loses something; it is switched off and on, and finds it as soon as it may sync."""
+        if tablet.damage(what, self.random):
+            self.faults[what] += 1
+            tablet.restart()
+            self.do_sync(tablet)
+
+    def do_years(self) -> None:
+        """More than a year passes: departures are dropped, and backups that are too old to be restored."""
+        self.leapt_ms += LEAP_MS
+        self.reach(self.ms + LEAP_MS)
+        run(retention.tidy(self.server.storage, self.ms, DEPARTURES_DAYS))
+        if self.server.backup.exists():
+            self.server.back_up()
+        self.faults["departures dropped"] += 1
+
     def do_back_up_server(self) -> None:
         self.server.back_up()
 
@@ -360,6 +381,8 @@ class World:
         for name in ("merged", "held", "rejected", "left", "renewals"):
             some[name] += getattr(report, name)
         some["several pages"] += report.pages > 2
+        some["repaired"] += bool(report.repaired)
+        tablet.is_damaged = tablet.is_damaged and not report.equal
         problem = report.problem
         if problem is not None:
             some[f"problem {problem.code}"] += 1
@@ -431,12 +454,15 @@ class World:
             self.epochs.add(server.storage.chain.epoch)
         self.trace.update(body)
         self.trace.update(answer)
+        self.sometimes["cursor expired"] += status == 410
         return status, answer
 
     # --- what must hold at every step ----------------------------------------------------------------------
 
     def check_tablet(self, tablet: Tablet) -> None:
         """No part of a group, no fact without its customer, no row of another branch."""
+        if tablet.is_damaged:
+            return
         tags: dict[str, set[str]] = {}
         ids: set[str] = set()
         facts: list[dict[str, Any]] = []
