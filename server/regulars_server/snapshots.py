@@ -240,7 +240,9 @@ class Snapshots:
 
     def _facts(self, head: Head, reached: dict[str, int], erased: set[Key]) -> Facts:
         chain = self._storage.chain
-        signed = cursor.encode(Cursor(chain.id, chain.epoch, head.seq, head.mark, reached), chain.secret)
+        signed = cursor.encode(
+            Cursor(chain.id, chain.epoch, head.seq, head.mark, reached, head.floor), chain.secret
+        )
         return {
             "cursor": signed,
             "chain": chain.id,
