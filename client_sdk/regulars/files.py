@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -79,8 +80,54 @@ def explained(path: Path) -> Iterator[None]:
         raise
 
 
+def is_damage(error: LocalError) -> bool:
+    """Whether the file is one of ours that something destroyed, or so broken that nobody can say."""
+    return error.code == "file_damaged" or (error.code == "file_foreign" and error.__cause__ is not None)
+
+
+def kind_of(path: Path) -> int | None:
+    """The kind that a file's first bytes name; None when there is no such file, or it is too short."""
+    with suppress(OSError), path.open("rb") as file:
+        head = file.read(72)
+        return int.from_bytes(head[68:72]) if len(head) == 72 else None
+    return None
+
+
+def aside(path: Path) -> Path:
+    """Where a damaged file is put; at most one is kept."""
+    return path.with_name(f"{path.stem}.damaged-1{path.suffix}")
+
+
+def put_aside(path: Path) -> None:
+    """Give the file the name under which damaged ones are kept. Its log goes first."""
+    drop_aside(path)
+    for end in ("-wal", ""):  # a new file must never find the old one's log
+        file = Path(f"{path}{end}")
+        if file.exists():
+            file.replace(f"{aside(path)}{end}")
+    Path(f"{path}-shm").unlink(missing_ok=True)
+
+
+def replace(path: Path, fresh: Path) -> None:
+    """Put the damaged file aside and a closed one in its place."""
+    put_aside(path)
+    fresh.replace(path)
+
+
+def drop_aside(path: Path) -> None:
+    drop(aside(path))
+
+
+def drop(path: Path) -> None:
+    for end in ("", "-wal", "-shm"):
+        Path(f"{path}{end}").unlink(missing_ok=True)
+
+
 class File:
-    """One SQLite file of a known kind and version."""
+    """One SQLite file of a known kind and version.
+
+    `mend` puts a file that works in the place of one that turned out to be damaged.
+    """
 
     VERSION = 1
 
@@ -90,6 +137,8 @@ class File:
         self._ddl = ddl
         self._durable = durable
         self._connection: Connection | None = None
+        self._mending = asyncio.Lock()
+        self.mend: Callable[[], Awaitable[None]] | None = None
 
     async def open(self, connect: Connect) -> None:
         """Create or check; `LocalError` file_foreign, file_newer, file_busy, file_damaged, disk_full."""
@@ -120,6 +169,12 @@ class File:
             raise LocalError("file_newer", file=self.path.name, found=version, known=self.VERSION)
         connection.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'OFF'}")
         connection.execute("PRAGMA secure_delete = ON")
+
+    @property
+    def damaged(self) -> str | None:
+        """The name of the damaged file that was set aside; None when there is none."""
+        place = aside(self.path)
+        return place.name if place.exists() else None
 
     async def close(self) -> None:
         connection, self._connection = self._connection, None
@@ -175,6 +230,18 @@ class File:
             return await self._connection.run(whole)
 
     async def _run(self, begin: str, work: Work[T]) -> T:
+        used = self._connection
+        try:
+            return await self._attempt(begin, work)
+        except LocalError as error:
+            if self.mend is None or not is_damage(error):
+                raise
+            async with self._mending:
+                if self._connection is used:
+                    await self.mend()
+        return await self._attempt(begin, work)
+
+    async def _attempt(self, begin: str, work: Work[T]) -> T:
         def whole(connection: sqlite3.Connection) -> T:
             connection.execute(begin)
             try:

@@ -17,7 +17,8 @@ from typing import NamedTuple
 import msgspec
 import orjson
 
-from regulars.files import File
+from regulars.files import Connect, File, drop, is_damage, replace
+from regulars.salvage import COLUMNS, Found, salvage
 from regulars_sync import changes, clock, trail
 from regulars_sync.changes import GROUP_BYTES_MAX, GROUP_CHANGES_MAX, Change, Stated
 from regulars_sync.errors import LocalError, Refused
@@ -76,6 +77,78 @@ class Outbox:
     def __init__(self, path: Path, entropy: Callable[[int], bytes], durable: bool = True) -> None:
         self.file = File(path, KIND, DDL, durable)
         self._entropy = entropy
+
+    async def open(self, connect: Connect, is_ours: bool) -> None:
+        """Open the file. Of one that is damaged, now or later, every readable change goes into a new one.
+
+        `is_ours`: also one that is no database at all any more. `LocalError("outbox_lost")`: nothing can be
+        read; the file is left as it is.
+        """
+        path = self.file.path
+        fresh = path.with_name(f"{path.name}.salvaged")
+
+        async def mend() -> None:
+            await self.file.close()
+            await self._salvage(connect, fresh)
+            await self.file.open(connect)
+
+        self.file.mend = mend
+        if fresh.exists() and not path.exists():
+            fresh.replace(path)  # it was cut off in the last step
+        try:
+            await self.file.open(connect)
+        except LocalError as error:
+            if not is_damage(error) or (error.code == "file_foreign" and not is_ours):
+                raise
+            await mend()
+
+    async def _salvage(self, connect: Connect, fresh: Path) -> None:
+        path = self.file.path
+        drop(fresh)
+        new = Outbox(fresh, self._entropy)
+        await new.file.open(connect)
+        worker = await connect(Path(":memory:"))
+        try:
+            await new.file.purge(lambda connection: None)  # its first page stands in the file itself then
+            found = await worker.run(lambda _: salvage(path, fresh))
+            if found.is_empty:
+                raise LocalError("outbox_lost", file=path.name)
+            await new.file.write(lambda connection: new._take_over(connection, found))
+            await new.file.purge(lambda connection: None)
+        finally:
+            await worker.close()
+            await new.file.close()
+        replace(path, fresh)
+
+    def _take_over(self, connection: sqlite3.Connection, found: Found) -> None:
+        """Be the outbox of which this was found. What is not known to be acknowledged is numbered anew."""
+        stamps = [changes.decode(row[9]).stamp or 0 for row in found.changes if row[11]]
+        last = max([int(found.said.get("last_stamp") or 0), *stamps])
+        marks = ", ".join("?" * len(COLUMNS.split(",")))
+        connection.executemany(f"INSERT OR IGNORE INTO change ({COLUMNS}) VALUES ({marks})", found.changes)
+        places = {id: (place, n) for id, place, n, _ in found.incarnations}
+        for id in dict.fromkeys(row[2] for row in found.changes):
+            places.setdefault(id, (max((place for place, _ in places.values()), default=0) + 1, 0))
+        lost, moved = int(found.said.get("lost") or 0), []
+        gap = found.said.get("gap")
+        for id, (place, n) in places.items():
+            rows = connection.execute(
+                "SELECT n, trail, cleared, pos, cid FROM change WHERE incarnation = ? ORDER BY n", (id,)
+            ).fetchall()
+            kept = 0
+            while kept < len(rows) and rows[kept][0] == kept + 1 and rows[kept][2]:
+                kept += 1
+            there = {row[0] for row in rows}
+            missing = [number for number in range(1, max([n, *there], default=0) + 1) if number not in there]
+            if missing:
+                lost += len(missing)
+                gap = msgspec.json.encode(Gap(id, missing[0], missing[-1]))
+            moved += [(pos, cid) for _, _, _, pos, cid in rows[kept:]]
+            mark = rows[kept - 1][1] if kept else trail.start(id)
+            connection.execute("INSERT INTO incarnation VALUES (?, ?, ?, ?)", (id, place, kept, mark))
+        facts = {**found.said, "last_stamp": last, "gap": gap, "lost": lost}
+        connection.executemany("INSERT OR REPLACE INTO said VALUES (?, ?)", list(facts.items()))
+        self._move(connection, sorted(moved))
 
     # --- what the replica knows of itself ------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import msgspec
 import orjson
 
-from regulars.files import Connect, File
+from regulars.files import Connect, File, is_damage, put_aside
 from regulars_schema.declare import Registry
 from regulars_sync import audit, replica_layout
 from regulars_sync.digest import EMPTY, Digest
@@ -50,9 +50,26 @@ class Replica:
         self.file = File(path, KIND, DDL, durable)
         self._registry = registry
 
-    async def open(self, connect: Connect) -> None:
-        """Open the file; one that was filled under other declarations is indexed anew, once."""
-        await self.file.open(connect)
+    async def open(self, connect: Connect, is_ours: bool = False) -> None:
+        """Open the file; one that was filled under other declarations is indexed anew, once.
+
+        A damaged one is set aside, now or whenever it shows, and a new one made: the next sync fills it.
+        `is_ours`: also one that is no database at all any more.
+        """
+
+        async def mend() -> None:
+            await self.file.close()
+            put_aside(self.file.path)
+            await self.file.open(connect)
+            await self.file.write(lambda c: replica_layout.reindex(c, self._registry))
+
+        self.file.mend = mend if is_ours else None
+        try:
+            await self.file.open(connect)
+        except LocalError as error:
+            if not is_ours or not is_damage(error):
+                raise
+            await mend()
         if not await self.file.read(lambda c: replica_layout.is_indexed(c, self._registry)):
             await self.file.write(lambda c: replica_layout.reindex(c, self._registry))
 
@@ -111,7 +128,8 @@ class Replica:
                 changed |= replica_layout.place(connection, self._registry, page)
                 erased = erased or any(rows.erased for rows in page.pages)
                 departures = departures or bool(page.dropped) or any(rows.left for rows in page.pages)
-            assert page is not None
+            if page is None:  # what was staged went with a damaged file
+                return Applied(changed, sorted(head.digests), {}, {}, [], [])
             connection.execute("DELETE FROM stage")
             facts = {
                 "cursor": page.cursor,

@@ -16,7 +16,7 @@ import orjson
 
 from regulars import replica
 from regulars.customers import Customers, Links, Segments, Tags
-from regulars.files import Connect, connect
+from regulars.files import Connect, connect, kind_of
 from regulars.interactions import Interactions
 from regulars.looping import Loop, wait
 from regulars.outbox import Outbox
@@ -29,6 +29,7 @@ from regulars.syncing import Syncer
 from regulars.transport import HttpTransport, Transport, ask
 from regulars_schema.declare import JSON, Registry
 from regulars_schema.entities import REGISTRY
+from regulars_sync import replica_layout
 from regulars_sync.digest import Digest
 from regulars_sync.errors import LocalError, Offline, Refused
 from regulars_sync.pins import fits
@@ -61,6 +62,10 @@ class Status:
     offset_ms: int
     """What to add to this tablet's clock to get the server's, as last measured."""
     rows: int
+    lost: int
+    """Changes that were written here and could not be read any more when the outbox file was damaged."""
+    damaged: tuple[str, ...]
+    """Damaged files that were set aside: that of rows until the next sync, that of changes until a wipe."""
     wiped: bool
     """Head office shut this tablet out, and what it held was deleted; pair it again to go on."""
 
@@ -114,7 +119,9 @@ class Shop(Past):
     ) -> AsyncIterator[Self]:
         """Open the replica at `path` and the outbox beside it (`branch.outbox.db`), or make them.
 
-        `LocalError`: file_foreign, file_newer, file_busy, file_damaged, disk_full; nothing was changed.
+        A damaged replica is set aside and filled anew by the next sync. Of a damaged outbox everything that
+        can be read is kept; `Status` tells. `LocalError`: file_foreign, file_newer, file_busy, outbox_lost,
+        disk_full; nothing was changed.
         """
         place = Path(path)
         rows = Replica(place, registry, durable)
@@ -122,9 +129,12 @@ class Shop(Past):
         snapshot = Snapshot(place, registry, connect, durable)
         shop = cls(rows, outbox, snapshot, registry, now_ms, entropy, transport)
         try:
-            await outbox.file.open(connect)
-            await rows.open(connect)
+            is_used = kind_of(place) == replica_layout.KIND
+            if is_used and not _is_there(outbox.file.path) and await _was_synced(rows, connect):
+                raise LocalError("outbox_lost", file=outbox.file.path.name)
+            await outbox.open(connect, is_used)
             shop._know(await outbox.said())
+            await rows.open(connect, bool(shop._said))
             yield shop
         finally:
             if shop._transport is not None:
@@ -349,6 +359,8 @@ class Shop(Past):
             synced_ms=applied,
             offset_ms=self._offset_ms,
             rows=rows,
+            lost=int((await self._outbox.said()).get("lost") or 0),
+            damaged=tuple(name for file in (self._rows.file, self._outbox.file) if (name := file.damaged)),
             wiped=bool(self._said.get("wiped")),
         )
 
@@ -360,3 +372,20 @@ class Shop(Past):
 async def _end(loop: Loop) -> None:
     await loop.stopped.wait()
     loop.stop()
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is such a file, or one that was nearly put in its place, with anything in it."""
+    return any(
+        file.exists() and file.stat().st_size for file in (path, path.with_name(f"{path.name}.salvaged"))
+    )
+
+
+async def _was_synced(rows: Replica, connect: Connect) -> bool:
+    try:
+        await rows.file.open(connect)
+        return await rows.cursor() is not None
+    except LocalError:
+        return False
+    finally:
+        await rows.file.close()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import cast
 
+from regulars.files import drop_aside
 from regulars.outbox import Outbox
 from regulars.replica import Replica
 from regulars.snapshot import Snapshot
@@ -104,6 +105,8 @@ class Syncer:
             case Stage(page):
                 erased = [(rows.entity, id) for rows in page.pages for id in rows.erased]
                 if erased:
+                    drop_aside(self.rows.file.path)
+                    drop_aside(self.outbox.file.path)
                     await self.outbox.erase(erased)  # before the rows: cut off here, the page comes again
                 return await self._room_for((self.beside or self.rows).stage(page))
             case Apply(page):
@@ -125,6 +128,7 @@ class Syncer:
                 self.on_changed(applied.changed)
                 if applied.differing:
                     return _differs(applied.differing, applied.buckets)
+                drop_aside(self.rows.file.path)
             case Compare(scopes, buckets):
                 return await self._compare(scopes, buckets)
             case Reset():
@@ -170,6 +174,8 @@ class Syncer:
         """Delete, then tell the server; the token goes once it knows, and with it the way back."""
         await self._let_go()
         self.snapshot.discard()
+        drop_aside(self.rows.file.path)
+        drop_aside(self.outbox.file.path)
         self.on_changed(await self.rows.wipe())
         await self.outbox.wipe(acks)
         answer = await ask(self.transport, "/sync/v1/wiped", Wiped(), self.token, WipedAnswer)

@@ -96,8 +96,8 @@ async def _transact(service: Service, work: Any) -> Erased:
     for group in sorted(groups):
         await service.admission.retry(group)
     if service.snapshots is not None:
-        async with service.storage.unscoped_reader() as reader:
-            erased = (await reader.since({}, 0)).erased
+        async with service.storage.writer() as writer:  # every reader may be taken
+            erased = (await writer.since({}, 0)).erased
         service.snapshots.forget(erased)
     await service.storage.scrub()
     return done

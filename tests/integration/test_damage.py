@@ -1,0 +1,262 @@
+"""Damaged files: the replica is set aside and fetched anew; of the outbox all that can be read is kept."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from regulars import Shop
+from regulars.files import connect_inline
+from regulars_sync.errors import LocalError
+from tests.support.chain import AppTransport, Chain, new_chain
+
+PAGE = 4096
+
+
+@pytest.fixture
+async def chain(tmp_path: Path) -> AsyncIterator[Chain]:
+    async with new_chain(tmp_path, snapshot_rows_min=1) as made:
+        yield made
+
+
+@asynccontextmanager
+async def reopened(chain: Chain, name: str) -> AsyncIterator[Shop]:
+    """The tablet's files in another process."""
+    transport = chain.transports[name] = AppTransport(chain.app, chain.service)
+    async with Shop.open(
+        chain.folder / f"{name}.db",
+        now_ms=chain.clock,
+        entropy=chain.entropy,
+        transport=lambda url: transport,
+        connect=connect_inline,
+        durable=False,
+    ) as shop:
+        yield shop
+
+
+async def written(chain: Chain, synced: int, pending: int) -> list[str]:
+    """A tablet `two` that has synced and then written more; closed. Its pending customers."""
+    one = await chain.tablet("one")
+    for number in range(synced):
+        await one.customers.create(name=f"林芳 {number}", notes="likes oak " * 20)
+    await one.sync()
+    two = await chain.tablet("two")
+    for number in range(20):
+        await two.customers.create(name=f"Early {number}", notes="e" * 300)
+    await two.sync()
+    made = [(await two.customers.create(name=f"Late {n}", notes="n" * 300)).id for n in range(pending)]
+    await close(two)
+    return made
+
+
+async def close(shop: Shop) -> None:
+    """Close its files for good, with nothing left in their logs."""
+    for file in (shop._rows.file, shop._outbox.file):
+        connection = file._connection
+        assert connection is not None
+        await connection.run(lambda c: c.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone())
+        await file.close()
+
+
+def flip(file: Path, first: int, last: int | None = None, seed: int = 1) -> None:
+    """Overwrite pages (from 0) with noise."""
+    raw = bytearray(file.read_bytes())
+    chance = random.Random(seed)
+    pages = range(first, (last or first) + 1)
+    for page in pages:
+        raw[page * PAGE : (page + 1) * PAGE] = chance.randbytes(PAGE)
+    file.write_bytes(raw)
+
+
+def zero_header(file: Path) -> None:
+    raw = bytearray(file.read_bytes())
+    raw[:100] = bytes(100)
+    file.write_bytes(raw)
+
+
+def truncate(file: Path) -> None:
+    size = file.stat().st_size
+    with file.open("r+b") as opened:
+        opened.truncate(size // 2 // PAGE * PAGE)
+
+
+def shred(file: Path) -> None:
+    flip(file, 1, file.stat().st_size // PAGE - 1)
+
+
+# --- the replica ----------------------------------------------------------------------------------------
+
+
+def first_page(file: Path) -> None:
+    flip(file, 0)
+
+
+def empty(file: Path) -> None:
+    file.write_bytes(b"")
+
+
+def everything(file: Path) -> None:
+    flip(file, 0, file.stat().st_size // PAGE - 1)
+
+
+@pytest.mark.parametrize("damage", [shred, truncate, zero_header, first_page, empty])
+async def test_a_damaged_replica_is_fetched_anew_and_nothing_written_is_lost(
+    chain: Chain, damage: Callable[[Path], None]
+) -> None:
+    pending = await written(chain, 60, 5)
+    damage(chain.folder / "two.db")
+    async with reopened(chain, "two") as two:
+        for id in pending:
+            assert "Late" in str((await two.customers.get(id)).name)
+        report = await two.sync()
+        for _ in range(2):
+            report = report if report.equal else await two.sync()
+        assert (report.equal, report.problem) == (True, None)
+        assert await chain.digests_equal(two)
+        assert len(await two.customers.list(limit=1000)) == 85
+        status = await two.status()
+        assert (status.pending, status.lost, status.damaged) == (0, 0, ())
+    assert not list(chain.folder.glob("*damaged*"))
+
+
+async def test_damage_that_shows_while_it_is_open_is_no_end_of_work(chain: Chain) -> None:
+    pending = await written(chain, 60, 5)
+    async with reopened(chain, "two") as two:
+        shred(chain.folder / "two.db")
+        two_connection = two._rows.file._connection
+        assert two_connection is not None
+        await two_connection.run(lambda c: c.execute("PRAGMA shrink_memory"))
+        assert len(await two.customers.list(limit=1000)) in {5, 85}  # pending ones, and what was in memory
+        report = await two.sync()
+        for _ in range(2):
+            report = report if report.equal else await two.sync()
+        assert report.equal
+        assert await chain.digests_equal(two)
+        assert {c.id for c in await two.customers.list(limit=1000)} >= set(pending)
+
+
+async def test_a_lost_log_of_the_replica_is_made_up_for(chain: Chain) -> None:
+    one = await chain.tablet("one")
+    two = await chain.tablet("two")
+    await two.sync()
+    await close(two)
+    async with reopened(chain, "two") as two:
+        await one.customers.create(name="林芳")
+        await one.sync()
+        await two.sync()
+        shutil.copy(chain.folder / "two.db", chain.folder / "kept")
+    for end in ("", "-wal", "-shm"):
+        (chain.folder / f"two.db{end}").unlink(missing_ok=True)
+    shutil.copy(chain.folder / "kept", chain.folder / "two.db")
+    async with reopened(chain, "two") as two:
+        assert (await two.sync()).equal
+        assert await chain.digests_equal(two)
+
+
+async def test_a_set_aside_replica_goes_with_the_next_equal_sync(chain: Chain) -> None:
+    await written(chain, 60, 1)
+    shred(chain.folder / "two.db")
+    async with reopened(chain, "two") as two:
+        await two.customers.list(limit=1000)
+        chain.transports["two"].online = False
+        await two.sync()
+        assert (await two.status()).damaged == ("two.damaged-1.db",)
+        chain.transports["two"].online = True
+        await two.sync()
+        assert (await two.status()).damaged == ()
+
+
+# --- the outbox -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_every_readable_change_of_a_damaged_outbox_is_sent(chain: Chain, seed: int) -> None:
+    pending = await written(chain, 3, 40)
+    file = chain.folder / "two.outbox.db"
+    chance = random.Random(seed)
+    pages = file.stat().st_size // PAGE
+    for page in chance.sample(range(pages), 1 + seed % 3):
+        flip(file, page, seed=seed)
+    async with reopened(chain, "two") as two:
+        found = await two._outbox.live()
+        status = await two.status()
+        if not status.paired:  # who it was cannot be read: it is paired anew
+            code = await chain.service.access.new_pairing_code(chain.units["Nanjing Road"], "two")
+            await two.pair("http://hq", code)
+        await two.sync()
+        await two.sync()
+        report = await two.sync()
+        assert (report.problem, report.equal) == (None, True)
+        assert (await two.status()).pending == 0
+        assert await chain.digests_equal(two)
+        kept = {change.id for change in found} & set(pending)
+        here = {customer.id for customer in await two.customers.list(limit=1000)}
+        assert kept <= here
+        assert len(kept) >= 40 - 20 * (1 + seed % 3)
+        again = await two.customers.create(name="afterwards")
+        report = await two.sync()
+        assert (report.pushed, report.equal) == (1, True)
+        assert (await two.customers.get(again.id)).name == "afterwards"
+
+
+async def test_numbers_that_were_lost_are_named(chain: Chain) -> None:
+    await written(chain, 3, 40)
+    file = chain.folder / "two.outbox.db"
+    flip(file, file.read_bytes().index(b'"Late 20"') // PAGE)
+    async with reopened(chain, "two") as two:
+        live = await two._outbox.live()
+        status = await two.status()
+        assert status.lost > 0
+        assert status.lost + len(live) == 60
+        assert status.damaged == ("two.outbox.damaged-1.db",)
+        before = len(chain.transports["two"].requests)
+        await two.sync()
+        pushed = [body for path, body in chain.transports["two"].requests[before:] if path.endswith("push")]
+        assert b'"gap":{"incarnation"' in pushed[0]
+
+
+async def test_a_zeroed_header_of_the_outbox_costs_nothing(chain: Chain) -> None:
+    pending = await written(chain, 3, 40)
+    zero_header(chain.folder / "two.outbox.db")
+    async with reopened(chain, "two") as two:
+        assert (await two.status()).lost == 0
+        assert {change.id for change in await two._outbox.live()} >= set(pending)
+        assert (await two.sync()).equal
+        assert await chain.digests_equal(two)
+
+
+@pytest.mark.parametrize("damage", [everything, empty, Path.unlink])
+async def test_an_outbox_of_which_nothing_is_left_is_said_aloud_again_and_again(
+    chain: Chain, damage: Callable[[Path], None]
+) -> None:
+    await written(chain, 3, 4)
+    damage(chain.folder / "two.outbox.db")
+    for _ in range(2):
+        with pytest.raises(LocalError) as error:
+            async with reopened(chain, "two"):
+                pass
+        assert error.value.code == "outbox_lost"
+    for end in ("", ".outbox"):
+        (chain.folder / f"two{end}.db").unlink(missing_ok=True)
+    async with reopened(chain, "two") as two:
+        assert not (await two.status()).paired
+
+
+async def test_damage_of_the_outbox_that_shows_while_it_is_open(chain: Chain) -> None:
+    pending = await written(chain, 3, 60)
+    file = chain.folder / "two.outbox.db"
+    async with reopened(chain, "two") as two:
+        flip(file, file.stat().st_size // PAGE - 2)
+        lin = await two.customers.create(name="after the damage")
+        await two.sync()
+        await two.sync()
+        report = await two.sync()
+        assert (report.problem, report.equal) == (None, True)
+        here = {customer.id for customer in await two.customers.list(limit=1000)}
+        assert lin.id in here
+        assert len(here & set(pending)) >= 30
