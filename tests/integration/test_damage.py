@@ -212,7 +212,7 @@ async def test_numbers_that_were_lost_are_named(chain: Chain) -> None:
         live = await two._outbox.live()
         status = await two.status()
         assert status.lost > 0
-        assert status.lost + len(live) == 60
+        assert status.lost + len(live) == 40
         assert status.damaged == ("two.outbox.damaged-1.db",)
         before = len(chain.transports["two"].requests)
         await two.sync()
