@@ -30,7 +30,7 @@ from regulars_schema.declare import (
 )
 
 INT_32_MAX = 2**31 - 1
-EXPOSED = ("unit", "staff", "product", "device", "segment", "customer", "link", "interaction")
+EXPOSED = ("unit", "staff", "product", "device", "segment", "customer", "link", "identity", "interaction")
 FILTERS = "BooleanFilter, DateFilter, DateTimeFilter, ElementEdit, ElementFilter, Filter, IdFilter, IdSetEdit"
 FILTERS += ", IdSetFilter, IntFilter, SetEdit, SetFilter, TextFilter"
 LISTED = ("unit", "staff", "product", "device", "segment", "customer", "interaction")
@@ -39,6 +39,24 @@ ENUMS = "from regulars_server.graph.enums import"
 CREATED = ("customer", "interaction")
 """What has a mutation that only makes; the others are saved, whether there or not."""
 SINGULAR = {"staff": "staff_member"}
+PERSON = """
+    @resolved("The card of the person, folded from the values of all members; its id is the survivor's")
+    async def golden(self, info: Info) -> Customer:
+        return await info.context.golden(self)
+
+    @resolved("The rows that are this person, as they stand, the survivor's first")
+    async def members(self, info: Info) -> list[Customer]:
+        return await info.context.related_all(Customer, await info.context.cluster(self.row.id))
+
+    @resolved("The id under which the person is listed; of one that was never merged its own")
+    async def survivor_id(self, info: Info) -> UUID:
+        return UUID((await info.context.cluster(self.row.id))[0])
+
+    @resolved("同住 · Who is linked with the person as of one household, those within reach")
+    async def household(self, info: Info) -> list[Customer]:
+        return await info.context.related_all(Customer, await info.context.household(self.row.id))
+""".splitlines()
+"""What a customer is beside its row."""
 ORDER_FIRST = {"interaction": "at desc"}
 HEADER = '"""Written by schema/generate.py from the declared entities: `make generate`, not by hand.{}"""'
 
@@ -371,6 +389,7 @@ def _entity_type(registry: Registry, entity: Entity) -> list[str]:
                 f"        return await info.context.referring({name}, {f.name!r}, self.row.id)",
             ]
     if entity.name == "customer":
+        relations += PERSON
         for other in registry.entities:
             if other.name in EXPOSED and other.naming:
                 relations += _naming(other)
@@ -386,7 +405,7 @@ def _entity_type(registry: Registry, entity: Entity) -> list[str]:
 
 
 def _naming(other: Entity) -> list[str]:
-    said = f"{_both(other.label)}: those that name this customer, newest first"
+    said = f"{_both(other.label)}: those within reach that name this person, newest first"
     return [
         "",
         f"    @resolved({said!r})",
@@ -501,13 +520,19 @@ def _root(entity: Entity) -> list[str]:
     first = ORDER_FIRST.get(entity.name, "id asc").upper().replace(" ", "_")
     searched = any(f.searched for f in entity.fields)
     search = ["        search: str | None = None,"] if searched else []
+    persons = entity.name == "customer"
+    if persons:
+        search.append("        merged: bool = False,")
+    about = f"{_both(entity.label)}: all within reach, by keyset"
+    if persons:
+        about += "; one for each person, or every row (`merged`)"
     return [
         "",
         f"    @resolved({f'{_both(entity.label)}: one by its id; null when there is none within reach'!r})",
         f"    async def {single}(self, info: Info, id: UUID) -> types.{name} | None:",
         f"        return await info.context.related(types.{name}, id)",
         "",
-        f"    @resolved({f'{_both(entity.label)}: all within reach, by keyset'!r})",
+        f"    @resolved({about!r})",
         f"    async def {entity.plural}(",
         "        self,",
         "        info: Info,",
@@ -520,5 +545,5 @@ def _root(entity: Entity) -> list[str]:
         *search,
         f"    ) -> Connection[types.{name}]:",
         f"        return await page(info.context, types.{name}, first, after, last, before, where,"
-        f" order_by.value, {'search' if searched else 'None'})",
+        f" order_by.value, {'search' if searched else 'None'}{', persons=not merged' if persons else ''})",
     ]

@@ -26,6 +26,18 @@ from regulars_schema.declare import (
 
 UNREAD = frozenset({"change_verdict", "staff_pin"})
 """The SDK reads these itself; no shop tool does."""
+PERSON = '''
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The ids that are this person, the survivor's first; its own alone when it was never merged."""
+        return self.state.members or (self.id,)
+
+    @property
+    def merged_into(self) -> str | None:
+        """The id under which the person is listed, where that is another."""
+        return self.state.merged_into
+'''.rstrip().splitlines()
+"""What a customer is beside its row."""
 RESERVED = frozenset({"id", "state", "of", "field"})
 LINE_CHARS_MAX = 110
 OF_PARAMETERS = "id: str, values: Mapping[str, JSON], state: RowState = AS_THE_SERVER_HAS_IT"
@@ -191,6 +203,7 @@ def _record(entity: Entity) -> str:
             *arguments,
             "            state=state,",
             "        )",
+            *(PERSON if entity.name == "customer" else []),
             "",
         ]
     )

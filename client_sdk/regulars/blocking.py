@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 import regulars
-from regulars.customers import Customers, Links, Segments, Tags
+from regulars.customers import Customers, Identities, Links, Segments, Tags
 from regulars.interactions import Interactions
 
-_ROOMS = (Customers, Interactions, Links, Segments, Tags)
+_ROOMS = (Customers, Identities, Interactions, Links, Segments, Tags)
 _END = object()
 
 

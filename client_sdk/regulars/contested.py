@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from regulars.overlay import PENDING_STAMP, Laid, known
+from regulars.laid import Laid
+from regulars.overlay import PENDING_STAMP, known
 from regulars_schema.declare import JSON, Entity
 from regulars_sync import merge
 from regulars_sync.clock import STAMPS_PER_MS

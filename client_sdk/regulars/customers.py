@@ -11,7 +11,7 @@ from regulars_schema.declare import JSON, Entity, Form, Unfit
 from regulars_schema.entities import CUSTOMER
 from regulars_schema.normal import element_path
 from regulars_sync.errors import LocalError
-from regulars_sync.ids import link_id
+from regulars_sync.ids import identity_id, link_id
 
 SINGULAR = {"phone": "phones", "email": "emails", "tag": "tags", "hobby": "hobbies"}
 
@@ -94,7 +94,10 @@ class Customers:
         return await self.edit(customer, archived=False)
 
     async def get(self, id: str) -> Customer:
-        """`LocalError("not_found")` when this tablet does not hold the customer."""
+        """The card of the person whose id, or one of whose ids, this is (`members`, `merged_into`).
+
+        `LocalError("not_found")` when this tablet does not hold the customer.
+        """
         found = await self.find(id)
         if found is None:
             raise LocalError("not_found", entity="customer")
@@ -106,7 +109,7 @@ class Customers:
     async def list(
         self, limit: int = 100, after: Customer | None = None, archived: bool = False
     ) -> Sequence[Customer]:
-        """Customers by name (pinyin), `limit` at a time, behind `after`; archived ones only when asked."""
+        """Persons by name (pinyin), `limit` at a time, behind `after`; archived ones only when asked."""
         found: list[Customer] = []
         position = await self._desk.position(Customer, after.id) if after else None
         while True:
@@ -125,6 +128,39 @@ class Customers:
         (path,) = paths(CUSTOMER, {"phone": phone}, self._desk.country)
         field, _, key = path.partition("/")
         return await self._desk.list_records(Customer, element=(field, key))
+
+    async def household(self, customer: Customer | str) -> Sequence[Customer]:
+        """Who is linked with a person as of one household, each person once."""
+        own = set(await self._desk.members(id_of(customer)))
+        cards: dict[str, Customer] = {}
+        for link in await Links(self._desk).of(customer):
+            ends = {link.from_customer, link.to_customer}
+            for id in sorted(ends - own) if link.kind == "household" else ():
+                found = await self.find(id)
+                if found is not None:
+                    cards.setdefault(found.merged_into or found.id, found)
+        return list(cards.values())
+
+
+class Identities:
+    """Who is one person. A tablet proposes; head office decides, and the cards become one on every tablet."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def propose(self, one: Customer | str, other: Customer | str) -> None:
+        """Ask head office whether two customers of this tablet are one person; nothing is merged by it.
+
+        `LocalError` not_found, argument_invalid (they are one already).
+        """
+        first, second = sorted((id_of(one), id_of(other)))
+        for id in (first, second):
+            if await self._desk.get_record(Customer, id) is None:
+                raise LocalError("not_found", entity="customer")
+        if second in await self._desk.members(first):
+            raise LocalError("argument_invalid", reason="they are one person already")
+        said = {"one": first, "other": second, "decision": "proposed", "reason": "person"}
+        await self._desk.write("identity", identity_id(first, second), "create", said)
 
 
 class Tags:
@@ -178,9 +214,12 @@ class Links:
         await self._desk.write("link", link.id, "edit", {"active": False})
 
     async def of(self, customer: Customer | str) -> Sequence[Link]:
-        """The active links from and to a customer."""
-        found = await self._desk.list_records(Link, element=("party", id_of(customer)), limit=1_000)
-        return [link for link in found if link.active]
+        """The active links from and to a person."""
+        by_id: dict[str, Link] = {}
+        for member in await self._desk.members(id_of(customer)):
+            found = await self._desk.list_records(Link, element=("party", member), limit=1_000)
+            by_id |= {link.id: link for link in found}
+        return [link for link in by_id.values() if link.active]
 
 
 class Segments:

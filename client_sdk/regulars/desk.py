@@ -12,8 +12,10 @@ from typing import Any, Literal, TypeVar
 from regulars import replica
 from regulars.contested import Contested, contested
 from regulars.held import HeldChange, held_changes
+from regulars.laid import Laid
 from regulars.outbox import CID_BYTES, Live, Outbox
-from regulars.overlay import Laid, Overlay, seen_by, shown
+from regulars.overlay import Overlay, seen_by, shown
+from regulars.persons import golden
 from regulars.records import ENTITY_OF, Record
 from regulars.replica import Replica
 from regulars_schema.declare import JSON, Registry, Unfit
@@ -133,8 +135,8 @@ class Desk:
         self, original: Change, op: Literal["create", "edit"], fields: dict[str, Value]
     ) -> None:
         async with self._writing:
-            row = await self._overlay.get(original.entity, original.id)
-            seen = {path: cids for path in fields if (cids := seen_by(row, path))}
+            rows = await self._rows_of(original.entity, original.id)
+            seen = {path: cids for path in fields if (cids := seen_by(rows, path))}
             drafted = self._draft(original.entity, original.id, op, fields, seen, original.cid)
             await self._save([drafted])
 
@@ -189,17 +191,17 @@ class Desk:
         open_: _Transaction,
     ) -> None:
         declared = self.registry.get(entity)
-        row = None
+        rows: list[Laid] = []
         if op == "edit":
-            row = await self._overlay.get(entity, id, open_.live)
-            if row is None:
+            rows = await self._rows_of(entity, id, open_.live)
+            if not any(row.id == id for row in rows):
                 raise LocalError("not_found", entity=declared.label.en)
         drafted = self._draft(entity, id, op, fields, {}, None)
         try:
             _, admitted = admit(self.registry, drafted, self.country, self.unit)
         except Unfit as unfit:
             raise LocalError(unfit.code, **unfit.detail) from None
-        seen = {path: cids for path in admitted.fields if (cids := seen_by(row, path))}
+        seen = {path: cids for path in admitted.fields if (cids := seen_by(rows, path))}
         drafted = self._draft(entity, id, op, admitted.fields, seen, None, drafted.cid)
         open_.changes.append(drafted)
         open_.live.append(Live(drafted.cid, "", 0, entity, id, None, changes.encode(drafted)))
@@ -268,14 +270,59 @@ class Desk:
         return uuid7(self.now_ms(), self.entropy(ENTROPY_BYTES))
 
     async def get_record(self, kind: type[R], id: str) -> R | None:
-        """The record of this kind with this id, None when this tablet has none."""
-        row = await self._overlay.get(ENTITY_OF[kind], id, self._unsaved())
-        return self._record(kind, row) if row else None
+        """The record of this kind with this id, of a customer the golden card; None for none here."""
+        entity = ENTITY_OF[kind]
+        rows = await self._rows_of(entity, id, self._unsaved())
+        if not any(row.id == id for row in rows):
+            return None
+        return self._record(kind, golden(self.registry.get(entity), id, rows))
 
     async def list_records(self, kind: type[R], **wanted: Any) -> list[R]:
-        """Records in their natural order; the arguments of `Overlay.select`."""
-        rows = await self._overlay.select(ENTITY_OF[kind], self._unsaved(), **wanted)
+        """Records in their natural order, one for each person; the arguments of `Overlay.select`."""
+        entity = ENTITY_OF[kind]
+        if entity == "customer":
+            return [self._record(kind, row) for row in await self._list_persons(**wanted)]
+        rows = await self._overlay.select(entity, self._unsaved(), **wanted)
         return [self._record(kind, row) for row in rows]
+
+    async def members(self, customer: str) -> list[str]:
+        """The ids that are one person with this one, the survivor's first."""
+        found = await self._overlay.persons([customer], self._unsaved())
+        return [row.id for row in found[customer]] or [customer]
+
+    async def _rows_of(self, entity: str, id: str, unsaved: Sequence[Live] = ()) -> list[Laid]:
+        """The row with this id; of a customer all rows of the person."""
+        if entity == "customer":
+            return (await self._overlay.persons([id], unsaved))[id]
+        row = await self._overlay.get(entity, id, unsaved)
+        return [row] if row else []
+
+    async def _list_persons(
+        self,
+        limit: int = 100,
+        after: tuple[str, str] | None = None,
+        text: str | None = None,
+        element: tuple[str, str] | None = None,
+    ) -> list[Laid]:
+        """The golden cards whose rows pass, where their survivor's row stands, or where one was found."""
+        entity, overlay = self.registry.get("customer"), self._overlay
+        is_search = text is not None or element is not None
+        shown: dict[str, Laid | None] = {}
+        while True:
+            rows = await overlay.select(
+                "customer", self._unsaved(), limit=limit, after=after, text=text, element=element
+            )
+            persons = await overlay.persons([row.id for row in rows], self._unsaved())
+            for row in rows:
+                first = persons[row.id][0].id if persons[row.id] else row.id
+                if first in shown or (first != row.id and not is_search):
+                    continue
+                card = golden(entity, first, persons[row.id] or [row])
+                shown[first] = card if not is_search or overlay.passes(entity, card, text, element) else None
+            found = [card for card in shown.values() if card is not None]
+            if len(rows) < limit or len(found) >= limit:
+                return found[:limit]
+            after = overlay.sort_key(entity, rows[-1])
 
     async def position(self, kind: type[Record], id: str) -> tuple[str, str] | None:
         """Where a list goes on behind this row."""

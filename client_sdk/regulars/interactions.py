@@ -89,10 +89,14 @@ class Interactions:
     async def of(
         self, customer: Customer | str, limit: int = 1_000, corrections: bool = False
     ) -> Sequence[Interaction]:
-        """What happened with a customer, the latest first; with `corrections` also what no longer counts."""
-        found = await self._desk.list_records(
-            Interaction, element=("party", id_of(customer)), limit=limit, descending=True
-        )
+        """What happened with a person, the latest first; with `corrections` also what no longer counts."""
+        by_id: dict[str, Interaction] = {}
+        for member in await self._desk.members(id_of(customer)):
+            facts = await self._desk.list_records(
+                Interaction, element=("party", member), limit=limit, descending=True
+            )
+            by_id |= {fact.id: fact for fact in facts}
+        found = sorted(by_id.values(), key=lambda fact: (fact.at, fact.id), reverse=True)[:limit]
         if corrections:
             return found
         superseded = {fact.supersedes for fact in found}

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
 import msgspec
 import orjson
 
 from regulars import replica
+from regulars.laid import Laid
 from regulars.outbox import Live, Outbox
+from regulars.persons import clusters_in
 from regulars.replica import Replica
 from regulars.row_state import RowState
 from regulars_schema.declare import JSON, Entity, Registry
@@ -26,17 +27,6 @@ from regulars_sync.protocol import Acked
 
 PENDING_STAMP = 2**62
 """Above every real stamp: until the server says otherwise, what was done here last is shown."""
-
-
-@dataclass(slots=True)
-class Laid:
-    """A row as this tablet shows it."""
-
-    id: str
-    registers: Registers
-    state: RowState
-    own: list[Live] = field(default_factory=list)
-    """Own changes of this row that are laid over it or wait, in order."""
 
 
 class Overlay:
@@ -62,6 +52,27 @@ class Overlay:
             return self._lay(connection, self._registry.get(entity), wanted, live)
 
         return await self._rows.file.read(work)
+
+    async def persons(self, ids: Iterable[str], unsaved: Sequence[Live] = ()) -> dict[str, list[Laid]]:
+        """The rows of each of these customers' persons, the survivor's first; none where there is no row."""
+        wanted = list(ids)
+        guess = set(wanted)
+        customer = self._registry.get("customer")
+        while True:
+            only = wanted[0] if len(guess) == 1 else None
+            live = [*await self._outbox.live("customer", only), *unsaved]
+
+            def work(connection: sqlite3.Connection) -> tuple[set[str], dict[str, list[Laid]]]:
+                of = clusters_in(connection, wanted)
+                among = {id: sorted(of.get(id, (id,))) for id in wanted}
+                every = {member for members in among.values() for member in members}
+                laid = self._lay(connection, customer, sorted(every), live)  # noqa: B023 (called at once)
+                return every, {id: [laid[m] for m in among[id] if m in laid] for id in wanted}
+
+            every, found = await self._rows.file.read(work)
+            if only is None or every <= guess:
+                return found
+            guess = every
 
     async def select(
         self,
@@ -89,7 +100,7 @@ class Overlay:
             laid |= {
                 id: row
                 for id, row in self._lay(connection, declared, touched, live).items()
-                if self._passes(declared, row, text, element)
+                if self.passes(declared, row, text, element)
             }
             found = [(self.sort_key(declared, row), row) for row in laid.values()]
             if after is not None:
@@ -131,7 +142,8 @@ class Overlay:
         sql += f" ORDER BY f.sort {turn}, f.id {turn} LIMIT {int(limit)}"
         return [id for (id,) in connection.execute(sql, given)]
 
-    def _passes(self, entity: Entity, row: Laid, text: str | None, element: tuple[str, str] | None) -> bool:
+    def passes(self, entity: Entity, row: Laid, text: str | None, element: tuple[str, str] | None) -> bool:
+        """Whether a row is one that was asked for."""
         values = document.nested(entity, document.shown(entity, known(entity, row.registers)))
         if element is not None and element not in replica_layout.index_keys(entity, values):
             return False
@@ -207,15 +219,13 @@ def _is_known(entity: Entity, path: str) -> bool:
     return found is not None and found.is_set == bool(key)
 
 
-def seen_by(row: Laid | None, path: str) -> list[str]:
-    """What a writer of this path has seen: the values in the row, and every own change that wrote it."""
-    if row is None:
-        return []
-    register = row.registers.get(path)
-    cids = set(register.values) if register else set()
-    for live in row.own:
-        if path in live.change.fields:
-            cids.add(live.cid)
+def seen_by(rows: Iterable[Laid], path: str) -> list[str]:
+    """What a writer of this path has seen: the values in each row, and every own change that wrote it."""
+    cids: set[str] = set()
+    for row in rows:
+        register = row.registers.get(path)
+        cids.update(register.values if register else ())
+        cids.update(live.cid for live in row.own if path in live.change.fields)
     return sorted(cids)
 
 

@@ -493,6 +493,16 @@ class Customer:
             state=state,
         )
 
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The ids that are this person, the survivor's first; its own alone when it was never merged."""
+        return self.state.members or (self.id,)
+
+    @property
+    def merged_into(self) -> str | None:
+        """The id under which the person is listed, where that is another."""
+        return self.state.merged_into
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:

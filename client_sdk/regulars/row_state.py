@@ -15,3 +15,7 @@ class RowState:
     """The cids of own changes that were held or rejected."""
     contested: tuple[str, ...] = ()
     """The paths with several values that have not seen each other."""
+    members: tuple[str, ...] = ()
+    """Of a merged customer: the ids that are this person, the survivor's first."""
+    merged_into: str | None = None
+    """The survivor's id, where that is another."""

@@ -15,7 +15,7 @@ from typing import Any, Self
 import orjson
 
 from regulars import replica
-from regulars.customers import Customers, Links, Segments, Tags
+from regulars.customers import Customers, Identities, Links, Segments, Tags
 from regulars.files import Connect, connect, kind_of
 from regulars.interactions import Interactions
 from regulars.looping import Loop, wait
@@ -101,6 +101,7 @@ class Shop(Past):
         self.tags = Tags(self, self.customers)
         self.links = Links(self)
         self.segments = Segments(self)
+        self.identities = Identities(self)
 
     # --- opening ------------------------------------------------------------------------------------
 

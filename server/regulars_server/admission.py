@@ -15,6 +15,7 @@ from typing import TypeVar
 import msgspec
 
 from regulars_schema.declare import Level
+from regulars_server import identities
 from regulars_server.authors import SERVER, UnitTree
 from regulars_server.settling import Settling, decoded, elevated, verdict_of
 from regulars_server.storage.interface import Incarnation, Storage, Writer
@@ -30,6 +31,8 @@ T = TypeVar("T")
 TREE_MS_MAX = 2_000
 """How long a unit that another process wrote may stay unnoticed here."""
 SWEEP_ENTRIES_MAX = 100_000
+MATCHES_MAX = 4
+"""How often customers are matched behind one commit."""
 
 
 @dataclass(slots=True)
@@ -59,6 +62,8 @@ class Admission:
         self._on_commit = on_commit
         self._tree: UnitTree | None = None
         self._tree_read_ms = 0
+        self._is_unmatched = False
+        """Whether customers wait to be matched."""
         self._ready: list[str] = []
         """Groups that waited for what a commit brought and have not been tried since."""
 
@@ -81,6 +86,7 @@ class Admission:
         self._ready += await settling.commit()
         if any(entity.name == "unit" for entity, *_ in settling.batch.writes.documents):
             self._tree = None
+        self._is_unmatched = self._is_unmatched or bool(settling.batch.unmatched) or settling.batch.scan
         self._on_commit({place.scope for place in settling.batch.writes.places})
 
     # --- a push ------------------------------------------------------------------------------------
@@ -221,6 +227,18 @@ class Admission:
         await self._release()
         return result
 
+    async def scan(self, on_step: Callable[[int], None] = lambda customers: None) -> int:
+        """Match every customer that there is, others in between; how many there were."""
+        async with self._settling(SERVER) as settling:
+            settling.batch.scan = True
+            await self._commit(settling)
+        customers = 0
+        while found := await self._match():
+            customers += found
+            on_step(customers)
+        await self._release()
+        return customers
+
     # --- what waits ---------------------------------------------------------------------------------
 
     async def retry(self, group: str, by_head_office: bool = False) -> bool:
@@ -247,21 +265,38 @@ class Admission:
             entries = await reader.open_entries(SWEEP_ENTRIES_MAX)
         for group in dict.fromkeys(entry.group for entry in entries if entry.verdict == "held"):
             await self.retry(group)
+        while await self._match():
+            pass
         await self._release()
 
     async def _release(self) -> None:
         """Try every group that waited for what the last commits brought, and what that brings in turn.
 
+        And see who else the customers may be whom they made, a few thousand at most: the next goes on.
         A group that can't be tried now (the disk is full) is left for the next commit: what led here is
         done and stays done.
         """
-        while self._ready:
-            group = self._ready.pop(0)
+        matches = 0
+        while self._ready or (self._is_unmatched and matches < MATCHES_MAX):
+            group = self._ready.pop(0) if self._ready else None
             try:
-                await self.retry(group)
+                if group is not None:
+                    await self.retry(group)
+                else:
+                    matches += 1
+                    await self._match()
             except RegularsError:
-                self._ready.append(group)
+                self._ready += [] if group is None else [group]
                 return
+
+    async def _match(self) -> int:
+        """Match some of the customers that wait for it; how many these were."""
+        async with self._settling(SERVER) as settling:
+            matched = await identities.match(settling)
+            self._is_unmatched = matched == identities.MATCHED_AT_ONCE
+            if matched:
+                await self._commit(settling)
+        return matched
 
 
 async def _settle(settling: Settling, members: list[Arrived]) -> list[Ruling]:

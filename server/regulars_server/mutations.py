@@ -15,7 +15,7 @@ from typing import Literal
 
 import msgspec
 
-from regulars_schema.declare import JSON, Entity, Level, Ref, Registry, Unfit, check_text, is_id
+from regulars_schema.declare import JSON, Entity, Level, Ref, Registry, Scope, Unfit, check_text, is_id
 from regulars_schema.normal import element_path
 from regulars_server.access import Principal
 from regulars_server.service import Service
@@ -190,30 +190,38 @@ class Mutations:
         entity = self._registry.get(edit.entity)
         _require_paths(edit.fields)
         fields = {self._normal(entity, path, value): value for path, value in edit.fields.items()}
-        seen: dict[str, list[str]] = {}
+        seen: dict[str, set[str]] = {}
         async with self.reader() as reader:
             if check:
                 missing = await self._missing(reader, entity, fields)
                 if missing is not None and not await self._is_known(edit.cid):
                     raise missing
-            if not entity.is_fact:
-                found = (await reader.find(entity.name, [edit.id])).get(edit.id)
-                levels = {} if found is None else found.documents
-                registers = document.decode(
-                    {level: raw for level, raw in levels.items() if self.may_read(level)}
-                )
-                for path in fields:
-                    if path in registers and registers[path].values:
-                        seen[path] = sorted(cid for cid in registers[path].values if cid != edit.cid)
+            if not entity.is_fact and entity.scope is not Scope.SAME:  # who proposes has seen nothing
+                seen = await self._seen(reader, entity, edit.id, fields)
         return self._service.change(
             edit.op,
             edit.entity,
             edit.id,
             fields,
-            seen={path: cids for path, cids in seen.items() if cids},
+            seen={path: others for path, cids in seen.items() if (others := sorted(cids - {edit.cid}))},
             cid=edit.cid,
             actor=self._principal.staff,
         )
+
+    async def _seen(
+        self, reader: Reader, entity: Entity, id: str, paths: Iterable[str]
+    ) -> dict[str, set[str]]:
+        """The cids of each path's values that the writer may read, on every row that is the same person."""
+        ids: Iterable[str] = [id]
+        if entity.name == "customer":
+            ids = (await reader.clusters(ids)).get(id, ids)
+        seen: dict[str, set[str]] = {path: set() for path in paths}
+        for found in (await reader.find(entity.name, ids)).values():
+            readable = (raw for level, raw in found.documents.items() if self.may_read(level))
+            registers = document.decode(readable)
+            for path in seen.keys() & registers.keys():
+                seen[path].update(registers[path].values)
+        return seen
 
     def _normal(self, entity: Entity, path: str, value: JSON) -> str:
         """The path as it is stored; one that does not fit stays as it is, for admission to refuse."""

@@ -10,13 +10,14 @@ import msgspec
 import orjson
 
 from regulars_schema.declare import Level, Registry, Scope
-from regulars_schema.entities import CHANGE_VERDICT
+from regulars_schema.entities import CHANGE_VERDICT, CUSTOMER
 from regulars_server.authors import SERVER, UnitTree, device_author
 from regulars_server.storage.interface import Batch, Incarnation, Writer
 from regulars_sync import changes, log
 from regulars_sync.changes import Change, Malformed
 from regulars_sync.clock import next_stamp
 from regulars_sync.document import META
+from regulars_sync.identity import concerns
 from regulars_sync.log import Entry
 from regulars_sync.placement import Place, affected, conclude, moved, unloaded
 from regulars_sync.protocol import Verdict
@@ -46,9 +47,9 @@ class Settling:
         self.batch = Batch(at_ms=now_ms)
         self.verdicts: dict[str, Verdict] = {}
         """What this transaction says of each cid."""
-        self._registry = registry
+        self.registry = registry
         self._tree = tree
-        self._entropy = entropy
+        self.entropy = entropy
         self._winners: dict[str, Ruling] = {}
         """By cid, how the mends were accepted that took the place of what they replace."""
         self._told: dict[str, Entry] = {}
@@ -62,7 +63,7 @@ class Settling:
         """Load into the world what these changes touch and what it does not hold yet."""
         world, author = self._world, author or self.author
         world.stamp_max = max(world.stamp_max, (await self.writer.head()).stamp_max)
-        keys, cids = needs(self._registry, wanted)
+        keys, cids = needs(self.registry, wanted)
         keys -= world.rows.keys()
         if keys:
             world.rows.update(await self.writer.rows(sorted(keys)))
@@ -254,6 +255,7 @@ class Settling:
             body=raw,
         )
         self.append(entry)
+        self._queue(ruling)
         if is_erased:
             entry.body = entry.key = None
             self._told[change.cid] = entry
@@ -279,11 +281,18 @@ class Settling:
             at_ms=self.now_ms,
         )
         self.append(noted)
+        self._queue(ruling)
         self._told[entry.cid] = noted
+
+    def _queue(self, ruling: Ruling) -> None:
+        """See to it that a customer is matched whose keys or name an accepted change wrote."""
+        change = ruling.change
+        if ruling.verdict in log.ACCEPTED and change.entity == "customer" and concerns(CUSTOMER, change):
+            self.batch.unmatched.add(change.id)
 
     def append(self, entry: Entry) -> None:
         if entry.body is not None or entry.field is not None or entry.detail is not None:
-            entry.seal(self._entropy(log.KEY_BYTES))
+            entry.seal(self.entropy(log.KEY_BYTES))
         self.batch.entries.append(entry)
         self.verdicts[entry.cid] = verdict_of(entry)
 

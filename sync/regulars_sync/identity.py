@@ -168,8 +168,8 @@ def judge(entity: Entity, a: Registers, b: Registers, matched: Iterable[str]) ->
     paths = sorted(set(matched))
     fit = compatible(str(_value(entity, a, "name") or ""), str(_value(entity, b, "name") or ""))
     kinds = {_value(entity, a, "kind"), _value(entity, b, "kind")} - {None}
-    keys = [path for path in paths if path != "name" and not (_is_denied(a, path) or _is_denied(b, path))]
-    verified = [path for path in keys if _is_verified(a, path) and _is_verified(b, path)]
+    keys = [path for path in paths if path != "name" and not any(_is_denied(entity, c, path) for c in (a, b))]
+    verified = [path for path in keys if all(_is_verified(entity, c, path) for c in (a, b))]
     first = _field((verified or keys or paths)[0])
     if len(kinds) > 1:
         return Judgement("proposed", "equal_key" if keys else "similar", first, "not_same")
@@ -197,23 +197,33 @@ def _value(entity: Entity, registers: Registers, path: str) -> object:
     return None if found is None else found.value
 
 
-def _candidates(registers: Registers, path: str) -> list[Candidate]:
-    return [c for c in registers[path].values.values() if c.value] if path in registers else []
-
-
-def _is_verified(registers: Registers, path: str) -> bool:
+def _is_verified(entity: Entity, registers: Registers, path: str) -> bool:
     """By code or head office, which say so, or by the cash system, which knows."""
-    return any(
-        c.verified == "verified" or (c.source == "pos" and c.verified in (None, "verified"))
-        for c in _candidates(registers, path)
+    found = _shown(entity, registers, path)
+    return found is not None and (
+        found.verified == "verified" or (found.source == "pos" and found.verified is None)
     )
 
 
-def _is_denied(registers: Registers, path: str) -> bool:
-    return any(c.verified == "rejected" for c in _candidates(registers, path))
+def _is_denied(entity: Entity, registers: Registers, path: str) -> bool:
+    found = _shown(entity, registers, path)
+    return found is not None and found.verified == "rejected"
 
 
 # --- the golden card ----------------------------------------------------------------------------------
+
+
+def agreed(entity: Entity, golden: Registers) -> Registers:
+    """A golden card for showing: members that say the same do not stand against each other."""
+    card: Registers = {}
+    for path, register in golden.items():
+        values = list(register.values.values())
+        declared = entity.by_name.get(_field(path))
+        if declared and len(values) > 1 and all(c.value == values[0].value for c in values):
+            best = choose(declared, values)
+            register = Register({best.cid: best}, register.kept, register.level)
+        card[path] = register
+    return card
 
 
 def fold(entity: Entity, members: Mapping[str, Registers]) -> Registers:

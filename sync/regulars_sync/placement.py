@@ -17,7 +17,7 @@ import orjson
 
 from regulars_schema.declare import Entity, Level, Scope
 from regulars_sync import document
-from regulars_sync.identity import Edge, clusters
+from regulars_sync.identity import Edge, clusters, survivor
 from regulars_sync.merge import choose
 from regulars_sync.reconcile import Key, Row, World, waits_for_row
 from regulars_sync.scope import at_level, scopes_of, units_in
@@ -40,6 +40,10 @@ class Writes:
     places: list[Place] = field(default_factory=list)
     sightings: list[tuple[str, str, int | None]] = field(default_factory=list)
     """(customer, unit, when it saw them last, in ms; None: that ended)."""
+    merged: dict[str, str | None] = field(default_factory=dict)
+    """Customer -> the survivor of its cluster, where that is another; None: it is none other."""
+    torn: dict[str, bool] = field(default_factory=dict)
+    """Decision -> whether it is one of a cluster that holds a contradiction."""
     ready: set[str] = field(default_factory=set)
     """What waiting groups may have waited for: rows that are new, placed otherwise or moved by another."""
 
@@ -133,7 +137,16 @@ class _Placing:
         if self.affected:
             decided = {row.id: row for row in world.kin}
             decided |= {row.id: row for row in world.rows.values() if row.entity.scope is Scope.SAME}
-            self._clusters = clusters(_edge(row) for row in decided.values()).of
+            edges = {id: _edge(row) for id, row in decided.items() if not row.erased}
+            found = clusters(edges.values())
+            self._clusters = found.of
+            for id in sorted(self.affected):
+                into = survivor(found.of.get(id, (id,)))
+                writes.merged[id] = None if into == id else into
+            for id, (one, other, said) in edges.items():
+                if {one, other} <= self.affected:
+                    torn = said != "proposed" and any({one, other} <= part for part in found.contradictory)
+                    writes.torn[id] = torn
         customers = {id: row for (entity, id), row in world.rows.items() if entity == "customer"}
         self._units: dict[str, AbstractSet[str]] = {
             id: self._own_units(customers, id)

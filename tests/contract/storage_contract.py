@@ -8,7 +8,18 @@ import pytest
 
 from regulars_schema.declare import Level
 from regulars_schema.entities import REGISTRY
-from regulars_server.storage.interface import Batch, Chosen, Incarnation, Not, Order, Storage, Test
+from regulars_server.storage.interface import (
+    SHARED_MAX,
+    Batch,
+    Chosen,
+    Incarnation,
+    Not,
+    Order,
+    Person,
+    Storage,
+    Test,
+    Torn,
+)
 from regulars_sync import trail
 from regulars_sync.changes import encode
 from regulars_sync.digest import EMPTY, Digest, add, row_hash
@@ -690,3 +701,133 @@ class StorageContract:
                 assert [len(part.documents) for part in page.rows] == [count]
                 assert page.more is (count < 3)
             assert not whole.more
+
+    # --- who may be one person ------------------------------------------------------------------------
+
+    async def test_customers_are_queued_to_be_matched_until_it_was_done(self, storage, scribe):
+        await scribe.push(storage, [scribe.customer(1), scribe.customer(2), scribe.customer(3)])
+        async with storage.writer() as writer:
+            assert await writer.unmatched(10) == []
+            await writer.commit(Batch(unmatched={uid(2), uid(1)}))
+        async with storage.writer() as writer:
+            assert await writer.unmatched(10) == [uid(1), uid(2)]
+            assert await writer.unmatched(1) == [uid(1)]
+            await writer.commit(Batch(unmatched={uid(1), uid(3)}, matched={uid(2)}))
+        async with storage.writer() as writer:
+            assert await writer.unmatched(10) == [uid(1), uid(3)]
+            await writer.commit(Batch(matched={uid(1), uid(3)}))
+        async with storage.writer() as writer:
+            assert await writer.unmatched(10) == []
+
+    async def test_a_scan_queues_every_customer_that_there_is(self, storage, scribe):
+        await scribe.push(storage, [scribe.customer(n) for n in (1, 2, 3)])
+        async with storage.writer() as writer:
+            await writer.commit(Batch(erased=[("customer", uid(2))]))
+        async with storage.writer() as writer:
+            await writer.commit(Batch(scan=True))
+        async with storage.writer() as writer:
+            assert await writer.unmatched(10) == [uid(1), uid(3)]
+
+    async def test_customers_with_a_key_in_common_are_alike(self, storage, scribe):
+        phone, mail = {"phones/138 0013 8000": True}, {"emails/a@b.cn": True}
+        rows = [
+            scribe.customer(1, **phone, **mail),
+            scribe.customer(2, **phone),
+            scribe.customer(3, **mail, member_no="7"),
+            scribe.customer(4, member_no="7", **{"phones/12": True}),
+            scribe.customer(5, **phone, archived=True),
+            scribe.customer(6, **{"phones/12": True, "external_ids/pos:1": True, "tags/vip": True}),
+            scribe.customer(7, **{"external_ids/pos:1": True, "tags/vip": True}),
+        ]
+        await scribe.push(storage, rows)
+        key = "phones/+8613800138000"
+        async with storage.writer() as writer:
+            assert await writer.alike([uid(1)]) == [
+                (uid(1), uid(2), key),
+                (uid(1), uid(3), "emails/a@b.cn"),
+            ]
+            assert await writer.alike([uid(2), uid(3)]) == [
+                (uid(1), uid(2), key),
+                (uid(1), uid(3), "emails/a@b.cn"),
+                (uid(3), uid(4), "member_no"),
+            ]
+            assert await writer.alike([uid(5)]) == []
+            assert await writer.alike([uid(6), uid(99)]) == [(uid(6), uid(7), "external_ids/pos:1")]
+
+    async def test_customers_with_the_spoken_name_and_birth_or_address_are_alike(self, storage, scribe):
+        born = {"month": 5, "day": 3}
+        rows = [
+            scribe.customer(1, name="林芳", birth=born),
+            scribe.customer(2, name="Lin Fang", birth=born, address="南京路 1 号"),
+            scribe.customer(3, name="林方", address="南京路1号"),
+            scribe.customer(4, name="林芳"),
+            scribe.customer(5, name="张伟", birth=born, address="南京路1号"),
+        ]
+        await scribe.push(storage, rows)
+        async with storage.writer() as writer:
+            found = [(uid(1), uid(2), "name"), (uid(2), uid(3), "name")]
+            assert await writer.alike([uid(n) for n in range(1, 6)]) == found
+        edit = scribe.change("customer", uid(2), {"birth": None}, "edit", {"birth": ["0" * 31 + "2"]})
+        await scribe.push(storage, [edit])
+        async with storage.writer() as writer:
+            assert await writer.alike([uid(1)]) == []
+
+    async def test_what_too_many_share_tells_nothing_of_a_person(self, storage, scribe):
+        shops_own = {"phones/138 0013 8000": True}
+        await scribe.push(storage, [scribe.customer(n, **shops_own) for n in range(1, SHARED_MAX + 1)])
+        async with storage.writer() as writer:
+            assert len(await writer.alike([uid(1)])) == SHARED_MAX - 1
+        await scribe.push(storage, [scribe.customer(SHARED_MAX + 1, **shops_own, archived=True)])
+        async with storage.writer() as writer:
+            assert await writer.alike([uid(1)]) == []
+
+    async def decided(self, storage, scribe, one, other, decision):
+        """Let head office say something of two customers, anew where it was said before."""
+        id = identity_id(uid(one), uid(other))
+        async with storage.unscoped_reader() as reader:
+            found = await reader.find("identity", [id])
+        before = [orjson.loads(found[id].documents["internal"])["v"][0][0]] if found else []
+        said = {"one": uid(one), "other": uid(other), "decision": decision}
+        seen = {"decision": before} if before else {}
+        made = scribe.change("identity", id, said, seen=seen)
+        ((ruling,), _) = await scribe.push(storage, [made])
+        assert ruling.verdict in ("applied", "merged")
+
+    async def found(self, storage, where, entity="customer"):
+        async with storage.unscoped_reader() as reader:
+            rows = await reader.select(entity, where, Order(), 100)
+            assert await reader.count(entity, where) == len(rows)
+        return [row.id for row in rows]
+
+    async def test_a_cluster_is_one_person_found_by_any_of_its_rows(self, storage, scribe):
+        await scribe.push(storage, [scribe.customer(n, **{f"tags/t{n}": True}) for n in (1, 2, 3, 4)])
+        await self.decided(storage, scribe, 2, 3, "same")
+        await self.decided(storage, scribe, 3, 4, "same")
+        assert await self.found(storage, Person()) == [uid(1), uid(2)]
+        assert await self.found(storage, Person(Test("tags", "has", "t4"))) == [uid(2)]
+        assert await self.found(storage, Person(Test("tags", "has", "t1"))) == [uid(1)]
+        assert await self.found(storage, Not(Person())) == [uid(3), uid(4)]
+        async with storage.unscoped_reader() as reader:
+            all_ = (uid(2), uid(3), uid(4))
+            assert await reader.clusters([uid(1), uid(2), uid(4), uid(9)]) == {uid(2): all_, uid(4): all_}
+        async with storage.reader(frozenset({UNIT_0})) as reader:
+            assert await reader.clusters([uid(3)]) == {uid(3): all_}
+        async with storage.reader(frozenset({UNIT_1})) as reader:
+            assert await reader.clusters([uid(3)]) == {}
+        await self.decided(storage, scribe, 2, 3, "not_same")
+        assert await self.found(storage, Person()) == [uid(1), uid(2), uid(3)]
+        async with storage.unscoped_reader() as reader:
+            assert await reader.clusters([uid(2), uid(3)]) == {uid(3): (uid(3), uid(4))}
+
+    async def test_a_contradiction_tears_its_cluster_until_it_is_resolved(self, storage, scribe):
+        await scribe.push(storage, [scribe.customer(n) for n in (1, 2, 3)])
+        await self.decided(storage, scribe, 1, 2, "same")
+        await self.decided(storage, scribe, 2, 3, "same")
+        assert await self.found(storage, Torn(), "identity") == []
+        await self.decided(storage, scribe, 1, 3, "not_same")
+        torn = sorted(identity_id(uid(a), uid(b)) for a, b in ((1, 2), (2, 3), (1, 3)))
+        assert await self.found(storage, Torn(), "identity") == torn
+        assert await self.found(storage, Person()) == [uid(1), uid(2), uid(3)]
+        await self.decided(storage, scribe, 1, 3, "same")
+        assert await self.found(storage, Torn(), "identity") == []
+        assert await self.found(storage, Person()) == [uid(1)]

@@ -140,3 +140,13 @@ def test_foreign_file_is_refused_untouched(path, content):
 def test_file_says_that_it_is_of_this_product(connection, path):
     migrate(connection, path)
     assert connection.execute("PRAGMA application_id").fetchone() == (migrations.APPLICATION_ID,)
+
+
+def test_customers_of_the_first_release_are_found_by_name_with_birth(connection, path):
+    migrate(connection, path, STEPS[:1])
+    born = '{"name": "林芳", "birth": {"month": 5, "day": 3}}'
+    connection.execute("INSERT INTO customer(row, id, seq, document) VALUES(7, 'x', 1, ?)", (born,))
+    connection.execute("INSERT INTO customer(row, id, seq) VALUES(8, 'erased', 1)")
+    migrate(connection, path)
+    sql = "SELECT e.row FROM element e JOIN term t ON t.id=e.field WHERE t.name='customer.likeness'"
+    assert connection.execute(sql).fetchall() == [(7,)]

@@ -578,3 +578,10 @@ def test_the_sdk_alone_says_how_to_get_the_server(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "regulars[server]" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_scan_finds_who_may_be_one_person(branch, tmp_path):
+    lines = ("C-1,林芳,+86 138 0013 8000", "C-2,Lin Fang,+8613800138000", "C-3,张伟,")
+    file = write_csv(tmp_path / "customers.csv", "external_id,name,phones", *lines)
+    branch.asked("import", file, "--source", "pos")
+    assert branch.asked("identities", "scan") == {"customers": 3, "proposed": 1}

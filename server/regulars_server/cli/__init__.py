@@ -36,6 +36,7 @@ def create_cli() -> typer.Typer:
             doctor,
             founding,
             held,
+            identities,
             loading,
             logins,
             serving,
@@ -47,7 +48,8 @@ def create_cli() -> typer.Typer:
             raise
         raise LocalError("extra_missing", module=error.name) from error
     app = typer.Typer(help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-    for room in (founding, serving, loading, units, staff, customers, devices, logins, held, doctor, demo):
+    rooms = (founding, serving, loading, units, staff, customers, identities, devices, logins, held, doctor)
+    for room in (*rooms, demo):
         room.register(app)
     return app
 

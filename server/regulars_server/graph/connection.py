@@ -13,7 +13,7 @@ import strawberry
 from regulars_schema.declare import JSON, Bool, Entity, Int, Unfit, check_text
 from regulars_server.graph.declared import resolved
 from regulars_server.graph.filters import where_of
-from regulars_server.storage.interface import All, Found, Order, Test, Where
+from regulars_server.storage.interface import All, Found, Order, Person, Test, Where
 from regulars_sync.errors import Refused
 
 if TYPE_CHECKING:
@@ -127,8 +127,12 @@ async def page(
     order_by: str,
     search: str | None,
     fixed: Where | None = None,
+    persons: bool = False,
 ) -> Connection[N]:
-    """One page of the rows within reach that pass every test; `Refused` for arguments that make no sense."""
+    """One page of the rows within reach that pass every test, with `persons` one for each person.
+
+    `Refused` for arguments that make no sense.
+    """
     entity = context.entity(type_)
     if first is not None and last is not None:
         raise Refused("argument_invalid", reason="Give first or last, not both.")
@@ -139,6 +143,8 @@ async def page(
     if search is not None and search.strip():
         tests.append(Test("*", "search", checked_search(search)))
     wanted: Where | None = All(tuple(tests)) if tests else None
+    if persons:
+        wanted = Person(wanted)
     after_key = decode_cursor(entity, order, after) if after is not None else None
     before_key = decode_cursor(entity, order, before) if before is not None else None
     backwards = last is not None

@@ -107,6 +107,23 @@ class LinkKind(Enum):
 
 
 @strawberry.enum
+class IdentityDecision(Enum):
+    PROPOSED = valued("proposed", "待确认 · Proposed")
+    SAME = valued("same", "同一人 · The same")
+    HOUSEHOLD = valued("household", "同一家庭 · One household")
+    NOT_SAME = valued("not_same", "不是同一人 · Not the same")
+
+
+@strawberry.enum
+class IdentityReason(Enum):
+    VERIFIED_KEY = valued("verified_key", "已核实的相同号码 · Equal verified key")
+    EQUAL_KEY = valued("equal_key", "相同号码 · Equal key")
+    SIMILAR = valued("similar", "姓名及生日或地址相近 · Similar name with birth or address")
+    PERSON = valued("person", "人工判断 · Somebody's judgement")
+    KEPT = valued("kept", "拆分后保留 · Kept together when another was taken out")
+
+
+@strawberry.enum
 class InteractionKind(Enum):
     VISIT = valued("visit", "到店 · Visit")
     PURCHASE = valued("purchase", "购买 · Purchase")
@@ -171,4 +188,5 @@ class EntityName(Enum):
     SEGMENT = valued("segment", "分群 · Segment")
     CUSTOMER = valued("customer", "顾客 · Customer")
     LINK = valued("link", "关系 · Link")
+    IDENTITY = valued("identity", "身份判定 · Identity decision")
     INTERACTION = valued("interaction", "往来 · Interaction")

@@ -527,6 +527,7 @@ ATTRIBUTES: dict[str, dict[str, str]] = {
     "segment": {"owner": "owner_id"},
     "customer": {"home_unit": "home_unit_id", "owner": "owner_id", "segments": "segment_ids"},
     "link": {"from_customer": "from_customer_id", "to_customer": "to_customer_id"},
+    "identity": {"one": "one_id", "other": "other_id"},
     "interaction": {"unit": "unit_id", "staff": "staff_id", "supersedes": "supersedes_id"},
 }
 """Field or part -> the attribute that carries it, where the two differ."""

@@ -15,6 +15,7 @@ from regulars_server import devices, erasure
 from regulars_server.graph import inputs, payloads
 from regulars_server.graph.declared import mutation
 from regulars_server.graph.enums import LinkKind
+from regulars_server.graph.identities import IdentityMutations
 from regulars_server.graph.ledger import held_change
 from regulars_server.graph.payloads import MemberResult
 from regulars_server.graph.problems import refusal
@@ -32,7 +33,7 @@ INVITES_KEPT_MAX = 1_000
 
 
 @strawberry.type
-class Mutation(ReversalMutations):
+class Mutation(ReversalMutations, IdentityMutations):
     # --- customers ------------------------------------------------------------
 
     @mutation("A new customer, at home in your unit unless `homeUnitId` says otherwise.")

@@ -17,6 +17,7 @@ from regulars_server.graph.enums import EntityName
 from regulars_server.graph.history import HistoryConnection, LoggedChange
 from regulars_server.graph.history import history as read_history
 from regulars_server.graph.history import logged_change as read_logged_change
+from regulars_server.graph.identities import IdentityQueries
 from regulars_server.graph.ledger import EqualKey, HeldConnection, NumberGap
 from regulars_server.graph.ledger import gaps as read_gaps
 from regulars_server.graph.request import Info
@@ -89,7 +90,7 @@ class EntityLabels:
 
 
 @strawberry.type
-class Query(RowQueries):
+class Query(RowQueries, IdentityQueries):
     @resolved("Any row by its id; null when there is none within reach.")
     async def node(self, info: Info, id: strawberry.ID) -> Node | None:
         try:
@@ -155,7 +156,8 @@ class Query(RowQueries):
         if await info.context.related(Segment, segment) is None:
             return None
         fixed = Test("segments", "has", segment)
-        return await page(info.context, Customer, first, after, last, before, None, "id asc", None, fixed)
+        order = "id asc"
+        return await page(info.context, Customer, first, after, last, before, None, order, None, fixed, True)
 
     @resolved("Whom the token stands for.")
     async def me(self, info: Info) -> Me:

@@ -21,8 +21,10 @@ from regulars_server.access import Principal
 from regulars_server.graph.connection import Connection, clamp, connected, decode_cursor
 from regulars_server.graph.rows import Node, Row, row_of
 from regulars_server.service import Service
-from regulars_server.storage.interface import Any_, Found, Order, Reader, Test, Where
+from regulars_server.storage.interface import All, Any_, Found, Order, Reader, Test, Where
+from regulars_sync import document
 from regulars_sync.errors import Refused
+from regulars_sync.identity import agreed, fold
 from regulars_sync.reconcile import Author
 
 ROWS_PER_REQUEST_MAX = 20_000
@@ -136,6 +138,33 @@ class Context:
         found = await asyncio.gather(*(self.related(type_, id) for id in dict.fromkeys(ids)))
         return [node for node in found if node is not None]
 
+    async def cluster(self, customer: str) -> tuple[str, ...]:
+        """The ids within reach that are one person with this one, the survivor's first."""
+        found = await self._loader("cluster", self._load_clusters).load(customer)
+        assert isinstance(found, tuple)
+        return found
+
+    async def golden(self, customer: N) -> N:
+        """The card of the person, folded from all rows within reach that are it."""
+        members = await self.related_all(type(customer), await self.cluster(customer.row.id))
+        if len(members) < 2:
+            return customer
+        entity, first = customer.row.entity, members[0].row
+        rows = {member.row.id: document.decode(member.row.documents) for member in members}
+        folded = agreed(entity, fold(entity, rows))
+        shown = document.nested(entity, document.shown(entity, folded))
+        documents = [document.encode(entity, first.id, folded, level) for level in Level]
+        row = Row(entity, first.id, first.version, shown, [raw for raw in documents if raw is not None])
+        return customer.of(row)
+
+    async def household(self, customer: str) -> list[str]:
+        """The customers whom an active link ties to this person's household."""
+        members = await self.cluster(customer)
+        loader = self._loader("household", self._load_households)
+        found = await asyncio.gather(*(loader.load(member) for member in members))
+        ids = dict.fromkeys(id for ids in found if isinstance(ids, list) for id in ids)
+        return [id for id in ids if id not in members]
+
     async def referring(self, type_: type[N], field: str, id: str) -> list[N]:
         """The rows whose field names this id, oldest first."""
         loader = self._loader(("referring", type_.ENTITY, field), partial(self._load_referring, type_, field))
@@ -146,7 +175,7 @@ class Context:
     async def naming(
         self, type_: type[N], customer: str, first: int | None, after: str | None
     ) -> Connection[N]:
-        """The rows that name a customer, newest first; a page of customers is read together."""
+        """The rows that name a person, newest first; a page of customers is read together."""
         entity = self.entity(type_)
         order = Order("at" if "at" in entity.by_name else "id", descending=True)
         key = decode_cursor(entity, order, after) if after is not None else None
@@ -154,17 +183,21 @@ class Context:
         loader = self._loader(
             ("naming", entity.name, limit, after), partial(self._load_naming, entity, order, limit, key)
         )
-        named = await loader.load(customer)
-        assert isinstance(named, list)
-        found: list[Found] = named[:limit]
+        members = await self.cluster(customer)
+        named: dict[str, Found] = {}
+        for rows in await asyncio.gather(*(loader.load(member) for member in members)):
+            assert isinstance(rows, list)
+            named |= {row.id: row for row in rows}
+        latest = sorted(named.values(), key=lambda row: row.key, reverse=True)
+        found = latest[:limit]
         nodes = [self.node(type_, row) for row in found]
         return connected(
             nodes,
             found,
             order,
-            len(named) > limit,
+            len(latest) > limit,
             key is not None,
-            lambda: self.count(entity, _naming(entity, [customer])),
+            lambda: self.count(entity, _naming(entity, members)),
         )
 
     def _loader(self, key: object, load: object) -> DataLoader[str, object]:
@@ -175,6 +208,25 @@ class Context:
     async def _load(self, type_: type[Node], ids: list[str]) -> Sequence[object]:
         found = await self.find(self.entity(type_), ids)
         return [self.node(type_, found[id]) if id in found else None for id in ids]
+
+    async def _load_clusters(self, ids: list[str]) -> Sequence[object]:
+        async with self.reading() as reader:
+            found = await reader.clusters(ids)
+        return [found.get(id, (id,)) for id in ids]
+
+    async def _load_households(self, ids: list[str]) -> Sequence[object]:
+        ends = ("from_customer", "to_customer")
+        test = All(
+            (
+                Test("kind", "eq", "household"),
+                Test("active", "eq", True),
+                Any_(tuple(Test(end, "in", ids) for end in ends)),
+            )
+        )
+        found = await self.select(self._registry.by_name["link"], test, Order(), REFERRING_MAX)
+        links = [orjson.loads(row.documents[Level.INTERNAL]) for row in found]
+        tied = [(link[a], link[b]) for link in links for a, b in (ends, ends[::-1])]
+        return [[other for mine, other in tied if mine == id] for id in ids]
 
     async def _load_referring(self, type_: type[Node], field: str, ids: list[str]) -> Sequence[object]:
         found = await self.select(self.entity(type_), Test(field, "in", ids), Order(), REFERRING_MAX)

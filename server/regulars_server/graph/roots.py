@@ -108,7 +108,7 @@ class RowQueries:
     async def customer(self, info: Info, id: UUID) -> types.Customer | None:
         return await info.context.related(types.Customer, id)
 
-    @resolved("顾客 · Customer: all within reach, by keyset")
+    @resolved("顾客 · Customer: all within reach, by keyset; one for each person, or every row (`merged`)")
     async def customers(
         self,
         info: Info,
@@ -119,9 +119,19 @@ class RowQueries:
         where: inputs.CustomerWhere | None = None,
         order_by: inputs.CustomerOrder = inputs.CustomerOrder.ID_ASC,
         search: str | None = None,
+        merged: bool = False,
     ) -> Connection[types.Customer]:
         return await page(
-            info.context, types.Customer, first, after, last, before, where, order_by.value, search
+            info.context,
+            types.Customer,
+            first,
+            after,
+            last,
+            before,
+            where,
+            order_by.value,
+            search,
+            persons=not merged,
         )
 
     @resolved("往来 · Interaction: one by its id; null when there is none within reach")

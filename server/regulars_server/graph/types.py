@@ -18,6 +18,8 @@ from regulars_server.graph.enums import (
     CreditStatus,
     CustomerKind,
     Gender,
+    IdentityDecision,
+    IdentityReason,
     IncomeBand,
     InteractionKind,
     LinkKind,
@@ -341,11 +343,33 @@ class Customer(Node):
     async def segments(self, info: Info) -> list[Segment]:
         return await info.context.related_all(Segment, self.segment_ids)
 
-    @resolved("关系 · Link: those that name this customer, newest first")
+    @resolved("The card of the person, folded from the values of all members; its id is the survivor's")
+    async def golden(self, info: Info) -> Customer:
+        return await info.context.golden(self)
+
+    @resolved("The rows that are this person, as they stand, the survivor's first")
+    async def members(self, info: Info) -> list[Customer]:
+        return await info.context.related_all(Customer, await info.context.cluster(self.row.id))
+
+    @resolved("The id under which the person is listed; of one that was never merged its own")
+    async def survivor_id(self, info: Info) -> UUID:
+        return UUID((await info.context.cluster(self.row.id))[0])
+
+    @resolved("同住 · Who is linked with the person as of one household, those within reach")
+    async def household(self, info: Info) -> list[Customer]:
+        return await info.context.related_all(Customer, await info.context.household(self.row.id))
+
+    @resolved("关系 · Link: those within reach that name this person, newest first")
     async def links(self, info: Info, first: int | None = None, after: str | None = None) -> Connection[Link]:
         return await info.context.naming(Link, self.row.id, first, after)
 
-    @resolved("往来 · Interaction: those that name this customer, newest first")
+    @resolved("身份判定 · Identity decision: those within reach that name this person, newest first")
+    async def identities(
+        self, info: Info, first: int | None = None, after: str | None = None
+    ) -> Connection[Identity]:
+        return await info.context.naming(Identity, self.row.id, first, after)
+
+    @resolved("往来 · Interaction: those within reach that name this person, newest first")
     async def interactions(
         self, info: Info, first: int | None = None, after: str | None = None
     ) -> Connection[Interaction]:
@@ -383,6 +407,41 @@ class Link(Node):
     @resolved("对象 · To; null when out of reach")
     async def to_customer(self, info: Info) -> Customer | None:
         return await info.context.related(Customer, self.to_customer_id)
+
+
+@strawberry.type(
+    description="身份判定 · Identity decision. Whether two customers are one person. Its id is made of both, in their order, so there is one a pair. What the server says is verified, so what a branch proposes never stands before it."
+)
+class Identity(Node):
+    ENTITY: ClassVar[str] = "identity"
+    one_id: UUID = strawberry.field(description="顾客 · One")
+    other_id: UUID = strawberry.field(description="另一顾客 · Other")
+    decision: IdentityDecision = strawberry.field(description="判定 · Decision")
+    reason: IdentityReason | None = strawberry.field(description="依据 · Reason")
+    matched: str | None = strawberry.field(description="匹配字段 · Field that matched")
+    suggests: IdentityDecision | None = strawberry.field(description="建议 · Suggestion")
+
+    @classmethod
+    def of(cls, row: Row) -> Identity:
+        return cls(
+            row=row,
+            id=strawberry.ID(row.id),
+            version=row.version,
+            one_id=row.values["one"],
+            other_id=row.values["other"],
+            decision=row.values["decision"],
+            reason=row.values.get("reason"),
+            matched=row.values.get("matched"),
+            suggests=row.values.get("suggests"),
+        )
+
+    @resolved("顾客 · One; null when out of reach")
+    async def one(self, info: Info) -> Customer | None:
+        return await info.context.related(Customer, self.one_id)
+
+    @resolved("另一顾客 · Other; null when out of reach")
+    async def other(self, info: Info) -> Customer | None:
+        return await info.context.related(Customer, self.other_id)
 
 
 @strawberry.type(
@@ -459,6 +518,7 @@ TYPES: Mapping[str, type[Node]] = {
     "segment": Segment,
     "customer": Customer,
     "link": Link,
+    "identity": Identity,
     "interaction": Interaction,
 }
 """The GraphQL type of each entity that has one."""

@@ -19,6 +19,9 @@ from regulars_sync.placement import Writes
 from regulars_sync.protocol import Acked
 from regulars_sync.reconcile import Key, Row
 
+SHARED_MAX = 20
+"""How many customers may share a key that still tells of a person."""
+
 
 @dataclass(frozen=True, slots=True)
 class Chain:
@@ -84,7 +87,19 @@ class Not:
     test: Where
 
 
-Where = Test | All | Any_ | Not
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Of customers: one row for each person, that of the survivor, when any of the person's rows passes."""
+
+    test: Where | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Torn:
+    """Of identity decisions: those in a cluster that holds a contradiction."""
+
+
+Where = Test | All | Any_ | Not | Person | Torn
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +196,15 @@ class EqualKey(NamedTuple):
     field: str
     key: str
     ids: tuple[str, ...]
+
+
+class Alike(NamedTuple):
+    """Two customers who may be one person."""
+
+    one: str
+    other: str
+    path: str
+    """What is equal: `phones/+8613800138000`, `member_no`; `name` for a name with its birth or address."""
 
 
 class Reader(Protocol):
@@ -300,6 +324,10 @@ class Reader(Protocol):
         """
         ...
 
+    async def clusters(self, customers: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """The cluster of each of these customers that is in one: its ids within reach, the survivor first."""
+        ...
+
     async def equal_keys(self, limit: int) -> list[EqualKey]:
         """Groups of two or more customers within reach that share an identity key; `?` phones never count."""
         ...
@@ -333,6 +361,12 @@ class Batch:
     """Rows to erase; `writes` lets them leave every scope in which they ever were."""
     emptied: set[str] = field(default_factory=set)
     """Cids whose earlier log entries lose body, key, field and detail."""
+    unmatched: set[str] = field(default_factory=set)
+    """Customers of whom it is to be asked anew who else they may be."""
+    matched: set[str] = field(default_factory=set)
+    """Those of whom it was asked."""
+    scan: bool = False
+    """Ask it of every customer that there is."""
     incarnation: Incarnation | None = None
     stamp_max: int = 0
     at_ms: int = 0
@@ -394,6 +428,19 @@ class Writer(Reader, Protocol):
 
     async def waiting(self, keys: Iterable[str]) -> list[str]:
         """The groups that wait for one of these, oldest first."""
+        ...
+
+    async def unmatched(self, limit: int) -> list[str]:
+        """Customers of whom it is to be asked who else they may be, in order of id."""
+        ...
+
+    async def alike(self, customers: Iterable[str]) -> list[Alike]:
+        """Whoever has an identity key in common with one of these, or the spoken name with birth or address.
+
+        Archived customers are like nobody. What more than `SHARED_MAX` customers have in common (archived
+        ones too: a shop's own phone) tells nothing of a person; `?` phones neither. Each pair and path once,
+        the smaller id first, in order. Statements do not grow with customers.
+        """
         ...
 
     async def incarnation(self, id: str) -> Incarnation | None: ...

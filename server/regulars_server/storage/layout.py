@@ -12,10 +12,13 @@ from functools import cached_property
 from typing import Literal
 
 from regulars_schema.declare import JSON, SAFE_INT_MAX, Entity, Level, Unfit, check_text
-from regulars_schema.normal import search_text, sort_name
-from regulars_server.storage.interface import All, Any_, Not, Order, Test, Where
+from regulars_schema.normal import likenesses, search_text, sort_name
+from regulars_server.storage.interface import All, Any_, Not, Order, Person, Test, Torn, Where
 from regulars_sync.document import nested
 from regulars_sync.errors import Refused
+
+LIKENESS = "likeness"
+"""An index entry of every customer that is no field: `normal.likenesses`."""
 
 ColumnType = Literal["text", "int", "bool"]
 
@@ -99,6 +102,19 @@ def element_keys(table: Table, document: Mapping[str, JSON]) -> set[tuple[str, s
                 field, slash, key = path.partition("/")
                 if slash and field in sets:
                     found.add((field, key))
+    if table.name == "customer":
+        found.update((LIKENESS, likeness) for likeness in likenesses(document))
+    return found
+
+
+def identity_keys(entity: Entity, document: Mapping[str, JSON]) -> set[str]:
+    """The paths of what a customer may be recognised by (`LIKENESS/…` for name with birth or address)."""
+    found = {f"{LIKENESS}/{likeness}" for likeness in likenesses(document)}
+    for path, value in document.items():
+        name, slash, key = path.partition("/")
+        field = entity.by_name.get(name)
+        if value and field is not None and field.identity and key[:1] != "?" and field.is_set == bool(slash):
+            found.add(path if slash else f"{name}/{value}")
     return found
 
 
@@ -146,8 +162,10 @@ def check_where(table: Table, where: Where | None, depth: int = 0) -> None:
         case All(tests) | Any_(tests):
             for test in tests:
                 check_where(table, test, depth + 1)
-        case Not(test):
+        case Not(test) | Person(test):
             check_where(table, test, depth + 1)
+        case Torn():
+            return
         case Test():
             _check_test(table, where)
 

@@ -20,6 +20,8 @@ import orjson
 from regulars_schema.declare import JSON, Level, Registry
 from regulars_schema.normal import search_text, sort_name
 from regulars_server.storage.interface import (
+    SHARED_MAX,
+    Alike,
     All,
     Any_,
     Batch,
@@ -36,18 +38,22 @@ from regulars_server.storage.interface import (
     Incarnation,
     Not,
     Order,
+    Person,
     Reader,
     Since,
     Test,
+    Torn,
     Where,
     Writer,
 )
 from regulars_server.storage.layout import (
+    LIKENESS,
     Table,
     check_order,
     check_scopes,
     check_where,
     element_keys,
+    identity_keys,
     level_of,
     search_words,
 )
@@ -89,12 +95,18 @@ class _State:
     erased: frozenset[Key] = frozenset()
     seen: dict[str, dict[str, int]] = field(default_factory=dict)
     """Customer -> unit -> when it saw them last."""
+    unmatched: frozenset[str] = frozenset()
+    merged: dict[str, str] = field(default_factory=dict)
+    """Customer -> the survivor of its cluster, which is another."""
+    torn: frozenset[str] = frozenset()
 
     def copy(self) -> _State:
         rows, log, queue, incarnations, marks = self.rows, self.log, self.queue, self.incarnations, self.marks
         copied = _State(dict(rows), list(log), dict(queue), dict(incarnations), dict(marks), self.stamp_max)
         copied.floor = self.floor
-        copied.erased, copied.seen = self.erased, {id: dict(units) for id, units in self.seen.items()}
+        copied.erased, copied.unmatched = self.erased, self.unmatched
+        copied.seen = {id: dict(units) for id, units in self.seen.items()}
+        copied.merged, copied.torn = dict(self.merged), self.torn
         return copied
 
 
@@ -213,6 +225,14 @@ class MemoryReader:
                 return any(self._passes(table, values, test) for test in tests)
             case Not(test):
                 return not self._passes(table, values, test)
+            case Person(test):
+                merged = self._state.merged
+                ids = [values["id"], *(id for id, into in merged.items() if into == values["id"])]
+                rows = [_values(row) for id in ids if (row := self._found("customer", id))]
+                passes = any(test is None or self._passes(table, row, test) for row in rows)
+                return values["id"] not in merged and passes
+            case Torn():
+                return values["id"] in self._state.torn
             case Test():
                 return self._passes_test(table, values, where)
         assert_never(where)
@@ -453,6 +473,17 @@ class MemoryReader:
             and (self._scopes is None or self._device_is_mine(entry))
         ][:limit]
 
+    async def clusters(self, customers: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        merged = self._state.merged
+        found: dict[str, tuple[str, ...]] = {}
+        for id in customers:
+            into = merged.get(id, id)
+            ids = [into, *sorted(member for member, other in merged.items() if other == into)]
+            within = tuple(member for member in ids if self._found("customer", member))
+            if len(ids) > 1 and id in within:
+                found[id] = within
+        return found
+
     async def equal_keys(self, limit: int) -> list[EqualKey]:
         table = TABLES["customer"]
         ids: dict[tuple[str, str], list[str]] = defaultdict(list)
@@ -545,6 +576,26 @@ class MemoryWriter(MemoryReader):
         wanted = set(keys)
         return [group for group, waits in self._state.queue.items() if waits in wanted]
 
+    async def unmatched(self, limit: int) -> list[str]:
+        return sorted(self._state.unmatched)[:limit]
+
+    async def alike(self, customers: Iterable[str]) -> list[Alike]:
+        declared, wanted = self._registry.by_name["customer"], set(customers)
+        holders: dict[str, list[tuple[str, bool]]] = defaultdict(list)
+        for found in self._all("customer"):
+            values = _values(found)
+            for path in identity_keys(declared, values):
+                holders[path].append((found.id, bool(values.get("archived"))))
+        alike: set[Alike] = set()
+        for path, sharing in holders.items():
+            name, _, _ = path.partition("/")
+            if 2 <= len(sharing) <= SHARED_MAX:
+                said = "name" if name == LIKENESS else path if name in declared.set_names else name
+                ids = sorted(id for id, archived in sharing if not archived)
+                pairs = ((one, other) for one in ids for other in ids if one < other)
+                alike |= {Alike(one, other, said) for one, other in pairs if {one, other} & wanted}
+        return sorted(alike)
+
     async def incarnation(self, id: str) -> Incarnation | None:
         known = self._state.incarnations.get(id)
         return None if known is None else replace(known)
@@ -602,6 +653,18 @@ class MemoryWriter(MemoryReader):
                 state.queue.pop(group, None)
             else:
                 state.queue[group] = waits
+        for id, into in batch.writes.merged.items():
+            if into is None:
+                state.merged.pop(id, None)
+            else:
+                state.merged[id] = into
+        torn = {id for id, is_torn in batch.writes.torn.items() if is_torn}
+        state.torn = (state.torn - batch.writes.torn.keys() - {id for _, id in batch.erased}) | torn
+        if batch.scan:
+            state.unmatched |= {
+                id for (name, id), row in state.rows.items() if name == "customer" and row.documents
+            }
+        state.unmatched = (state.unmatched | batch.unmatched) - batch.matched
         if batch.incarnation is not None:
             known = state.incarnations
             before = known.get(batch.incarnation.id)

@@ -13,7 +13,11 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+import orjson
+
+from regulars_schema.normal import likenesses
 from regulars_server.access.models import ACCESS_DDL
+from regulars_server.storage.layout import LIKENESS
 from regulars_sync.errors import LocalError
 
 APPLICATION_ID = 0x52474C52
@@ -117,12 +121,22 @@ CREATE INDEX log_gap ON log(pos) WHERE code = 'number_gap';
 ALTER TABLE commit_mark ADD COLUMN at_ms INTEGER NOT NULL DEFAULT 0;
 UPDATE commit_mark SET at_ms = CAST(strftime('%s', 'now') AS INTEGER) * 1000;
 ALTER TABLE chain ADD COLUMN floor INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE unmatched(row INTEGER PRIMARY KEY);
+CREATE TABLE merged(row INTEGER PRIMARY KEY, survivor INTEGER NOT NULL);
+CREATE INDEX merged_by_survivor ON merged(survivor);
+CREATE TABLE torn(row INTEGER PRIMARY KEY);
 """
 
 
 def identity_and_window(connection: sqlite3.Connection) -> None:
     """Step 2: who is the same person, and what schema 2 brought."""
     _execute_all(connection, _IDENTITY_AND_WINDOW)
+    connection.execute("INSERT INTO term(name) VALUES(?)", (f"customer.{LIKENESS}",))
+    rows = connection.execute("SELECT row, document FROM customer WHERE document IS NOT NULL")
+    connection.executemany(
+        "INSERT INTO element SELECT id, ?, ? FROM term WHERE name='customer.likeness'",
+        ((likeness, row) for row, document in rows for likeness in likenesses(orjson.loads(document))),
+    )
 
 
 STEPS: tuple[Step, ...] = (create, identity_and_window)

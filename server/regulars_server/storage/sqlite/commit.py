@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 import orjson
 
 from regulars_schema.declare import JSON, Level, Registry
-from regulars_server.storage.interface import Batch, Commit, Incarnation
-from regulars_server.storage.layout import column_values, element_keys, level_of
+from regulars_server.storage.interface import SHARED_MAX, Alike, Batch, Commit, Incarnation
+from regulars_server.storage.layout import LIKENESS, column_values, element_keys, identity_keys, level_of
 from regulars_server.storage.sqlite.snapshot import COLUMNS, Snapshot, Terms, entry_row, json_list
 from regulars_server.storage.tables import TABLES
 from regulars_sync.digest import HASH_BYTES, row_hash
@@ -150,6 +150,40 @@ class Transaction(Snapshot):
         )
         return self.rows(sql, before_ms, limit)
 
+    def unmatched(self, limit: int) -> list[str]:
+        sql = "SELECT t.id FROM unmatched u CROSS JOIN customer t ON t.row=u.row ORDER BY t.id LIMIT ?"
+        return [id for (id,) in self.rows(sql, limit)]
+
+    def alike(self, customers: Iterable[str]) -> list[Alike]:
+        """Two statements for each field by which a person may be recognised."""
+        declared = self.registry.by_name["customer"]
+        rows = self.rows_of([("customer", id) for id in customers]).values()
+        holders: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for row in rows:
+            if not row.values.get("archived"):
+                for path in identity_keys(declared, row.values):
+                    field, _, key = path.partition("/")
+                    holders[field, key].append(row.id)
+        found: set[Alike] = set()
+        for name in sorted({field for field, _ in holders}):
+            wanted = json_list(sorted(key for field, key in holders if field == name))
+            for key, other in self._sharing(name, wanted):
+                path = "name" if name == LIKENESS else f"{name}/{key}" if name in declared.set_names else name
+                mine = holders[name, key]
+                found |= {Alike(min(id, other), max(id, other), path) for id in mine if id != other}
+        return sorted(found)
+
+    def _sharing(self, name: str, keys: str) -> list[tuple[str, str]]:
+        """(key, customer) of these keys of a field that few customers share."""
+        number = self.terms.get(f"customer.{name}")
+        key = f's."{name}"' if number is None else "s.key"
+        source, where = ("customer", "1") if number is None else ("element", f"s.field={number}")
+        where += f" AND {key} IN (SELECT value FROM json_each(?))"
+        few = f"SELECT {key} FROM {source} s WHERE {where} GROUP BY {key} HAVING count(*) BETWEEN 2 AND ?"
+        shared = json_list(found for (found,) in self.rows(few, keys, SHARED_MAX))
+        sql = f"SELECT {key}, t.id FROM {source} s CROSS JOIN customer t ON t.row=s.row WHERE {where}"
+        return self.rows(f"{sql} AND t.archived IS NOT 1", shared)
+
     def incarnation(self, id: str) -> Incarnation | None:
         found = self.rows("SELECT id, device, n, trail FROM incarnation WHERE id=?", id)
         return Incarnation(*found[0]) if found else None
@@ -176,6 +210,7 @@ class Transaction(Snapshot):
         self._empty(batch.emptied)
         self._append(batch.entries)
         self._wait(batch.waits)
+        self._match(batch)
         execute = self.connection.execute
         if batch.incarnation is not None:
             i = batch.incarnation
@@ -214,6 +249,7 @@ class Transaction(Snapshot):
         self._write_documents(written, fresh, last)
         self._write_feed(writes.places, first, self._differences(written, places, fresh))
         self._write_sightings(writes.sightings)
+        self._write_clusters(writes)
         self._erase(erased, last)
 
     def _write_sightings(self, sightings: Sequence[tuple[str, str, int | None]]) -> None:
@@ -283,6 +319,23 @@ class Transaction(Snapshot):
         if added:
             many("INSERT INTO element VALUES(?, ?, ?)", added)
 
+    def _write_clusters(self, writes: Writes) -> None:
+        if not writes.merged and not writes.torn:
+            return
+        self._load([*(("customer", id) for id in writes.merged), *(("identity", id) for id in writes.torn)])
+        stored, many = self.stored, self.connection.executemany
+        alone = [(stored["customer", id].row,) for id, into in writes.merged.items() if into is None]
+        merged = [
+            (stored["customer", id].row, stored["customer", into].row)
+            for id, into in writes.merged.items()
+            if into is not None
+        ]
+        many("DELETE FROM merged WHERE row=?", alone)
+        many("INSERT OR REPLACE INTO merged VALUES(?, ?)", merged)
+        many("DELETE FROM torn WHERE row=?", [(stored["identity", id].row,) for id in writes.torn])
+        torn = [(stored["identity", id].row,) for id, is_torn in writes.torn.items() if is_torn]
+        many("INSERT INTO torn VALUES(?)", torn)
+
     def _erase(self, keys: Iterable[Key], last: int) -> None:
         many, terms = self.connection.executemany, self.terms
         for key in keys:
@@ -295,6 +348,8 @@ class Transaction(Snapshot):
             nulls = "".join(f', "{column}"=NULL' for column in table.column_names)
             sql = f"UPDATE {name} SET seq=?, document=NULL, hash=NULL{nulls} WHERE row=?"
             self.connection.execute(sql, (last, found.row))
+            if name == "identity":
+                self.connection.execute("DELETE FROM torn WHERE row=?", (found.row,))
             if table.sensitive:
                 self.connection.execute(f"DELETE FROM {name}_sensitive WHERE row=?", (found.row,))
             if name == "customer":
@@ -398,6 +453,20 @@ class Transaction(Snapshot):
                 for seq, (scope, entity, id, left) in enumerate(places, first)
             ],
         )
+
+    def _match(self, batch: Batch) -> None:
+        if batch.scan:
+            self.connection.execute(
+                "INSERT OR IGNORE INTO unmatched SELECT row FROM customer WHERE document IS NOT NULL"
+            )
+        for sql, ids in (
+            ("INSERT OR IGNORE INTO unmatched VALUES(?)", batch.unmatched),
+            ("DELETE FROM unmatched WHERE row=?", batch.matched),
+        ):
+            if ids:
+                keys = [("customer", id) for id in sorted(ids)]
+                self._load(keys)
+                self.connection.executemany(sql, [(row,) for key in keys if (row := self.stored[key].row)])
 
     def _append(self, entries: Sequence[Entry]) -> None:
         if not entries:

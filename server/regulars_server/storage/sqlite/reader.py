@@ -10,6 +10,7 @@ from typing import Generic, Protocol, TypeVar
 
 from regulars_schema.declare import JSON
 from regulars_server.storage.interface import (
+    Alike,
     Batch,
     Bucket,
     Choice,
@@ -118,6 +119,10 @@ class SqliteReader(Generic[S]):
     async def gaps(self, limit: int, device: str | None = None) -> list[Entry]:
         return await self._run(lambda _: self._snapshot.gaps(limit, device))
 
+    async def clusters(self, customers: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        wanted = list(customers)
+        return await self._run(lambda _: self._snapshot.clusters(wanted))
+
     async def equal_keys(self, limit: int) -> list[EqualKey]:
         return await self._run(lambda _: self._snapshot.equal_keys(limit))
 
@@ -161,6 +166,13 @@ class SqliteWriter(SqliteReader[Transaction]):
     async def waiting(self, keys: Iterable[str]) -> list[str]:
         wanted = list(keys)
         return await self._run(lambda _: self._snapshot.waiting(wanted))
+
+    async def unmatched(self, limit: int) -> list[str]:
+        return await self._run(lambda _: self._snapshot.unmatched(limit))
+
+    async def alike(self, customers: Iterable[str]) -> list[Alike]:
+        wanted = list(customers)
+        return await self._run(lambda _: self._snapshot.alike(wanted))
 
     async def incarnation(self, id: str) -> Incarnation | None:
         return await self._run(lambda _: self._snapshot.incarnation(id))

@@ -486,6 +486,20 @@ class Snapshot:
 
     # --- identity -------------------------------------------------------------------------------------
 
+    def clusters(self, customers: Collection[str]) -> dict[str, tuple[str, ...]]:
+        sql = (
+            "WITH asked AS (SELECT c.id AS id, ifnull(m.survivor, c.row) AS survivor FROM customer c"
+            " LEFT JOIN merged m ON m.row=c.row WHERE c.id IN (SELECT value FROM json_each(?)))"
+            " SELECT a.id, t.id FROM asked a CROSS JOIN merged m ON m.survivor=a.survivor"
+            f" CROSS JOIN customer t ON t.row=m.row WHERE {self.reaching('customer')} UNION"
+            " SELECT a.id, t.id FROM asked a CROSS JOIN customer t ON t.row=a.survivor"
+            f" WHERE {self.reaching('customer')} AND EXISTS (SELECT 1 FROM merged WHERE survivor=t.row)"
+        )
+        found: dict[str, list[str]] = {}
+        for id, member in self.rows(sql, json_list(customers)):
+            found.setdefault(id, []).append(member)
+        return {id: tuple(sorted(ids)) for id, ids in found.items() if id in ids}
+
     def equal_keys(self, limit: int) -> list[EqualKey]:
         table = TABLES["customer"]
         within = f"t.archived IS NOT 1 AND {self.reaching('customer')}"

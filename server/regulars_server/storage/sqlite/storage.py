@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from regulars_schema.declare import Registry
 from regulars_server.storage.interface import Chain, Reader, Writer
-from regulars_server.storage.layout import check_scopes
+from regulars_server.storage.layout import LIKENESS, check_scopes
 from regulars_server.storage.migrations import migrate
 from regulars_server.storage.sqlite.commit import MARK_BYTES, Transaction
 from regulars_server.storage.sqlite.connection import Connect, Driver, on_thread, roll_back
@@ -94,6 +94,7 @@ class SqliteStorage:
                 for table in TABLES.values()
                 for name in (table.name, *(f"{table.name}.{keys.field}" for keys in table.keys))
             ]
+            names.append(f"customer.{LIKENESS}")
             connection.executemany("INSERT OR IGNORE INTO term(name) VALUES(?)", [(name,) for name in names])
             self._terms = dict(connection.execute("SELECT name, id FROM term ORDER BY id"))
             if not connection.execute("SELECT 1 FROM chain").fetchone():

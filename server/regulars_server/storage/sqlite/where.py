@@ -8,7 +8,7 @@ from typing import NamedTuple, assert_never
 import orjson
 
 from regulars_schema.declare import JSON
-from regulars_server.storage.interface import All, Any_, Not, Order, Test, Where
+from regulars_server.storage.interface import All, Any_, Not, Order, Person, Test, Torn, Where
 from regulars_server.storage.layout import Table, search_words
 
 
@@ -34,6 +34,13 @@ def _condition(where: Where, term: Callable[[str], int], parameters: list[JSON])
             return f"({' OR '.join(_condition(t, term, parameters) for t in tests) or '0'})"
         case Not(test):
             return f"({_condition(test, term, parameters)} IS NOT TRUE)"
+        case Person(test):
+            inner = "1" if test is None else _condition(test, term, parameters)
+            again = "1" if test is None else _condition(test, term, parameters)
+            others = f"SELECT m.survivor FROM merged m CROSS JOIN customer t ON t.row=m.row WHERE {again}"
+            return f"(t.row NOT IN (SELECT row FROM merged) AND ({inner} OR t.row IN ({others})))"
+        case Torn():
+            return "(t.row IN (SELECT row FROM torn))"
         case Test():
             return _test(where, term, parameters)
     assert_never(where)

@@ -1,0 +1,191 @@
+"""Who is one person, as GraphQL asks and answers it: what waits for head office, and what it decides."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Annotated
+
+import strawberry
+
+from regulars_server import identities
+from regulars_server.graph.connection import Edge, PageInfo, clamp, decode_cursor, encode_cursor
+from regulars_server.graph.declared import mutation, resolved, valued
+from regulars_server.graph.payloads import GONE, CustomerResult, CustomerSaved
+from regulars_server.graph.problems import Refusal
+from regulars_server.graph.request import Context, Info
+from regulars_server.graph.scalars import UUID
+from regulars_server.graph.types import Customer, Identity
+from regulars_server.graph.writing import Writing, settled
+from regulars_server.mutations import Edit
+from regulars_server.storage.interface import All, Any_, Order, Test, Torn
+from regulars_sync.errors import Refused
+from regulars_sync.ids import identity_id
+
+
+@strawberry.enum(description="What head office can say of two customers.")
+class IdentityVerdict(Enum):
+    SAME = valued("same", "同一人 · They are one person; branches that hold one get both")
+    NOT_SAME = valued("not_same", "不是同一人 · They are two; it is remembered")
+    HOUSEHOLD = valued("household", "同一家庭 · They are two of one household; it links them so")
+
+
+@strawberry.type(description="Two customers of whom head office is to say whether they are one person.")
+class IdentityReview:
+    identity: Identity = strawberry.field(description="What was said of them so far, and why.")
+    contradictory: bool = strawberry.field(
+        description="One of the decisions in a cluster that contradict each other: until one of them is"
+        " decided otherwise, nobody in the cluster is merged."
+    )
+
+    @resolved()
+    async def one(self, info: Info) -> Customer | None:
+        return await info.context.related(Customer, self.identity.one_id)
+
+    @resolved()
+    async def other(self, info: Info) -> Customer | None:
+        return await info.context.related(Customer, self.identity.other_id)
+
+
+@strawberry.type
+class IdentityReviewConnection:
+    edges: list[Edge[IdentityReview]]
+    nodes: list[IdentityReview]
+    page_info: PageInfo
+
+
+@strawberry.input
+class IdentityPairInput:
+    one: UUID
+    other: UUID
+
+
+@strawberry.input
+class IdentityDecisionInput(IdentityPairInput):
+    decision: IdentityVerdict
+
+
+@strawberry.input
+class CustomerUnmergeInput:
+    id: UUID
+
+
+@strawberry.type
+class IdentityDecided:
+    one: Customer | None = strawberry.field(description=GONE)
+    other: Customer | None = strawberry.field(description=GONE)
+    identity: Identity | None
+
+
+@strawberry.type(description="Head office will see the proposal; nothing is merged by it.")
+class IdentityProposed:
+    one: Customer | None = strawberry.field(description=GONE)
+    other: Customer | None = strawberry.field(description=GONE)
+
+
+@strawberry.type
+class IdentityScanned:
+    customers: int = strawberry.field(description="How many were looked at.")
+
+
+IdentityDecideResult = Annotated[IdentityDecided | Refusal, strawberry.union("IdentityDecideResult")]
+IdentityProposeResult = Annotated[IdentityProposed | Refusal, strawberry.union("IdentityProposeResult")]
+IdentityScanResult = Annotated[IdentityScanned | Refusal, strawberry.union("IdentityScanResult")]
+
+
+@strawberry.type
+class IdentityQueries:
+    @resolved(
+        "Pairs of customers that head office is asked about: proposed ones, and those of a cluster whose"
+        " decisions contradict each other. Head office only."
+    )
+    async def identity_reviews(
+        self, info: Info, first: int | None = None, after: str | None = None
+    ) -> IdentityReviewConnection:
+        if not info.context.author.head_office:
+            raise Refused("not_allowed")
+        return await _reviews(info.context, first, after)
+
+
+async def _reviews(context: Context, first: int | None, after: str | None) -> IdentityReviewConnection:
+    entity, order = context.entity(Identity), Order()
+    key = decode_cursor(entity, order, after) if after is not None else None
+    limit = clamp(first)
+    wanted = Any_((Test("decision", "eq", "proposed"), Torn()))
+    rows = await context.select(entity, wanted, order, limit + 1, key)
+    found = rows[:limit]
+    ids = [row.id for row in found]
+    torn = await context.select(entity, All((Torn(), Test("id", "in", ids))), order, limit + 1)
+    among = {row.id for row in torn}
+    nodes = [
+        IdentityReview(identity=context.node(Identity, row), contradictory=row.id in among) for row in found
+    ]
+    cursors = [encode_cursor(order, row.key) for row in found]
+    info = PageInfo(
+        has_next_page=len(rows) > limit,
+        has_previous_page=key is not None,
+        start_cursor=cursors[0] if cursors else None,
+        end_cursor=cursors[-1] if cursors else None,
+    )
+    edges = [Edge(cursor=cursor, node=node) for cursor, node in zip(cursors, nodes, strict=True)]
+    return IdentityReviewConnection(edges=edges, nodes=nodes, page_info=info)
+
+
+@strawberry.type
+class IdentityMutations:
+    @mutation("Say of two customers whether they are one person. Head office only; it can be said anew.")
+    async def identity_decide(
+        self, info: Info, idempotency_key: str, input: IdentityDecisionInput
+    ) -> IdentityDecideResult:
+        async def run(writing: Writing) -> IdentityDecided:
+            writing.require(head_office=True)
+            context = info.context
+            said: str = input.decision.value
+            staff = context.principal.staff
+            await identities.decide(context.service, input.one, input.other, said, writing.cid, staff)
+            await context.refresh()
+            return IdentityDecided(
+                one=await context.related(Customer, input.one),
+                other=await context.related(Customer, input.other),
+                identity=await context.related(Identity, identity_id(input.one, input.other)),
+            )
+
+        return await settled(info.context, idempotency_key, run)
+
+    @mutation("Propose to head office that two customers within your reach are one person.")
+    async def identity_propose(
+        self, info: Info, idempotency_key: str, input: IdentityPairInput
+    ) -> IdentityProposeResult:
+        async def run(writing: Writing) -> IdentityProposed:
+            writing.require()
+            one, other = identities.pair_of(input.one, input.other)
+            said = {"one": one, "other": other, "decision": "proposed", "reason": "person"}
+            id = identity_id(one, other)
+            await writing.mutations.write(Edit(writing.cid, "create", "identity", id, said))
+            await info.context.refresh()
+            return IdentityProposed(
+                one=await info.context.related(Customer, input.one),
+                other=await info.context.related(Customer, input.other),
+            )
+
+        return await settled(info.context, idempotency_key, run)
+
+    @mutation("Take exactly this customer out of those it was merged with. Head office only.")
+    async def customer_unmerge(
+        self, info: Info, idempotency_key: str, input: CustomerUnmergeInput
+    ) -> CustomerResult:
+        async def run(writing: Writing) -> CustomerSaved:
+            writing.require(head_office=True)
+            context = info.context
+            await identities.unmerge(context.service, input.id, writing.cid, context.principal.staff)
+            await context.refresh()
+            return CustomerSaved(customer=await context.related(Customer, input.id))
+
+        return await settled(info.context, idempotency_key, run)
+
+    @mutation("Look at every customer for others who may be the same person. Head office only.")
+    async def identity_scan(self, info: Info, idempotency_key: str) -> IdentityScanResult:
+        async def run(writing: Writing) -> IdentityScanned:
+            writing.require(head_office=True)
+            return IdentityScanned(customers=await info.context.service.admission.scan())
+
+        return await settled(info.context, idempotency_key, run)
