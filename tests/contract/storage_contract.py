@@ -1,4 +1,4 @@
-"""The laws of storage, one test each. Every implementation passes them all."""
+"""The laws of storage; every implementation passes them all. Long because: the laws are one list."""
 
 from __future__ import annotations
 
