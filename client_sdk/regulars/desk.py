@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -28,6 +29,8 @@ from regulars_sync.ids import ENTROPY_BYTES, uuid7
 from regulars_sync.replica_layout import Key
 from regulars_sync.upgrade import translated
 
+NOTICE_S = 1.0
+"""How soon what another process on this tablet wrote is noticed."""
 R = TypeVar("R", bound=Record)
 
 
@@ -35,6 +38,12 @@ R = TypeVar("R", bound=Record)
 class _Transaction:
     changes: list[Change]
     live: list[Live]
+
+
+def is_urgent(change: Change) -> bool:
+    """A report that somebody waits for."""
+    report = change.fields.get("report_class") if change.entity == "interaction" else None
+    return report is not None and report.value == "urgent"
 
 
 class Desk:
@@ -54,18 +63,18 @@ class Desk:
         self._rows = rows
         self._outbox = outbox
         self._overlay = Overlay(registry, rows, outbox)
-        self._said: dict[str, Any] = {}
-        self._staff: str | None = None
+        self._staff: tuple[str | None, str] | None = None
+        """The device on which somebody signed in, and who."""
         self._writing = asyncio.Lock()
-        self._nudges: set[asyncio.Event] = set()
+        self._nudges: set[Callable[[bool], None]] = set()
         self._watchers: set[asyncio.Queue[set[Key]]] = set()
         self._transaction: ContextVar[_Transaction | None] = ContextVar("transaction", default=None)
 
     # --- whose desk it is -----------------------------------------------------------------------------
 
-    def _know(self, said: Mapping[str, Any]) -> None:
-        self._said = dict(said)
-        self._overlay.country = self._said.get("country")
+    @property
+    def _said(self) -> Mapping[str, Any]:
+        return self._outbox.facts
 
     @property
     def unit(self) -> str | None:
@@ -78,26 +87,48 @@ class Desk:
 
     @property
     def staff_id(self) -> str | None:
-        """Who is signed in."""
-        return self._staff
+        """Who is signed in; nobody any more once this tablet was wiped or is another device."""
+        device, staff = self._staff or (None, None)
+        return staff if device == self._said.get("device") and not self._said.get("wiped") else None
 
     async def watch(self) -> AsyncIterator[set[Key]]:
-        """(entity, id) of rows as they change, by this tablet or by a sync; for a screen that shows them."""
+        """(entity, id) of rows as they change, by this tablet or by a sync; for a screen that shows them.
+
+        What another process on this tablet writes or syncs is told within a second or so. An empty set: more
+        changed than can be named, so all that is shown is to be read anew.
+        """
         queue: asyncio.Queue[set[Key]] = asyncio.Queue()
         self._watchers.add(queue)
         try:
             while True:
-                keys = await queue.get()
-                while not queue.empty():
-                    keys |= queue.get_nowait()
-                yield keys
+                try:
+                    told = [await asyncio.wait_for(queue.get(), NOTICE_S)]
+                except TimeoutError:
+                    await self._look()
+                    continue
+                told += [queue.get_nowait() for _ in range(queue.qsize())]
+                yield set().union(*told) if all(told) else set()
         finally:
             self._watchers.discard(queue)
 
-    def _tell(self, keys: set[Key]) -> None:
-        if keys:
+    def _tell(self, keys: set[Key] | None) -> None:
+        """None: any row may have changed."""
+        if keys is None or keys:
             for queue in self._watchers:
-                queue.put_nowait(set(keys))
+                queue.put_nowait(set(keys or ()))
+
+    async def _look(self) -> None:
+        """Take notice of what another process wrote and synced; a busy file is looked at next time."""
+        with contextlib.suppress(LocalError):
+            if made := await self._outbox.foreign():
+                self._nudge([live.change for live in made])
+                self._tell({(live.entity, live.id) for live in made})
+            self._tell(await self._rows.foreign())
+
+    def _nudge(self, made: Sequence[Change]) -> None:
+        urgent = any(is_urgent(change) for change in made)
+        for nudge in self._nudges:
+            nudge(urgent)
 
     # --- what was refused -------------------------------------------------------------------------------
 
@@ -147,6 +178,7 @@ class Desk:
         """Several writes that share one fate, here and at the server. Leaving by an exception writes none."""
         if self._transaction.get() is not None:
             raise LocalError("argument_invalid", reason="a transaction is open already")
+        await self._outbox.said()
         open_ = _Transaction([], [])
         token = self._transaction.set(open_)
         try:
@@ -178,6 +210,7 @@ class Desk:
             await self._write(entity, id, op, written, open_)
             return
         async with self._writing:
+            await self._outbox.said()
             alone = _Transaction([], [])
             await self._write(entity, id, op, written, alone)
             await self._save(alone.changes)
@@ -227,15 +260,14 @@ class Desk:
             seen=seen,
             stated=Stated(self.now_ms()),
             schema=self.registry.version,
-            actor=self._staff,
+            actor=self.staff_id,
             replaces=replaces,
         )
 
     async def _save(self, drafted: Sequence[Change]) -> None:
         known = await self._rows.file.read(lambda c: int(replica.said(c, "stamp_max") or 0))
         await self._outbox.append(changes.grouped(drafted), known)
-        for nudged in self._nudges:
-            nudged.set()
+        self._nudge(drafted)
         self._tell({(change.entity, change.id) for change in drafted})
 
     async def contested(self, entity: str, id: str) -> list[Contested]:

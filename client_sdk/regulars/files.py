@@ -131,8 +131,22 @@ class File:
 
     VERSION = 1
 
-    def __init__(self, path: Path, kind: int, ddl: str, durable: bool = True) -> None:
+    def __init__(
+        self,
+        path: Path,
+        kind: int,
+        ddl: str,
+        durable: bool = True,
+        on_moved: Work[None] = lambda connection: None,
+    ) -> None:
+        """`on_moved` reads anew what is kept of the file in memory, within the first transaction of all, the
+        first one after another process wrote, and the first one after a rollback."""
         self.path = path
+        self.foreign = 0
+        """How often another process was seen to have written."""
+        self._version: int | None = None
+        self._is_stale = True
+        self._on_moved = on_moved
         self._kind = kind
         self._ddl = ddl
         self._durable = durable
@@ -158,10 +172,12 @@ class File:
         if (kind, version) == (0, 0) and not tables:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("BEGIN IMMEDIATE")
-            for statement in self._ddl.split(";"):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA application_id = {self._kind}")
-            connection.execute(f"PRAGMA user_version = {self.VERSION}")
+            (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            if not tables:  # else another process was quicker
+                for statement in self._ddl.split(";"):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA application_id = {self._kind}")
+                connection.execute(f"PRAGMA user_version = {self.VERSION}")
             connection.execute("COMMIT")
         elif kind != self._kind:
             raise LocalError("file_foreign", file=self.path.name)
@@ -245,9 +261,11 @@ class File:
         def whole(connection: sqlite3.Connection) -> T:
             connection.execute(begin)
             try:
+                self._notice(connection)
                 result = work(connection)
                 connection.execute("COMMIT")
             except BaseException:
+                self._is_stale = True
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
@@ -257,3 +275,14 @@ class File:
             raise LocalError("file_closed", file=self.path.name)
         with explained(self.path):
             return await self._connection.run(whole)
+
+    def _notice(self, connection: sqlite3.Connection) -> None:
+        """See whether another process wrote: SQLite's own count of it moves."""
+        (version,) = connection.execute("PRAGMA data_version").fetchone()
+        if self._version not in (None, version):
+            self.foreign += 1
+            self._is_stale = True
+        self._version = version
+        if self._is_stale:
+            self._on_moved(connection)
+            self._is_stale = False

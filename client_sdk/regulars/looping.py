@@ -1,16 +1,18 @@
 """The loop: sync when something happens here, when the server says so, and now and then all the same.
 
 After a failure it waits with full jitter under a doubling cap, and a local write does not cut that
-short: a thousand tablets whose server comes back must not all call at once. Nothing here depends on a
-new local write; what is pending goes out by itself.
+short: a thousand tablets whose server comes back must not all call at once. Only an urgent fact does,
+which a person waits for; it goes out in its turn, behind what was written before it. Nothing here
+depends on a new local write, nor on the wall clock.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from regulars.transport import Transport
 from regulars_sync.errors import LocalError, Offline
@@ -22,7 +24,9 @@ CAP_S = 300.0
 IDLE_S = 300.0
 """How long a quiet tablet waits before it looks by itself."""
 GATHER_S = 0.5
-"""Writes that follow one another closely go out together."""
+"""Writes and wake-ups that follow one another closely make one round."""
+STANDING_S = 60.0
+"""How long a line has to stand to be a good one."""
 
 
 async def wait(event: asyncio.Event, seconds: float) -> None:
@@ -42,6 +46,7 @@ class Loop:
     on_report: Callable[[SyncReport], None]
     wait: Callable[[asyncio.Event, float], Awaitable[None]] = wait
     nudged: asyncio.Event = field(default_factory=asyncio.Event)
+    urgent: asyncio.Event = field(default_factory=asyncio.Event)
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
     failures: int = 0
 
@@ -51,13 +56,14 @@ class Loop:
         try:
             while not self.stopped.is_set():
                 self.nudged.clear()
+                self.urgent.clear()
                 report = await self._round()
                 self.on_report(report)
                 if self.token() is None:  # wiped: only pairing goes on from here
                     return
                 if report.problem is not None:
                     self.failures += 1
-                    await self.wait(self.stopped, self.delay_s(report.problem))
+                    await self._back_off(report.problem)
                     continue
                 self.failures = 0
                 await self._idle()
@@ -75,36 +81,60 @@ class Loop:
             report.problem = Problem(error.code, error.text(), error.detail, error.retryable)
             return report
 
-    def delay_s(self, problem: Problem) -> float:
-        """How long to wait after a failure: full jitter, no less than the server asks, at most the cap."""
-        asked = problem.detail.get("seconds", 0)
-        ceiling = CAP_S if not problem.retryable else min(CAP_S, BASE_S * 2 ** min(self.failures, 16))
-        least = float(asked) if isinstance(asked, int | float) else 0.0
-        return min(CAP_S, least + self.chance() * ceiling)
+    async def _back_off(self, problem: Problem) -> None:
+        if least := asked_s(problem.detail):
+            await self.wait(self.stopped, least)
+        if not self.stopped.is_set():
+            await self.wait(self.urgent, self.jitter_s(self.failures if problem.retryable else None, least))
+
+    def jitter_s(self, failures: int | None, least: float = 0.0) -> float:
+        """A random part of a ceiling that doubles with every failure (None: at once) up to the cap.
+
+        Who was asked to wait waits so on top of it: at most a cap and a half in all.
+        """
+        ceiling = CAP_S if failures is None else min(CAP_S, BASE_S * 2 ** min(failures, 16))
+        return self.chance() * min(ceiling, CAP_S - least / 2)
 
     async def _idle(self) -> None:
         await self.wait(self.nudged, IDLE_S)
-        if self.nudged.is_set() and not self.stopped.is_set():
-            await self.wait(self.stopped, GATHER_S)
+        if self.nudged.is_set() and not self.urgent.is_set():
+            await self.wait(self.urgent, GATHER_S)
 
     async def _listen(self) -> None:
-        """Turn the server's wake-ups into nudges; a dead line is opened again, ever more patiently."""
+        """Turn the server's wake-ups into nudges; a dead line is opened again, ever more patiently.
+
+        A line was good when it stood for a while: one that dies whenever it is opened must not make a round
+        each time.
+        """
         failures = 0
         never = asyncio.Event()
         while token := self.token():
+            least = 0.0
+            standing = asyncio.ensure_future(self.wait(never, STANDING_S))
             try:
                 async for event in self.transport.listen("/sync/v1/live", token):
-                    if event in {"ready", "change"}:
-                        failures = 0
                     if event in {"ready", "change", "end"}:  # at the end the next pull says why
                         self.nudged.set()
-            except Offline:
-                failures += 1
-            else:
-                failures += 1
-            await self.wait(never, self.chance() * min(CAP_S, BASE_S * 2 ** min(failures, 16)))
+            except Offline as offline:
+                least = asked_s(offline.detail)
+            finally:
+                standing.cancel()
+            failures = 1 if standing.done() and not standing.cancelled() else failures + 1
+            await self.wait(never, least + self.jitter_s(failures, least))
+
+    def nudge(self, urgent: bool = False) -> None:
+        """Something is to be sent."""
+        self.nudged.set()
+        if urgent:
+            self.urgent.set()
 
     def stop(self) -> None:
         """End after the round that is under way."""
         self.stopped.set()
-        self.nudged.set()
+        self.nudge(urgent=True)
+
+
+def asked_s(detail: Mapping[str, Any]) -> float:
+    """How long somebody asked us to wait, at most the cap: a wrong header locks nobody out."""
+    asked = detail.get("seconds", 0)
+    return min(CAP_S, max(0.0, asked)) if isinstance(asked, int | float) else 0.0

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import orjson
@@ -75,8 +75,16 @@ class Outbox:
     """What this replica has to say. Randomness enters by constructor."""
 
     def __init__(self, path: Path, entropy: Callable[[int], bytes], durable: bool = True) -> None:
-        self.file = File(path, KIND, DDL, durable)
+        self.file = File(path, KIND, DDL, durable, self._load)
+        self.facts: Mapping[str, Any] = {}
+        """Who this device is: server, token, device, unit, chain, country. Every transaction keeps it so."""
         self._entropy = entropy
+        self._told = 0
+        """Up to which change, by place, another process's were asked for."""
+        self._foreign = 0
+
+    def _load(self, connection: sqlite3.Connection) -> None:
+        self.facts = dict(connection.execute("SELECT name, value FROM said").fetchall())
 
     async def open(self, connect: Connect, is_ours: bool) -> None:
         """Open the file. Of one that is damaged, now or later, every readable change goes into a new one.
@@ -152,13 +160,15 @@ class Outbox:
 
     # --- what the replica knows of itself ------------------------------------------------------------
 
-    async def said(self) -> dict[str, str | int]:
-        """Who this device is: server, token, device, unit, chain, country."""
-        return await self.file.read(lambda c: dict(c.execute("SELECT name, value FROM said").fetchall()))
+    async def said(self) -> Mapping[str, Any]:
+        """`facts`, read anew."""
+        await self.file.read(self._load)
+        return self.facts
 
     async def say(self, facts: Mapping[str, str | int | None]) -> None:
         def work(connection: sqlite3.Connection) -> None:
             connection.executemany("INSERT OR REPLACE INTO said VALUES (?, ?)", list(facts.items()))
+            self._load(connection)
 
         await self.file.write(work)
 
@@ -178,6 +188,7 @@ class Outbox:
             connection.execute("DELETE FROM said WHERE name IN ('gap', 'wiped', 'refused', 'former_token')")
             connection.execute("DELETE FROM incarnation")
             self._move(connection, rows)
+            self._load(connection)
 
         await self.file.write(work)
 
@@ -252,6 +263,20 @@ class Outbox:
         return await self.file.read(
             lambda c: [id for (id,) in c.execute("SELECT id FROM incarnation ORDER BY place")]
         )
+
+    async def foreign(self) -> list[Live]:
+        """Changes made since this was last asked, own ones too; none when no other process wrote."""
+
+        def work(connection: sqlite3.Connection) -> list[Live]:
+            (last,) = connection.execute("SELECT coalesce(max(pos), 0) FROM change").fetchone()
+            is_foreign, self._foreign = self._foreign != self.file.foreign, self.file.foreign
+            since, self._told = self._told, last
+            if not is_foreign:
+                return []
+            sql = _LIVE.replace("cleared = 0", "pos > ? ORDER BY pos")
+            return [Live(*row) for row in connection.execute(sql, (since,))]
+
+        return await self.file.read(work)
 
     # --- sending -------------------------------------------------------------------------------------
 
@@ -487,9 +512,11 @@ class Outbox:
                 connection.execute("DELETE FROM incarnation")
                 kept = ("url", "token", "wiped", "last_stamp")
                 connection.execute(f"DELETE FROM said WHERE name NOT IN ({', '.join('?' * len(kept))})", kept)
+                self._load(connection)
                 return
             for id, ack in acks.items():
                 if self._agrees(connection, id, ack):
                     connection.execute("DELETE FROM change WHERE incarnation = ? AND n <= ?", (id, ack.n))
+            self._load(connection)
 
         await self.file.purge(work)

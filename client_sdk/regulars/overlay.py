@@ -36,7 +36,6 @@ class Overlay:
         self._registry = registry
         self._rows = rows
         self._outbox = outbox
-        self.country: str | None = None
 
     async def get(self, entity: str, id: str, unsaved: Sequence[Live] = ()) -> Laid | None:
         """The row with this id, None when this tablet has none."""
@@ -181,7 +180,7 @@ class Overlay:
         return laid
 
     def _apply(self, registers: Registers, entity: Entity, live: Live) -> None:
-        change = provisional(self._registry, live.change, self.country)
+        change = provisional(self._registry, live.change, self._outbox.facts.get("country"))
         fields = {path: value for path, value in change.fields.items() if _is_known(entity, path)}
         if len(fields) != len(change.fields):
             change = msgspec.structs.replace(change, fields=fields)

@@ -24,6 +24,9 @@ from regulars_sync.errors import LocalError
 from regulars_sync.protocol import Acked, Head, PullAnswer
 from regulars_sync.replica_layout import DDL, KIND, Key
 
+NAMED_MAX = 1_000
+"""Applies that changed more rows are told as ones that may have changed any."""
+
 _acks = msgspec.json.Decoder(dict[str, Acked])
 _keys = msgspec.json.Decoder(list[Key])
 _page = msgspec.json.Decoder(PullAnswer)
@@ -49,6 +52,8 @@ class Replica:
     def __init__(self, path: Path, registry: Registry, durable: bool = True) -> None:
         self.file = File(path, KIND, DDL, durable)
         self._registry = registry
+        self._applied: int | None = None
+        """Which apply was the last one that is known of here."""
 
     async def open(self, connect: Connect, is_ours: bool = False) -> None:
         """Open the file; one that was filled under other declarations is indexed anew, once.
@@ -105,9 +110,11 @@ class Replica:
         gone: set[Key] = set()
 
         def work(connection: sqlite3.Connection) -> None:
+            changed = self._changes_with(connection, None)
             gone.update(replica_layout.clear(connection))
             connection.execute("DELETE FROM said")
             connection.execute("DELETE FROM stage")
+            connection.execute("INSERT INTO said VALUES ('changed', ?)", (changed,))
 
         await self.file.purge(work)
         return gone
@@ -138,6 +145,7 @@ class Replica:
                 "epoch": page.epoch,
                 "applied_ms": now_ms,
                 "departures": int(departures),
+                "changed": self._changes_with(connection, changed),
             }
             if erased:
                 facts["purge"] = 1
@@ -164,7 +172,13 @@ class Replica:
     async def become(self, other: Path) -> set[Key]:
         """Be the caught-up replica in another file from now on; every row that was or is."""
         sql = "SELECT entity, id FROM main.row UNION SELECT entity, id FROM other.row"
-        return await self.file.become(other, lambda connection: set(connection.execute(sql)))
+
+        def work(connection: sqlite3.Connection) -> set[Key]:
+            changed = self._changes_with(connection, None)
+            connection.execute("INSERT OR REPLACE INTO other.said VALUES ('changed', ?)", (changed,))
+            return set(connection.execute(sql))
+
+        return await self.file.become(other, work)
 
     async def erased(self) -> list[Key]:
         """The erased rows that a snapshot knows of."""
@@ -175,6 +189,40 @@ class Replica:
         """How many documents its scopes hold."""
         (count,) = await self.file.read(lambda c: c.execute("SELECT count(*) FROM member").fetchone())
         return int(count)
+
+    def _changes_with(self, connection: sqlite3.Connection, changed: set[Key] | None) -> bytes:
+        """The last few applies and what each changed, with this one; None: all that was there."""
+        before = _changes(connection)
+        self._applied = before[-1][0] + 1
+        if changed is None or len(changed) > NAMED_MAX:
+            return orjson.dumps([(self._applied, None)])
+        kept = [(self._applied, sorted(changed))]
+        named = len(changed)
+        for n, keys in reversed(before):
+            if keys is None or (named := named + len(keys)) > NAMED_MAX:
+                break
+            kept.insert(0, (n, keys))
+        return orjson.dumps(kept)
+
+    async def foreign(self) -> set[Key] | None:
+        """Rows that another process's syncs changed since this was last asked; None: any may have."""
+
+        def work(connection: sqlite3.Connection) -> set[Key] | None:
+            changes = _changes(connection)
+            last, self._applied = self._applied, changes[-1][0]
+            if last is None or last == self._applied:
+                return set()
+            if changes[0][0] > last + 1 or self._applied < last:
+                return None
+            told: set[Key] = set()
+            for n, keys in changes:
+                if n > last:
+                    if keys is None:
+                        return None
+                    told.update((entity, id) for entity, id in keys)
+            return told
+
+        return await self.file.read(work)
 
     async def purge(self) -> None:
         """Leave no byte of what was erased in the file or beside it; put off while somebody else reads."""
@@ -215,6 +263,12 @@ class Replica:
         """The digest of every scope, computed anew from the stored bytes."""
 
         return await self.file.read(replica_layout.counted)
+
+
+def _changes(connection: sqlite3.Connection) -> list[tuple[int, list[Key] | None]]:
+    """The numbers of the last applies, and the rows that each changed, where they were few."""
+    raw = said(connection, "changed")
+    return orjson.loads(raw) if raw else [(0, None)]
 
 
 # --- reading, on a connection inside somebody's read transaction ----------------------------------------

@@ -16,8 +16,10 @@ import orjson
 
 from regulars import replica
 from regulars.customers import Customers, Identities, Links, Segments, Tags
+from regulars.desk import NOTICE_S
 from regulars.files import Connect, connect, kind_of
 from regulars.interactions import Interactions
+from regulars.lease import Lease
 from regulars.looping import Loop, wait
 from regulars.outbox import Outbox
 from regulars.overlay import shown
@@ -26,9 +28,10 @@ from regulars.records import Product, Staff, Unit
 from regulars.replica import Replica
 from regulars.snapshot import Snapshot
 from regulars.syncing import Syncer
-from regulars.transport import HttpTransport, Transport, ask
+from regulars.transport import Counted, HttpTransport, Transport, ask
 from regulars_schema.declare import JSON, Registry
 from regulars_schema.entities import REGISTRY
+from regulars_schema.messages import text
 from regulars_sync import replica_layout
 from regulars_sync.digest import Digest
 from regulars_sync.errors import LocalError, Offline, Refused
@@ -38,6 +41,8 @@ from regulars_sync.round import SyncReport
 
 AUDIT_MS = 86_400_000
 """So often, and once after opening, the stored bytes are counted anew."""
+TAKE_OVER_S = 5.0
+"""How soon a process that waits for the lease finds that the one that had it is gone."""
 
 
 def wall_ms() -> int:
@@ -71,8 +76,9 @@ class Status:
 
 
 class Shop(Past):
-    """One tablet's replica and outbox. Open it with `Shop.open`; one process at a time.
+    """One tablet's replica and outbox. Open it with `Shop.open`, in as many processes as there are.
 
+    All of them read and write; one at a time syncs, for all of them, and the others hear `lease_held`.
     Writes are durable when they return and raise nothing but `LocalError`; reads never touch the
     network; only `pair`, `sync`, `sync_forever`,
     `graphql`, `history`, `ledger` and `reverse` do.
@@ -92,6 +98,8 @@ class Shop(Past):
         self._snapshot = snapshot
         self._new_transport = transport
         self._transport: Transport | None = None
+        self._url: str | None = None
+        self._lease = Lease(rows.file.path)
         self._offset_ms = 0
         self._audited_ms: int | None = None
         """When the stored bytes were last counted anew; None: not since this was opened."""
@@ -134,8 +142,9 @@ class Shop(Past):
             if is_used and not _is_there(outbox.file.path) and await _was_synced(rows, connect):
                 raise LocalError("outbox_lost", file=outbox.file.path.name)
             await outbox.open(connect, is_used)
-            shop._know(await outbox.said())
+            await outbox.said()
             await rows.open(connect, bool(shop._said))
+            await shop._look()
             yield shop
         finally:
             if shop._transport is not None:
@@ -150,12 +159,16 @@ class Shop(Past):
 
         One that was shut out, copied or forgotten by the server is paired again so: as another device,
         under which it offers what it kept. `Refused` pairing_code_invalid, chain_other; `Offline`,
-        `LocalError("already_paired")`.
+        `LocalError` already_paired, lease_held.
         """
         async with self._syncing:
-            await self._pair(url, code, name)
+            with self._lease.taken() as is_ours:
+                if not is_ours:
+                    raise LocalError("lease_held")
+                await self._pair(url, code, name)
 
     async def _pair(self, url: str, code: str, name: str) -> None:
+        await self._outbox.said()
         if self._said.get("token") and not self._said.get("refused"):
             raise LocalError("already_paired")
         transport = self._new_transport(url)
@@ -182,10 +195,9 @@ class Shop(Past):
         except BaseException:
             await transport.close()
             raise
-        self._know(await self._outbox.said())
         if self._transport not in (None, transport):
             await self._transport.close()
-        self._transport = transport
+        self._transport, self._url = transport, url
 
     async def _leave(self) -> None:
         """Delete what the device that this tablet was may not keep; else the next sync replaces the rows."""
@@ -196,7 +208,6 @@ class Shop(Past):
             acked = await self._rows.file.read(replica.acks) if refused == "device_revoked" else None
             self._tell(await self._rows.wipe())
             await self._outbox.wipe(acked)
-            self.sign_out()
         else:
             await self._rows.reset()
 
@@ -204,44 +215,57 @@ class Shop(Past):
         self,
         on_step: Callable[[str], None] = lambda step: None,
         on_progress: Callable[[str, int, int], None] = lambda step, done, total: None,
+        on_bytes: Callable[[int, int], None] = lambda sent, received: None,
     ) -> SyncReport:
-        """One round: pull, push what is pending, pull again. Being offline is a result, not an error.
+        """One round: pull, push what is pending, pull again.
 
-        `on_progress` is told of a long step how many bytes are done, of how many.
-        `LocalError("not_paired")` before pairing.
+        Being offline is a result, not an error, and so is `lease_held`: another process on this tablet syncs
+        and sends what was written here too. `on_step` hears the name of each step as it begins, `on_progress`
+        of a long step how many bytes are done, of how many, and `on_bytes` after each answer what this round
+        has sent and received so far, without codings and headers. `LocalError("not_paired")` before pairing.
         """
         async with self._syncing:
-            audited = self._audited_ms
-            is_due = audited is None or abs(self.now_ms() - audited) >= AUDIT_MS
-            syncer = Syncer(
-                self._rows,
-                self._outbox,
-                self._snapshot,
-                self._connected(),
-                self._said["token"],
-                self.registry.version,
-                self.now_ms,
-                self._tell,
-                on_step,
-                on_progress,
-                self._offset_ms,
-                self._said.get("chain"),
-                refused=self._said.get("refused"),
-                audit=is_due,
-            )
-            report = await syncer.run()
-            self._offset_ms = syncer.offset_ms
-            if is_due and not syncer.audit:
-                self._audited_ms = self.now_ms()
-            if syncer.refused != self._said.get("refused"):
-                await self._outbox.say({"refused": syncer.refused})
-            if syncer.refused != self._said.get("refused") or report.wiped:
-                self._know(await self._outbox.said())
-            if report.wiped:
-                self.sign_out()
-            if syncer.rotate or syncer.refused == "token_invalid":
-                await self._rotate(syncer.rotate)
-            return report
+            with self._lease.taken() as is_ours:
+                if is_ours:
+                    return await self._sync(on_step, on_progress, on_bytes)
+        report = SyncReport()
+        report.problem = Problem("lease_held", text("lease_held"), retryable=True)
+        return report
+
+    async def _sync(
+        self,
+        on_step: Callable[[str], None],
+        on_progress: Callable[[str, int, int], None],
+        on_bytes: Callable[[int, int], None],
+    ) -> SyncReport:
+        await self._outbox.said()
+        audited = self._audited_ms
+        is_due = audited is None or abs(self.now_ms() - audited) >= AUDIT_MS
+        syncer = Syncer(
+            self._rows,
+            self._outbox,
+            self._snapshot,
+            Counted(self._connected(), on_bytes),
+            self._said["token"],
+            self.registry.version,
+            self.now_ms,
+            self._tell,
+            on_step,
+            on_progress,
+            self._offset_ms,
+            self._said.get("chain"),
+            refused=self._said.get("refused"),
+            audit=is_due,
+        )
+        report = await syncer.run()
+        self._offset_ms = syncer.offset_ms
+        if is_due and not syncer.audit:
+            self._audited_ms = self.now_ms()
+        if syncer.refused != self._said.get("refused"):
+            await self._outbox.say({"refused": syncer.refused})
+        if syncer.rotate or syncer.refused == "token_invalid":
+            await self._rotate(syncer.rotate)
+        return report
 
     async def _rotate(self, is_asked: bool) -> None:
         """Take the token that follows, or go back to the former one where the present one is not known.
@@ -258,37 +282,63 @@ class Shop(Past):
             other = self._said.get("former_token")
         if other is not None:
             await self._outbox.say({"token": other, "former_token": present})
-            self._know(await self._outbox.said())
 
     async def sync_forever(
         self,
         on_report: Callable[[SyncReport], None] = lambda report: None,
         stopped: asyncio.Event | None = None,
         wait: Callable[[asyncio.Event, float], Awaitable[None]] = wait,
+        on_step: Callable[[str], None] = lambda step: None,
+        on_progress: Callable[[str, int, int], None] = lambda step, done, total: None,
+        on_bytes: Callable[[int, int], None] = lambda sent, received: None,
     ) -> None:
         """Sync at once, then whenever something was written here, the server says so, or time has passed.
 
-        Failures are waited out with full jitter, and told to `on_report` like every round. Ends when it
-        is cancelled, after the round under way when `stopped` is set, and when this tablet was wiped.
+        Failures are waited out with full jitter, and told to `on_report` like every round. While another
+        process on this tablet does the same this one waits, and goes on when that one ends, however it does.
+        Ends when it is cancelled, after the round under way when `stopped` is set, and when this tablet was
+        wiped. `LocalError("not_paired")`.
         """
-        transport = self._connected()
+        await self._outbox.said()
 
         def chance() -> float:
             return int.from_bytes(self.entropy(4)) / 2**32
 
-        loop = Loop(self.sync, transport, lambda: self._said.get("token"), chance, on_report, wait)
+        def token() -> str | None:
+            return self._said.get("token")
+
+        def sync() -> Awaitable[SyncReport]:
+            return self.sync(on_step, on_progress, on_bytes)
+
+        loop = Loop(sync, self._connected(), token, chance, on_report, wait)
         if stopped is not None:
             loop.stopped = stopped
-        self._nudges.add(loop.nudged)
-        ending = asyncio.create_task(_end(loop))
+        self._nudges.add(loop.nudge)
+        beside = [asyncio.create_task(_end(loop)), asyncio.create_task(self._notice(wait))]
         try:
-            await loop.run()
+            while token() and not loop.stopped.is_set():
+                with self._lease.taken() as is_ours:
+                    if is_ours:
+                        await self._outbox.said()
+                        if token():
+                            loop.transport = self._connected()
+                            await loop.run()
+                        return
+                await wait(loop.stopped, TAKE_OVER_S)
         finally:
-            ending.cancel()
-            self._nudges.discard(loop.nudged)
+            for task in beside:
+                task.cancel()
+            self._nudges.discard(loop.nudge)
+
+    async def _notice(self, wait: Callable[[asyncio.Event, float], Awaitable[None]]) -> None:
+        never = asyncio.Event()
+        while True:
+            await wait(never, NOTICE_S)
+            await self._look()
 
     async def graphql(self, query: str, variables: Mapping[str, JSON] | None = None) -> dict[str, Any]:
         """Ask the server, online, with this tablet's rights; GraphQL's answer as it is (data, errors)."""
+        await self._outbox.said()
         transport = self._connected()
         body = orjson.dumps({"query": query, "variables": dict(variables or {})})
         _, raw = await transport.post("/graphql", body, self._said["token"])
@@ -303,8 +353,8 @@ class Shop(Past):
     def _connected(self) -> Transport:
         if not self._said.get("token"):
             raise LocalError("not_paired")
-        if self._transport is None:
-            self._transport = self._new_transport(self._said["url"])
+        if self._transport is None or self._url not in (None, self._said["url"]):
+            self._transport, self._url = self._new_transport(self._said["url"]), self._said["url"]
         return self._transport
 
     # --- people -----------------------------------------------------------------------------------------
@@ -319,7 +369,7 @@ class Shop(Past):
             row = await self._overlay.get("staff_pin", person.id)
             verifier = shown(self.registry.get("staff_pin"), row).get("verifier") if row else None
             if person.active is not False and isinstance(verifier, str) and fits(pin, verifier):
-                self._staff = person.id
+                self._staff = (self._said.get("device"), person.id)
                 return person
         raise LocalError("sign_in_failed")
 
@@ -354,7 +404,7 @@ class Shop(Past):
             device=self._said.get("device"),
             unit=self.unit,
             server=self._said.get("url"),
-            staff=self._staff,
+            staff=self.staff_id,
             pending=pending,
             held=len(held),
             synced_ms=applied,

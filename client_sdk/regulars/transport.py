@@ -208,6 +208,34 @@ class HttpTransport:
         await self._client.aclose()
 
 
+@dataclass(slots=True)
+class Counted:
+    """A transport that tells how many bytes it sent and received so far, without codings and headers."""
+
+    transport: Transport
+    on_bytes: Callable[[int, int], None]
+    sent: int = 0
+    received: int = 0
+
+    async def post(self, path: str, body: bytes, token: str | None) -> tuple[int, bytes]:
+        status, answer = await self.transport.post(path, body, token)
+        self.sent += len(body)
+        self.received += len(answer)
+        self.on_bytes(self.sent, self.received)
+        return status, answer
+
+    def fetch(
+        self, path: str, token: str, start: int = 0, etag: str | None = None
+    ) -> AbstractAsyncContextManager[Download]:
+        return self.transport.fetch(path, token, start, etag)
+
+    def listen(self, path: str, token: str) -> AsyncIterator[str]:
+        return self.transport.listen(path, token)
+
+    async def close(self) -> None:
+        await self.transport.close()
+
+
 def retry_after_s(headers: Mapping[str, str], now_s: float) -> float | None:
     """The seconds that Retry-After asks for, in either of its forms; None without one that can be read.
 

@@ -366,7 +366,7 @@ async def test_a_file_of_another_chain_is_not_mixed_with_this_one(chain: Chain, 
             await one.pair("http://hq", code)
         stranger = await other.tablet("stranger", "Orchard")
         one._transport = other.transports["stranger"]
-        one._said["token"] = stranger._said["token"]
+        await one._outbox.say({"token": stranger._said["token"]})
         report = await one.sync()
         assert report.problem is not None
         assert report.problem.code in {"cursor_invalid", "chain_other"}

@@ -303,7 +303,7 @@ async def test_who_may_not_pull_gets_no_snapshot_and_the_same_answer(chain: Chai
     await devices.revoke(chain.service, two._said["device"])
     refused = await get(chain, two)
     assert (refused.status_code, refused.json()["code"]) == (403, "device_revoked")
-    two._said["token"] = "none"
+    await two._outbox.say({"token": "none"})
     assert (await get(chain, two)).status_code == 401
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regulars.looping import BASE_S, CAP_S, IDLE_S, Loop
+from regulars.looping import BASE_S, CAP_S, IDLE_S, STANDING_S, Loop, asked_s
 from regulars.transport import Download
 from regulars_sync.errors import LocalError, Offline
 from regulars_sync.protocol import Problem
@@ -56,7 +56,7 @@ class Rounds:
         return report
 
     async def wait(self, event: asyncio.Event, seconds: float) -> None:
-        if event is self.loop.stopped or event is self.loop.nudged:
+        if event in (self.loop.stopped, self.loop.nudged, self.loop.urgent):
             self.waits.append(seconds)
             if len(self.waits) in self.nudge_at:
                 self.loop.nudged.set()
@@ -90,7 +90,7 @@ async def test_a_local_write_does_not_cut_a_wait_after_a_failure_short():
 async def test_what_a_server_asks_for_is_waited_at_least():
     rounds = Rounds(BUSY, None)
     await rounds.loop.run()
-    assert rounds.waits[0] == 7 + BASE_S
+    assert rounds.waits[:2] == [7, BASE_S]
 
 
 async def test_a_full_disk_is_a_problem_like_any_other():
@@ -115,7 +115,8 @@ def test_no_wait_is_longer_than_the_cap(failures: int, chance: float, problem: P
     rounds = Rounds(None)
     rounds.loop.failures = failures
     rounds.loop.chance = lambda: chance
-    assert 0 <= rounds.loop.delay_s(problem) <= CAP_S
+    least = asked_s(problem.detail)
+    assert 0 <= rounds.loop.jitter_s(failures if problem.retryable else None, least) <= CAP_S - least / 2
 
 
 async def test_a_dead_line_is_opened_again_ever_more_patiently():
@@ -129,8 +130,10 @@ async def test_a_dead_line_is_opened_again_ever_more_patiently():
             yield ""
 
     async def wait(event: asyncio.Event, seconds: float) -> None:
-        if event is loop.nudged or event is loop.stopped:
+        if event in (loop.nudged, loop.stopped, loop.urgent):
             await tried.wait()
+        elif seconds == STANDING_S:
+            await event.wait()
         else:
             opened.append(seconds)
             if len(opened) == 12:
