@@ -35,6 +35,13 @@ async def wait(event: asyncio.Event, seconds: float) -> None:
         await asyncio.wait_for(event.wait(), seconds)
 
 
+async def ended(*tasks: asyncio.Future[None]) -> None:
+    """Cancel them and see them end: nothing goes on behind the caller's back."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
 @dataclass(slots=True)
 class Loop:
     """Runs rounds for ever. `chance` gives a number in [0, 1); `wait` is the only clock."""
@@ -68,9 +75,7 @@ class Loop:
                 self.failures = 0
                 await self._idle()
         finally:
-            listening.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await listening
+            await ended(listening)
 
     async def _round(self) -> SyncReport:
         """A round; what this tablet itself can't do (its disk is full) is a problem like any other."""
@@ -118,8 +123,8 @@ class Loop:
             except Offline as offline:
                 least = asked_s(offline.detail)
             finally:
-                standing.cancel()
-            failures = 1 if standing.done() and not standing.cancelled() else failures + 1
+                failures = 1 if standing.done() else failures + 1
+                await ended(standing)
             await self.wait(never, least + self.jitter_s(failures, least))
 
     def nudge(self, urgent: bool = False) -> None:

@@ -20,7 +20,7 @@ from regulars.desk import NOTICE_S
 from regulars.files import Connect, connect, kind_of
 from regulars.interactions import Interactions
 from regulars.lease import Lease
-from regulars.looping import Loop, wait
+from regulars.looping import Loop, ended, wait
 from regulars.outbox import Outbox
 from regulars.overlay import shown
 from regulars.past import Past
@@ -326,9 +326,8 @@ class Shop(Past):
                         return
                 await wait(loop.stopped, TAKE_OVER_S)
         finally:
-            for task in beside:
-                task.cancel()
             self._nudges.discard(loop.nudge)
+            await ended(*beside)
 
     async def _notice(self, wait: Callable[[asyncio.Event, float], Awaitable[None]]) -> None:
         never = asyncio.Event()

@@ -57,7 +57,7 @@ async def test_a_value_not_yet_sent_says_who_wrote_it_and_when(chain: Chain) -> 
     mei = chain.new_id()
     await chain.write("create", "staff", mei, {"name": "Mei", "role": "clerk"})
     one, two, id = await disputed(chain)
-    one._staff = mei
+    one._staff = (one._said["device"], mei)
     async with one.transaction():  # a draft that has not seen what stands there, as after a restore
         change = one._draft("customer", id, "edit", {"notes": Value("mine")}, {}, None)
         one._transaction.get().changes.append(change)  # type: ignore[union-attr]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 
@@ -166,3 +167,21 @@ async def test_a_cancelled_loop_leaves_no_listener_behind():
     with pytest.raises(asyncio.CancelledError):
         await running
     assert len(asyncio.all_tasks()) == 1
+
+
+@given(st.integers(1, 40))
+def test_jitter_is_full_and_independent_of_what_others_drew(failures: int):
+    """A thousand tablets that failed together come back spread over the whole of the ceiling."""
+    chance = random.Random(failures)
+    loop = Rounds(None).loop
+    loop.chance = chance.random
+    ceiling = min(CAP_S, BASE_S * 2**failures)
+    drawn = sorted(loop.jitter_s(failures) for _ in range(1_000))
+    assert drawn[0] < 0.02 * ceiling
+    assert 0.98 * ceiling < drawn[-1] < ceiling
+    assert 0.4 * ceiling < drawn[500] < 0.6 * ceiling
+
+
+@pytest.mark.parametrize("asked", [None, "soon", -5, [1], True])
+def test_what_is_no_number_of_seconds_asks_for_nothing_much(asked: object):
+    assert 0 <= asked_s({"seconds": asked}) <= 1
