@@ -7,9 +7,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import orjson
 import pytest
 
 from regulars import Shop
+from regulars_schema.declare import Level
+from regulars_server.authors import SERVER
 from regulars_server.devices import revoke
 from regulars_server.hub import HEARTBEAT_S, Hub
 from regulars_server.live import events
@@ -150,3 +153,27 @@ async def listener(chain: Chain, name: str) -> tuple[str, frozenset[str]]:
     _, author = await chain.service.device(str(said["token"]))
     assert author.scopes is not None
     return str(said["token"]), author.scopes
+
+
+async def test_who_loses_a_row_is_woken_as_well_as_who_gets_it(chain: Chain) -> None:
+    await chain.tablet("one")
+    await chain.tablet("two", "Orchard")
+    id = chain.new_id()
+    home = chain.units["Nanjing Road"]
+    await chain.write("create", "customer", id, {"name": "moving", "home_unit": home})
+    streams = [events(chain.service, *await listener(chain, name)) for name in ("one", "two")]
+    for stream in streams:
+        assert await anext(stream) == b"event: ready\ndata: {}\n\n"
+    woken = [asyncio.ensure_future(anext(stream)) for stream in streams]
+    await asyncio.sleep(0)
+    async with chain.service.storage.unscoped_reader() as reader:
+        (found,) = (await reader.find("customer", [id])).values()
+    (cid,) = [entry[0] for entry in orjson.loads(found.documents[Level.INTERNAL])["v"]]
+    move = chain.service.change(
+        "edit", "customer", id, {"home_unit": chain.units["Orchard"]}, seen={"home_unit": [cid]}
+    )
+    await chain.service.admission.write(SERVER, [[move]])
+    async with asyncio.timeout(HEARTBEAT_S / 2):
+        assert await asyncio.gather(*woken) == [b"event: change\ndata: {}\n\n"] * 2
+    for stream in streams:
+        await stream.aclose()  # type: ignore[attr-defined]
