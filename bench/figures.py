@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import threading
@@ -9,6 +10,8 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import cycle
 from pathlib import Path
 
@@ -61,6 +64,8 @@ class Results:
     limits: dict[str, list[Cost]] = field(default_factory=lambda: defaultdict(list))
     sdk: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     """Milliseconds on a tablet, by what it did."""
+    first_syncs: list[tuple[float, float]] = field(default_factory=list)
+    """Milliseconds of a first sync by snapshot, and of copying the same file over loopback HTTP."""
     rss_mib: dict[str, dict[Kind, float]] = field(default_factory=lambda: defaultdict(dict))
     rows: int = 0
 
@@ -258,15 +263,28 @@ async def _first_sync(
 ) -> None:
     place = folder / f"tablet-{n}"
     place.mkdir()
-    async with Shop.open(place / "branch.db") as shop:
-        async with data.invited(folder / "ours", workload.unit) as code:
-            await shop.pair(f"http://127.0.0.1:{server.port}", code)
-        cpu, begun = time.process_time(), time.perf_counter()
-        report = await shop.sync()
-        results.sdk["first sync of all rows, wall"].append((time.perf_counter() - begun) * 1000)
-        results.sdk["first sync of all rows, CPU of the tablet"].append((time.process_time() - cpu) * 1000)
+    for road in ("by snapshot", "by pages"):
+        file = place / f"{road}.db"
+        async with Shop.open(file) as shop:
+            async with data.invited(folder / "ours", workload.unit) as code:
+                await shop.pair(f"http://127.0.0.1:{server.port}", code)
+            if road == "by pages":
+                file.with_name(f"{file.name}.snapshot.etag").mkdir()  # a tablet without room for a snapshot
+            cpu, begun = time.process_time(), time.perf_counter()
+            report = await shop.sync()
+            await shop.customers.list(limit=50)
+            wall, cpu = time.perf_counter() - begun, time.process_time() - cpu
+        results.sdk[f"first sync of all rows {road}, request to first query, wall"].append(wall * 1000)
+        results.sdk[f"first sync of all rows {road}, CPU of the tablet"].append(cpu * 1000)
         if not report.equal or report.pulled < sizes.rows:
             raise RuntimeError(f"the first sync did not bring everything: {report}")
+        if (report.snapshot_bytes > 0) != (road == "by snapshot"):
+            raise RuntimeError(f"the first sync came by another road: {report}")
+        if road == "by snapshot":
+            copied = _copy_by_http(file)
+            results.limits["copy of that tablet's file over loopback HTTP to disk"].append(copied)
+            results.first_syncs.append((wall * 1000, copied.wall_ms))
+    async with Shop.open(place / "by snapshot.db") as shop:
         for i in range(sizes.local_writes):
             begun = time.perf_counter()
             made = await shop.customers.create(name=f"林芳 {i}", phone=f"+86 138 0013 {i:04}")
@@ -283,7 +301,7 @@ async def _first_sync(
         )
         if report.problem is not None or report.pushed != sizes.local_writes:
             raise RuntimeError(f"the second sync failed: {report.problem}")
-    results.limits["copy of that tablet's file over loopback"].append(_copy(place / "branch.db"))
+    results.limits["copy of that tablet's file over loopback"].append(_copy(place / "by snapshot.db"))
     shutil.rmtree(place)
 
 
@@ -314,3 +332,36 @@ def _copy(path: Path) -> Cost:
     if received != size:
         raise RuntimeError(f"{received} of {size} bytes came")
     return Cost(wall * 1000, (time.process_time() - cpu) * 1000, received)
+
+
+def _copy_by_http(path: Path) -> Cost:
+    """One file through HTTP from this machine to its disk, durably: what a first sync is measured by."""
+    target = path.with_suffix(".copy")
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(path.stat().st_size))
+            self.end_headers()
+            with path.open("rb") as file:
+                shutil.copyfileobj(file, self.wfile, 1 << 20)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.handle_request)
+        cpu, begun = time.process_time(), time.perf_counter()
+        thread.start()
+        connection = HTTPConnection("127.0.0.1", server.server_port)
+        connection.request("GET", "/")
+        with connection.getresponse() as answer, target.open("wb") as file:
+            shutil.copyfileobj(answer, file, 1 << 20)
+            file.flush()
+            os.fsync(file.fileno())
+        thread.join()
+        connection.close()
+        wall = time.perf_counter() - begun
+    size = target.stat().st_size
+    target.unlink()
+    return Cost(wall * 1000, (time.process_time() - cpu) * 1000, size)

@@ -85,6 +85,18 @@ def lines(results: Results, sizes: Sizes) -> list[Line]:
                 f"{_ratio(floor, ours, lambda cost: cost.bytes):.2f}",
             )
         )
+    synced, copied = [ours for ours, _ in results.first_syncs], [copy for _, copy in results.first_syncs]
+    ratio = median(ours / copy for ours, copy in results.first_syncs)
+    found.append(
+        Line(
+            f"first sync of {results.rows:,} rows by snapshot to first query (floor: HTTP copy of its file)",
+            _spread(copied),
+            _spread(synced),
+            f"{ratio:.2f}",
+            "<= 3",
+            ratio <= 3,
+        )
+    )
     for figure, peaks in results.rss_mib.items():
         found.append(
             Line(

@@ -32,7 +32,7 @@ def ours(folder: Path) -> Starlette:
     logger = logging.getLogger("regulars")
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
-    app = create_app(Settings(data=folder))
+    app = create_app(Settings(data=folder, snapshot_rows_min=1))
     spare_the_collector()
     return app
 

@@ -171,12 +171,12 @@ class Replica:
 
     async def become(self, other: Path) -> set[Key]:
         """Be the caught-up replica in another file from now on; every row that was or is."""
-        sql = "SELECT entity, id FROM main.row UNION SELECT entity, id FROM other.row"
+        sql = "SELECT entity, id FROM {}.member INDEXED BY member_row"
 
         def work(connection: sqlite3.Connection) -> set[Key]:
             changed = self._changes_with(connection, None)
             connection.execute("INSERT OR REPLACE INTO other.said VALUES ('changed', ?)", (changed,))
-            return set(connection.execute(sql))
+            return {key for file in ("main", "other") for key in connection.execute(sql.format(file))}
 
         return await self.file.become(other, work)
 

@@ -134,3 +134,60 @@ async def test_a_stop_finishes_what_was_accepted(server: ServerProcess, tmp_path
         assert await stopped[0] == 0
         assert report.pushed in {0, 300}
         assert len(await logged(server.folder)) == report.pushed
+
+
+SYNCER = """
+import asyncio, sys
+from regulars import Shop
+
+async def main():
+    async with Shop.open(sys.argv[1]) as shop:
+        report = await shop.sync(lambda step: print(step, flush=True))
+        print("equal" if report.equal else report.problem, flush=True)
+
+asyncio.run(main())
+"""
+
+
+def sync_until_killed(file: Path, seconds: float) -> str:
+    """The last thing that a syncing process said before it ended, by itself or by being killed."""
+    with subprocess.Popen(
+        [sys.executable, "-c", SYNCER, str(file)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        timer = threading.Timer(seconds, process.send_signal, [signal.SIGKILL])
+        timer.start()
+        rest, _ = process.communicate()
+        timer.cancel()
+    return (first + rest).split("\n")[-2]
+
+
+async def test_a_tablet_killed_while_a_snapshot_comes_has_the_old_rows_or_the_new(
+    server: ServerProcess, tmp_path: Path
+) -> None:
+    unit = str(server.run("unit", "add", "Nanjing Road", "--kind", "branch")["id"])
+    async with Shop.open(tmp_path / "one.db") as shop:
+        await shop.pair(server.url, str(server.run("device", "invite", unit)["code"]))
+        for number in range(5):
+            async with shop.transaction():
+                for _ in range(100):
+                    await shop.customers.create(name=f"林芳 {number}", notes="likes oak " * 20)
+        assert (await shop.sync()).equal
+    two = tmp_path / "two.db"
+    async with Shop.open(two) as shop:
+        await shop.pair(server.url, str(server.run("device", "invite", unit)["code"]))
+        made = await shop.customers.create(name="written before")
+    chance = random.Random(9)
+    for _ in range(KILLS):
+        said = await asyncio.to_thread(sync_until_killed, two, chance.uniform(0, 0.25))
+        async with Shop.open(two) as shop:
+            found = await shop.customers.list(limit=100_000)
+            assert len(found) in {1, 501}, said
+            assert made.id in {customer.id for customer in found}
+    async with Shop.open(two) as shop:
+        report = await shop.sync()
+        assert report.equal
+        assert len(await shop.customers.list(limit=100_000)) == 501
+        assert (await shop.status()).pending == 0
+    assert not [name for name in os.listdir(tmp_path) if "snapshot" in name]

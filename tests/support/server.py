@@ -35,7 +35,7 @@ class ServerProcess:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env={**os.environ, "REGULARS_LOG_LEVEL": "warning"},
+                env={**os.environ, "REGULARS_LOG_LEVEL": "warning", "REGULARS_SNAPSHOT_ROWS_MIN": "1"},
             )
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
