@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from regulars.contested import Contested
 from regulars.desk import Desk
@@ -52,8 +52,30 @@ def paths(entity: Entity, values: Mapping[str, JSON], country: str | None) -> di
 class Customers:
     """The customers of this tablet: the server's rows with own changes laid over them."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, look_up: Callable[[str, str], Awaitable[list[str]]]) -> None:
         self._desk = desk
+        self._look_up = look_up
+
+    async def lookup(
+        self,
+        *,
+        phone: str | None = None,
+        email: str | None = None,
+        member_no: str | None = None,
+        external_id: str | None = None,
+    ) -> Sequence[Customer]:
+        """Whoever has exactly this key, in whatever unit, online; from now on this tablet holds them.
+
+        Give one of them. Who is the same person comes along. `Refused`: not_found, too_many_tries and what
+        is wrong with the key; `Offline`; `LocalError("not_paired")`.
+        """
+        keys = {"phones": phone, "emails": email, "member_no": member_no, "external_ids": external_id}
+        given = [(field, key) for field, key in keys.items() if key is not None]
+        if len(given) != 1:
+            raise LocalError("argument_invalid", reason="give one key")
+        ((field, key),) = given
+        found = [await self.find(id) for id in await self._look_up(field, key)]
+        return [customer for customer in found if customer is not None]
 
     async def create(self, **fields: JSON) -> Customer:
         """Register a customer: `name` and any field of the card; `phone=`, `email=`, `tag=` take one element.

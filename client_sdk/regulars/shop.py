@@ -36,7 +36,15 @@ from regulars_sync import replica_layout
 from regulars_sync.digest import Digest
 from regulars_sync.errors import LocalError, Offline, Refused
 from regulars_sync.pins import fits
-from regulars_sync.protocol import PairAnswer, PairRequest, Problem, Rotate, RotateAnswer
+from regulars_sync.protocol import (
+    LookupAnswer,
+    LookupRequest,
+    PairAnswer,
+    PairRequest,
+    Problem,
+    Rotate,
+    RotateAnswer,
+)
 from regulars_sync.round import SyncReport
 
 AUDIT_MS = 86_400_000
@@ -104,7 +112,7 @@ class Shop(Past):
         self._audited_ms: int | None = None
         """When the stored bytes were last counted anew; None: not since this was opened."""
         self._syncing = asyncio.Lock()
-        self.customers = Customers(self)
+        self.customers = Customers(self, self._look_up)
         self.interactions = Interactions(self)
         self.tags = Tags(self, self.customers)
         self.links = Links(self)
@@ -263,9 +271,25 @@ class Shop(Past):
             self._audited_ms = self.now_ms()
         if syncer.refused != self._said.get("refused"):
             await self._outbox.say({"refused": syncer.refused})
+        await self._follow()
         if syncer.rotate or syncer.refused == "token_invalid":
             await self._rotate(syncer.rotate)
         return report
+
+    async def _follow(self) -> None:
+        """Head office may have moved this tablet: from then on it is one of the unit that its row names."""
+        row = await self._overlay.get("device", self._said.get("device") or "")
+        unit = shown(self.registry.get("device"), row).get("unit") if row else None
+        if unit is None or unit == self.unit:
+            return
+        units = {one.id: one for one in await self.units()}
+        above, country = units.get(unit), None
+        for _ in units:
+            if above is None or country:
+                break
+            country, above = above.country, units.get(above.parent or "")
+        await self._outbox.say({"unit": unit, "country": country})
+        self._know(await self._outbox.said())
 
     async def _rotate(self, is_asked: bool) -> None:
         """Take the token that follows, or go back to the former one where the present one is not known.
@@ -348,6 +372,17 @@ class Shop(Past):
         if not isinstance(answer, dict):
             raise Offline("answer_invalid")
         return answer
+
+    async def _look_up(self, field: str, key: str) -> list[str]:
+        """The ids of who has this key, once they are on this tablet."""
+        request = LookupRequest(field, key)
+        answer = await ask(self._connected(), "/sync/v1/lookup", request, self._said["token"], LookupAnswer)
+        if isinstance(answer, Problem):
+            raise Refused(answer.code, **answer.detail)
+        report = await self.sync()
+        if report.problem is not None and report.problem.code == "offline":
+            raise Offline("offline")
+        return answer.customers
 
     def _connected(self) -> Transport:
         if not self._said.get("token"):

@@ -13,10 +13,11 @@ from hashlib import blake2b
 from typing import TypeVar
 
 import msgspec
+import orjson
 
 from regulars_schema.declare import Level
 from regulars_server import identities
-from regulars_server.authors import SERVER, UnitTree
+from regulars_server.authors import SERVER, Posting, UnitTree
 from regulars_server.settling import Settling, decoded, elevated, verdict_of
 from regulars_server.storage.interface import Incarnation, Storage, Writer
 from regulars_sync import changes, log, trail
@@ -64,6 +65,7 @@ class Admission:
         self._tree_read_ms = 0
         self._is_unmatched = False
         """Whether customers wait to be matched."""
+        self._postings: dict[str, Posting] = {}
         self._ready: list[str] = []
         """Groups that waited for what a commit brought and have not been tried since."""
 
@@ -73,8 +75,21 @@ class Admission:
         if self._tree is None or not 0 <= now - self._tree_read_ms < TREE_MS_MAX:
             async with self._storage.unscoped_reader() as reader:
                 self._tree = await UnitTree.read(reader)
+            self._postings.clear()
             self._tree_read_ms = now
         return self._tree
+
+    async def posting(self, device: str) -> Posting | None:
+        """Where a device belongs now, as fresh as the tree; None when there is no such device."""
+        await self.tree()
+        found = self._postings.get(device)
+        if found is None:
+            async with self._storage.unscoped_reader() as reader:
+                row = (await reader.find("device", [device])).get(device)
+            if row is None:
+                return None
+            found = self._postings[device] = Posting.of(orjson.loads(row.documents[Level.INTERNAL]))
+        return found
 
     @asynccontextmanager
     async def _settling(self, author: Author) -> AsyncIterator[Settling]:
@@ -84,9 +99,11 @@ class Admission:
 
     async def _commit(self, settling: Settling) -> None:
         self._ready += await settling.commit()
-        if any(entity.name == "unit" for entity, *_ in settling.batch.writes.documents):
+        if any(entity.name in {"unit", "device"} for entity, *_ in settling.batch.writes.documents):
             self._tree = None
         self._is_unmatched = self._is_unmatched or bool(settling.batch.unmatched) or settling.batch.scan
+        if settling.regrants:
+            self._ready += await self._held_groups()
         self._on_commit({place.scope for place in settling.batch.writes.places})
 
     # --- a push ------------------------------------------------------------------------------------
@@ -222,7 +239,7 @@ class Admission:
         """Do the server's own work in one transaction, and then what it made ready."""
         async with self._settling(SERVER) as settling:
             result = await work(settling)
-            if settling.batch.entries:
+            if settling.has_work:
                 await self._commit(settling)
         await self._release()
         return result
@@ -252,7 +269,7 @@ class Admission:
             device = next((entry.device for entry in members if entry.group == group), None)
             author = await settling.author_of(device)
             accepted = await settling.retry(group, elevated(author) if by_head_office else author)
-            if settling.batch.entries or settling.batch.waits:
+            if settling.has_work:
                 await self._commit(settling)
         if not by_head_office:
             return accepted
@@ -261,13 +278,16 @@ class Admission:
 
     async def sweep(self) -> None:
         """Try every held group: after a start, when a release was cut off or the schema is newer."""
-        async with self._storage.unscoped_reader() as reader:
-            entries = await reader.open_entries(SWEEP_ENTRIES_MAX)
-        for group in dict.fromkeys(entry.group for entry in entries if entry.verdict == "held"):
+        for group in await self._held_groups():
             await self.retry(group)
         while await self._match():
             pass
         await self._release()
+
+    async def _held_groups(self) -> list[str]:
+        async with self._storage.unscoped_reader() as reader:
+            entries = await reader.open_entries(SWEEP_ENTRIES_MAX)
+        return list(dict.fromkeys(entry.group for entry in entries if entry.verdict == "held"))
 
     async def _release(self) -> None:
         """Try every group that waited for what the last commits brought, and what that brings in turn.

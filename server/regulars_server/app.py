@@ -29,6 +29,7 @@ from regulars_server import (
 )
 from regulars_server.access import Access
 from regulars_server.admission import Admission
+from regulars_server.ageing import Ageing
 from regulars_server.graph import routes as graph_routes
 from regulars_server.hub import Hub
 from regulars_server.service import Service
@@ -40,6 +41,7 @@ from regulars_sync.errors import Refused
 
 DATABASE = "chain.db"
 DAY_S = 86_400.0
+HOUR_S = 3_600.0
 
 log = logging.getLogger("regulars")
 
@@ -90,7 +92,11 @@ async def opened(service: Service, sweep: bool = True) -> AsyncIterator[Service]
 def jobs_of(service: Service) -> list[jobs.Job]:
     """What a serving process does by itself."""
     days = service.settings.departures_days
-    return [jobs.Job("tidy", DAY_S, lambda: retention.tidy(service.storage, service.now_ms(), days))]
+    ageing = Ageing(service.storage, service.admission, service.now_ms, service.entropy)
+    return [
+        jobs.Job("tidy", DAY_S, lambda: retention.tidy(service.storage, service.now_ms(), days)),
+        jobs.Job("ageing", HOUR_S, ageing.once),
+    ]
 
 
 def create_app(settings: Settings, service: Service | None = None) -> Starlette:

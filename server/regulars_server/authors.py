@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import orjson
 
-from regulars_schema.declare import Level
+from regulars_schema.declare import JSON, Level
 from regulars_server.storage.interface import Order, Reader
+from regulars_sync.document import elements
 from regulars_sync.reconcile import Author
 from regulars_sync.scope import granted
 
@@ -67,10 +69,26 @@ def levels(sensitive: bool) -> tuple[Level, ...]:
     return tuple(Level) if sensitive else (Level.INTERNAL,)
 
 
-def device_author(tree: UnitTree, device: str, unit: str, sensitive: bool, revoked: bool = False) -> Author:
+class Posting(NamedTuple):
+    """Where a device belongs, by its row."""
+
+    unit: str
+    left_units: frozenset[str] = frozenset()
+    """Units that it was moved away from."""
+
+    @classmethod
+    def of(cls, device: Mapping[str, JSON]) -> Posting:
+        return cls(device["unit"], frozenset(elements(device, "left_units")))
+
+
+def device_author(
+    tree: UnitTree, device: str, posting: Posting, sensitive: bool, revoked: bool = False
+) -> Author:
     """A tablet of a unit: it has its unit, all below it, the chain, and a scope of its own."""
-    scopes = granted(tree.below([unit]), device, levels(sensitive))
-    return Author(device, scopes, unit, tree.country(unit), head_office=False, revoked=revoked)
+    unit, which = posting.unit, levels(sensitive)
+    scopes = granted(tree.below([unit]), device, which)
+    lost = granted(tree.below(posting.left_units), None, which) - scopes
+    return Author(device, scopes, unit, tree.country(unit), head_office=False, revoked=revoked, lost=lost)
 
 
 def person_author(

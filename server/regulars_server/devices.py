@@ -66,6 +66,19 @@ async def wipe(service: Service, device: str) -> None:
     await _shut_out(service, device, "wipe")
 
 
+async def move(service: Service, device: str, unit: str) -> None:
+    """From now on it is a tablet of another unit; what it still sends about the old one's rows is as of rows
+    that left. `Refused("not_found")`.
+    """
+    row = (await _rows(service, [device])).get(device)
+    if row is None or unit not in await service.admission.tree():
+        raise Refused("not_found", entity="device" if row is None else "unit")
+    if row["unit"] == unit:
+        return
+    fields = {"unit": unit, f"left_units/{row['unit']}": True, f"left_units/{unit}": False}
+    await service.admission.write(SERVER, [[service.change("edit", "device", device, fields)]])
+
+
 async def _shut_out(service: Service, device: str, what: str) -> None:
     if device not in await _rows(service, [device]):
         raise Refused("not_found", entity="device")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from regulars_schema.declare import JSON
 from regulars_server.access import Access, Principal
+from regulars_server.access.throttle import Tally
 from regulars_server.admission import Admission
-from regulars_server.authors import device_author, person_author
+from regulars_server.authors import Posting, device_author, person_author
 from regulars_server.hub import Hub
 from regulars_server.journal import Journal
 from regulars_server.settings import Settings
@@ -33,6 +34,7 @@ class Service:
     hub: Hub
     snapshots: Snapshots | None = None
     """None where the chain has no folder: tablets pull by pages."""
+    lookups: Tally = field(default_factory=Tally)
 
     @property
     def journal(self) -> Journal:
@@ -43,8 +45,10 @@ class Service:
         """The writer behind a token, with the scopes it has at this moment."""
         tree = await self.admission.tree()
         if principal.device is not None:
-            (unit,) = principal.units or ("",)
-            return device_author(tree, principal.device, unit, principal.sensitive, principal.revoked)
+            posting = await self.admission.posting(principal.device)
+            if posting is None:  # the server was restored to before it was paired
+                posting = Posting((principal.units or ("",))[0])
+            return device_author(tree, principal.device, posting, principal.sensitive, principal.revoked)
         head_office = principal.role in HEAD_OFFICE_ROLES and principal.units is None
         return person_author(tree, principal.units, principal.sensitive, head_office)
 

@@ -43,6 +43,8 @@ class Settings:
     backup_days: int = 30
     """How old a backup may be that is restored: so long tablets keep what they have handed in.
     REGULARS_BACKUP_DAYS"""
+    lookups_per_hour: int = 60
+    """How often one tablet or token may look a customer up in an hour. REGULARS_LOOKUPS_PER_HOUR"""
     ide: bool = True
     """Whether the GraphQL page is served. REGULARS_IDE"""
     log_level: str = "info"

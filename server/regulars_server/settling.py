@@ -11,7 +11,7 @@ import orjson
 
 from regulars_schema.declare import Level, Registry, Scope
 from regulars_schema.entities import CHANGE_VERDICT, CUSTOMER
-from regulars_server.authors import SERVER, UnitTree, device_author
+from regulars_server.authors import SERVER, Posting, UnitTree, device_author
 from regulars_server.storage.interface import Batch, Incarnation, Writer
 from regulars_sync import changes, log
 from regulars_sync.changes import Change, Malformed
@@ -21,12 +21,14 @@ from regulars_sync.identity import concerns
 from regulars_sync.log import Entry
 from regulars_sync.placement import Place, affected, conclude, moved, unloaded
 from regulars_sync.protocol import Verdict
-from regulars_sync.reconcile import Author, Row, Ruling, World, is_erased, needs, settle
+from regulars_sync.reconcile import Author, Key, Row, Ruling, World, is_erased, needs, settle
 from regulars_sync.scope import Reach, device_scope, reach
 
 _MEND_WAITS = "mend_waits"
 _MEND_FOREIGN = "mend_foreign"
 """The code of a mend that was let into the place of what it replaces and does not pass there yet."""
+_BELOW = {"unit": "parent", "device": "unit"}
+"""Entity -> the field that says below which unit it stands."""
 
 
 class Settling:
@@ -55,6 +57,8 @@ class Settling:
         self._told: dict[str, Entry] = {}
         """By cid, what its device is to be told in its own scope."""
         self._erased: list[Row] = []
+        self._again: list[Row] = []
+        """Rows that are only to be placed anew."""
         self._world = World(registry, now_ms, 0, {}, {})
 
     # --- reading ----------------------------------------------------------------------------------------
@@ -224,7 +228,7 @@ class Settling:
             return Author(device, frozenset(), revoked=True)
         said: dict[str, Any] = orjson.loads(found.documents[Level.INTERNAL])
         return device_author(
-            self._tree, device, said["unit"], sensitive=True, revoked=bool(said.get("revoked"))
+            self._tree, device, Posting.of(said), sensitive=True, revoked=bool(said.get("revoked"))
         )
 
     # --- the log ----------------------------------------------------------------------------------------
@@ -309,14 +313,44 @@ class Settling:
             self._world.loosened.update(row.entity.named_customers(row.values))
         self.put(Row(row.entity, row.id, erased=True))
 
+    # --- ageing ----------------------------------------------------------------------------------------
+
+    async def see(self, sightings: Iterable[tuple[str, str]], at_ms: int | None) -> None:
+        """Let these units have seen these customers at that time; None: let the sightings end."""
+        sightings, rows = list(sightings), self._world.rows
+        missing = {("customer", customer) for customer, _ in sightings} - rows.keys()
+        rows.update(await self.writer.rows(sorted(missing)))
+        for customer, unit in sightings:
+            rows["customer", customer].sighted[unit] = at_ms
+
+    async def place_again(self, keys: Iterable[Key]) -> None:
+        """Let these rows go where they belong by now."""
+        self._again += (await self.writer.rows(keys)).values()
+
+    @property
+    def regrants(self) -> bool:
+        """Whether a unit or a device now stands below another unit, so that somebody has other scopes."""
+        for (entity, _), row in self._world.rows.items():
+            if entity in _BELOW and row.written and row.documents:
+                before = orjson.loads(row.documents[Level.INTERNAL]).get(_BELOW[entity])
+                if row.values.get(_BELOW[entity]) != before:
+                    return True
+        return False
+
+    @property
+    def has_work(self) -> bool:
+        """Whether there is anything to commit."""
+        is_seen = any(row.sighted for row in self._world.rows.values())
+        return bool(self.batch.entries or self.batch.waits or self._again or is_seen)
+
     # --- writing ----------------------------------------------------------------------------------------
 
     async def commit(self) -> list[str]:
         """Write everything and end the transaction; the groups that waited for what it brings."""
-        world, batch, dependents = self._world, self.batch, []
+        world, batch, dependents = self._world, self.batch, self._again
         if movers := moved(world):
             world.kin = await self.writer.kin(sorted(movers))
-            dependents = await self.writer.dependents(sorted(affected(world)))
+            dependents += await self.writer.dependents(sorted(affected(world)))
         if missing := unloaded(world, dependents):
             world.rows.update(await self.writer.rows(sorted(missing)))
         batch.writes = conclude(world, dependents)

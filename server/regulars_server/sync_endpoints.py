@@ -13,6 +13,7 @@ from regulars_schema.declare import Registry
 from regulars_schema.messages import text
 from regulars_server import web
 from regulars_server.devices import confirm_wiped, enrol, refusal
+from regulars_server.lookup import look_up
 from regulars_server.pull import pull
 from regulars_server.service import Service
 from regulars_sync.changes import mask_lone_surrogates
@@ -23,6 +24,8 @@ from regulars_sync.protocol import (
     Contact,
     DigestRequest,
     Hello,
+    LookupAnswer,
+    LookupRequest,
     PairRequest,
     PullRequest,
     PushRequest,
@@ -118,7 +121,17 @@ def routes(service: Service) -> list[Route]:
         token = await service.access.renew(bearer or "", service.storage.chain.secret)
         return web.answer(request, msgspec.json.encode(RotateAnswer(token)))
 
+    async def do_lookup(request: Request) -> Response:
+        principal, author = await service.device(web.bearer(request))
+        request.state.said = {"device": principal.device}
+        if principal.revoked:
+            raise await refusal(service, principal.device or "")
+        asked = web.decode(await web.read_body(request, settings.body_bytes_max), LookupRequest)
+        found = await look_up(service, principal, author, asked.field, asked.key)
+        return web.answer(request, msgspec.json.encode(LookupAnswer(found)))
+
     given = (
+        ("/lookup", do_lookup),
         ("/pair", do_pair),
         ("/pull", do_pull),
         ("/digest", do_digest),

@@ -30,6 +30,11 @@ class Edge(NamedTuple):
     other: JSON
     decision: JSON
 
+    @classmethod
+    def of(cls, values: Mapping[str, JSON]) -> Edge:
+        """That of an identity row with these values."""
+        return cls(values.get("one"), values.get("other"), values.get("decision"))
+
 
 class Clusters(NamedTuple):
     of: dict[str, frozenset[str]]

@@ -68,3 +68,7 @@ def _spell(high: int, version: int, middle: int, low: int) -> str:
     bits = high << 80 | version << 76 | middle << 64 | _VARIANT | low & _LOW_62
     text = f"{bits:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+WINDOW = "window", _derive(b"regulars.window")
+"""(entity, id) of the one row that says from which edge on replicas hold facts."""

@@ -17,7 +17,9 @@ import orjson
 
 from regulars_schema.declare import Entity, Level, Scope
 from regulars_sync import document
+from regulars_sync.clock import STAMPS_PER_MS, ms_of
 from regulars_sync.identity import Edge, clusters, survivor
+from regulars_sync.ids import WINDOW
 from regulars_sync.merge import choose
 from regulars_sync.reconcile import Key, Row, World, waits_for_row
 from regulars_sync.scope import at_level, scopes_of, units_in
@@ -76,24 +78,21 @@ def affected(world: World) -> set[str]:
 
 
 def unloaded(world: World, dependents: Iterable[Row] = ()) -> set[Key]:
-    """The customers that decide where rows belong and that are not in the world: load them, then conclude."""
-    written = [row for row in world.rows.values() if row.written]
-    named = {
-        ("customer", id)
-        for row in (*written, *dependents)
-        if row.entity.scope in (Scope.NAMED, Scope.SAME)
-        for id in row.entity.named_customers(row.values)
-    }
-    named |= {("customer", id) for id in affected(world)}
-    return named - world.rows.keys()
+    """What decides where rows belong and is not in the world: load it, then conclude."""
+    wanted = {("customer", id) for id in affected(world)}
+    for row in (*(row for row in world.rows.values() if row.written), *dependents):
+        if row.entity.scope in (Scope.NAMED, Scope.SAME):
+            wanted.update(("customer", id) for id in row.entity.named_customers(row.values))
+        if row.entity.is_fact:
+            wanted.add(WINDOW)
+    return wanted - world.rows.keys()
 
 
 def conclude(world: World, dependents: Iterable[Row] = ()) -> Writes:
     """The documents and feed entries to write; `dependents` are all rows that name affected customers.
 
-    Where a customer did not move, its places say where it is. Every customer that a dependent or a written
-    row names must stand in `world` (see `unloaded`): one that is missing would read as one without a unit,
-    and the row would leave its scopes.
+    Where a customer did not move, its places say where it is. All that is `unloaded` must stand in `world`:
+    a customer that is missing would read as one without a unit, and the row would leave its scopes.
     """
     dependents = [world.rows.get((row.entity.name, row.id), row) for row in dependents]
     assert not unloaded(world, dependents)
@@ -132,12 +131,13 @@ class _Placing:
 
     def __init__(self, world: World, writes: Writes) -> None:
         self.affected = affected(world)
+        self._edge = world.edge
         self._writes = writes
         self._clusters: Mapping[str, frozenset[str]] = {}
         if self.affected:
             decided = {row.id: row for row in world.kin}
             decided |= {row.id: row for row in world.rows.values() if row.entity.scope is Scope.SAME}
-            edges = {id: _edge(row) for id, row in decided.items() if not row.erased}
+            edges = {id: Edge.of(row.values) for id, row in decided.items() if not row.erased}
             found = clusters(edges.values())
             self._clusters = found.of
             for id in sorted(self.affected):
@@ -170,9 +170,11 @@ class _Placing:
         """Note where the row enters, where it is another and where it leaves."""
         bases = scopes_of(row.entity, row.id, row.values, self._units)
         if row.entity.scope is Scope.SAME and bases:
-            edge = _edge(row)
+            edge = Edge.of(row.values)
             if edge.other not in self._clusters.get(edge.one, ()):
                 bases = set()  # its cluster holds a contradiction
+        if row.entity.is_fact and is_before(row, self._edge):
+            bases = set()
         levels = sorted(changed | set(row.documents))
         wanted = {at_level(base, level): level for base in sorted(bases) for level in levels}
         name, places = row.entity.name, self._writes.places
@@ -186,8 +188,16 @@ class _Placing:
             self._writes.ready.add(waits_for_row((name, row.id)))
 
 
-def _edge(row: Row) -> Edge:
-    return Edge(row.values.get("one"), row.values.get("other"), row.values.get("decision"))
+def is_before(row: Row, edge: str | None) -> bool:
+    """Whether a fact lies before the window's edge, so that no tablet holds it.
+
+    Of a fact that was not imported the moment counts at which it was written too: what a tablet whose
+    clock is years behind records today stays on it.
+    """
+    if edge is None or row.values["at"] >= edge:
+        return False
+    _, stamp, *source = orjson.loads(row.documents[Level.INTERNAL])["v"][0]
+    return source[:1] == ["import"] or bool(stamp < ms_of(edge) * STAMPS_PER_MS)
 
 
 def _has_another_mover(row: Row) -> bool:

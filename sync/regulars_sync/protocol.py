@@ -7,6 +7,7 @@
     POST /sync/v1/pair   PairRequest -> PairAnswer    a single-use code for a device token
     POST /sync/v1/rotate Rotate      -> RotateAnswer  another token; the present one still serves for a day
     POST /sync/v1/wiped  Wiped       -> WipedAnswer   a device that was shut out holds nothing any more
+    POST /sync/v1/lookup LookupRequest -> LookupAnswer  customers of other units, who come with the next pull
     any refusal                      -> Problem       with what a push still needs, to a known device
 
 PROTOCOL_VERSION history: 1 - the first.
@@ -185,6 +186,20 @@ class WipedAnswer(msgspec.Struct):
     """The server knows that the device is wiped, since when it first said so."""
 
     wiped_at: str
+
+
+class LookupRequest(msgspec.Struct):
+    """The customers with exactly this key, wherever they are at home."""
+
+    field: str
+    """phones, emails, member_no or external_ids."""
+    key: str
+
+
+class LookupAnswer(msgspec.Struct):
+    """Their ids, and those of who is the same person. They come with the next pull."""
+
+    customers: list[str]
 
 
 class Problem(msgspec.Struct, omit_defaults=True):

@@ -19,6 +19,7 @@ from regulars_sync import document, merge
 from regulars_sync.changes import Change
 from regulars_sync.check import admit, taken_as
 from regulars_sync.clock import is_impossible, ms_of, next_stamp
+from regulars_sync.ids import WINDOW
 from regulars_sync.log import Entry
 from regulars_sync.merge import Registers
 from regulars_sync.scope import CHAIN, Reach, at_level, reach, unit_scope
@@ -39,6 +40,8 @@ class Author:
     country: str | None = None
     head_office: bool = False
     revoked: bool = False
+    lost: frozenset[str] = frozenset()
+    """Scopes of the units that it was moved away from: what is there has left it."""
 
     def reads(self, level: Level) -> bool:
         """Whether it may know what stands at this level; a verdict says nothing of what it may not."""
@@ -107,6 +110,12 @@ class World:
     """Identity decisions about the clusters of the customers that move (see `placement.moved`)."""
     loosened: set[str] = field(default_factory=set)
     """Customers about whom a decision was erased."""
+
+    @property
+    def edge(self) -> str | None:
+        """The instant from which on replicas hold facts; None: all of them, or the row is not loaded."""
+        row = self.rows.get(WINDOW)
+        return row.values.get("edge") if row else None
 
     def is_accepted_on(self, key: Key, cid: str) -> bool:
         entry = self.entries.get(cid)
@@ -330,7 +339,7 @@ def _record(row: Row, change: Change, stamp: int, code: str | None, draft: dict[
 
 
 def _reach(world: World, author: Author, row: Row) -> Reach:
-    found = reach(row.places, author.scopes)
+    found = reach(row.places, author.scopes, author.lost)
     return Reach.IN if found is Reach.LEFT and row.id in world.moved_by_author else found
 
 
@@ -352,7 +361,7 @@ def _require(found: Iterable[tuple[Reach, Key]], facts: bool) -> None:
 
 def _require_own_unit(author: Author, change: Change) -> None:
     unit = change.fields["unit"].value if "unit" in change.fields else None
-    if author.scopes is not None and (unit is None or unit_scope(unit) not in author.scopes):
+    if author.scopes is not None and (unit is None or unit_scope(unit) not in author.scopes | author.lost):
         raise _Held("row_unknown", waits_for_row(("unit", str(unit))))
 
 

@@ -83,8 +83,13 @@ class Reach(Enum):
     NEVER = "never"
 
 
-def reach(places: Mapping[str, bool], scopes: frozenset[str] | None) -> Reach:
-    """How a writer with these scopes (None: all) stands to a row with these places (scope -> has left)."""
+def reach(
+    places: Mapping[str, bool], scopes: frozenset[str] | None, lost: frozenset[str] = frozenset()
+) -> Reach:
+    """How a writer with these scopes (None: all) stands to a row with these places (scope -> has left).
+
+    Of scopes that the writer has lost itself, every row has left it.
+    """
     if scopes is None:
         return Reach.IN
     found = Reach.NEVER
@@ -92,5 +97,7 @@ def reach(places: Mapping[str, bool], scopes: frozenset[str] | None) -> Reach:
         if scope in scopes:
             if not left:
                 return Reach.IN
+            found = Reach.LEFT
+        elif scope in lost:
             found = Reach.LEFT
     return found

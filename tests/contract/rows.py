@@ -12,7 +12,7 @@ from regulars_sync import trail
 from regulars_sync.changes import Change, Stated, Value, encode, groups
 from regulars_sync.log import Entry, body_digest
 from regulars_sync.placement import affected, conclude, moved, unloaded
-from regulars_sync.reconcile import Author, Ruling, World, needs, settle
+from regulars_sync.reconcile import Author, Key, Ruling, World, needs, settle
 
 START_MS = 1_795_000_000_000
 HEAD_OFFICE = Author(head_office=True, country="CN")
@@ -72,10 +72,12 @@ class Scribe:
         author: Author = HEAD_OFFICE,
         incarnation: Incarnation | None = None,
         sightings: Mapping[tuple[str, str], int | None] = MappingProxyType({}),
+        again: Iterable[Key] = (),
     ) -> tuple[list[Ruling], Commit]:
         """Settle and commit, as the server does it: one transaction for all.
 
         `sightings`: (customer, unit) -> when, of customers who exist; None ends one.
+        `again`: rows to place anew.
         """
         changes = list(changes)
         async with storage.writer() as writer:
@@ -89,10 +91,10 @@ class Scribe:
             rulings: list[Ruling] = []
             for group in groups(changes):
                 rulings += settle(world, author, group)
-            dependents = []
+            dependents = list((await writer.rows(again)).values())
             if movers := moved(world):
                 world.kin = await writer.kin(movers)
-                dependents = await writer.dependents(affected(world))
+                dependents += await writer.dependents(affected(world))
             world.rows.update(await writer.rows(unloaded(world, dependents)))
             batch = Batch(conclude(world, dependents), at_ms=self.now_ms)
             for ruling in rulings:

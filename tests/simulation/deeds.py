@@ -6,11 +6,14 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from msgspec.json import encode
 
 from regulars.records import LinkKind
 from regulars_schema.declare import Level
 from regulars_sync.changes import Value, Verified
+from regulars_sync.clock import instant_of
 from regulars_sync.ids import link_id
+from regulars_sync.protocol import LookupRequest
 from tests.simulation.hq import run
 
 if TYPE_CHECKING:
@@ -46,10 +49,12 @@ def new_card(world: World, tablet: Tablet, id: str) -> dict[str, Any]:
     digits = "".join(ch for ch in spelling if ch.isdecimal())
     prefix = {"CN": "86", "SG": "65"}[country]
     key = f"+{digits}" if spelling.startswith("+") else f"+{prefix}{digits}"
-    if rnd.random() < 0.25:
+    if rnd.random() < 0.25 or tablet.roams:  # what it has not sent yet comes from wherever it is by then
         world.movers.add(id)
     world.customers[id] = home
+    known_as = {f"external_ids/m:{id}": True} if id in world.movers else {}
     fields: dict[str, Any] = {
+        **known_as,
         "name": rnd.choice(NAMES),
         "kind": "person",
         "home_unit": world.units[home],
@@ -177,7 +182,7 @@ async def record(world: World, tablet: Tablet) -> str:
 def fact(world: World, tablet: Tablet, party: list[str]) -> dict[str, Any]:
     return {
         "kind": world.random.choice(("visit", "purchase", "call")),
-        "at": "2026-11-22T10:00:00.000Z",
+        "at": instant_of(tablet.now_ms()),
         "unit": tablet.unit,
         "party": [{"customer": id, "role": "principal"} for id in dict.fromkeys(party)],
         "note": text(world, *party),
@@ -241,6 +246,19 @@ async def move(world: World, tablet: Tablet) -> str:
     number = world.random.randrange(len(world.units))
     await tablet.shop.write("customer", id, "edit", {"home_unit": world.units[number]})
     return f"customer {id[-5:]} to branch {number}"
+
+
+async def lookup(world: World, tablet: Tablet) -> str:
+    """Somebody else's customer stands in the shop: one who may move, as the others carry a canary."""
+    held = set(tablet.customers())
+    known = [id for id in sorted(world.movers) if id not in held]
+    if not known or not tablet.shop._said.get("token") or tablet.fault:
+        return "nobody is looked up"
+    id = world.random.choice(known)
+    request = LookupRequest("external_ids", f"m:{id}")
+    status, _ = world.send("/sync/v1/lookup", encode(request), tablet.shop._said["token"])
+    world.sometimes["looked up"] += status == 200
+    return f"looks up {id[-5:]}: {status}"
 
 
 async def invalid(world: World, tablet: Tablet) -> str:
@@ -316,6 +334,7 @@ TABLET_DEEDS: dict[str, Callable[[World, Tablet], Coroutine[Any, Any, str]]] = {
     "move": move,
     "invalid": invalid,
     "mend": mend,
+    "lookup": lookup,
 }
 
 
@@ -384,7 +403,10 @@ def hq_retry(world: World) -> str:
     entry = _held(world)
     if entry is None:
         return "nothing is held"
-    accepted = run(world.server.admission.retry(entry.group, by_head_office=world.random.random() < 0.5))
+    by_head_office = world.random.random() < 0.5
+    accepted = run(world.server.admission.retry(entry.group, by_head_office=by_head_office))
+    if by_head_office and accepted:
+        world.freed.add(entry.group)
     world.sometimes["head office released"] += accepted
     return f"retry {entry.group[:6]}: {accepted}"
 
@@ -430,6 +452,56 @@ def hq_product(world: World) -> str:
     return "a product"
 
 
+def hq_regroup(world: World) -> str:
+    """A branch is put below the region, whose tablets then have all of it, or taken away again."""
+    number = world.random.randrange(len(world.units))
+    parent = world.random.choice((world.region, world.company))
+    unit = world.units[number]
+    world.server.write("edit", "unit", unit, {"parent": parent}, world.seen("unit", unit, "parent"))
+    world.sometimes["a unit below a region"] += parent == world.region
+    return f"branch {number} below the {'region' if parent == world.region else 'company'}"
+
+
+def hq_relocate(world: World) -> str:
+    """A tablet goes to another branch of its country."""
+    roaming = [tablet for tablet in world.tablets.values() if tablet.roams and not tablet.revoked]
+    number = world.random.randrange(2)
+    unit = world.units[number]
+    if (
+        not roaming
+        or (tablet := world.random.choice(roaming)).unit not in world.units[:2]
+        or tablet.unit == unit
+    ):
+        return "no tablet goes anywhere"
+    device = world.token_of(tablet).device
+    seen = world.seen("device", device, "unit")
+    fields = {"unit": unit, f"left_units/{tablet.unit}": True, f"left_units/{unit}": False}
+    ruling = world.server.write("edit", "device", device, fields, seen)
+    if ruling is None or ruling.verdict not in {"applied", "merged"}:
+        return "the server does not know it"
+    for other in world.tablets.values():  # also a copy of it
+        if world.token_of(other).device == device:
+            other.unit, other.units, other.ever = unit, frozenset([number]), other.ever | {number}
+    for token in world.server.tokens.values():
+        if token.device == device:
+            token.unit = unit
+    world.sometimes["a tablet moved"] += 1
+    return f"tablet {tablet.index} to branch {number}"
+
+
+def hq_age(world: World) -> str:
+    world.age()
+    return "what is old now"
+
+
+def hq_months(world: World) -> str:
+    """Time passes in which nobody does anything."""
+    days = world.random.choice((40, 200, 380, 800))
+    world.ms += days * 86_400_000
+    world.age()
+    return f"{days} days later"
+
+
 HEAD_OFFICE_DEEDS: dict[str, Callable[[World], str]] = {
     "edit": hq_edit,
     "move": hq_move,
@@ -437,4 +509,8 @@ HEAD_OFFICE_DEEDS: dict[str, Callable[[World], str]] = {
     "mend": hq_mend,
     "drop": hq_drop,
     "product": hq_product,
+    "regroup": hq_regroup,
+    "relocate": hq_relocate,
+    "age": hq_age,
+    "months": hq_months,
 }

@@ -13,14 +13,19 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import msgspec
 
 from regulars_schema.entities import REGISTRY
+from regulars_server.access.throttle import Tally
 from regulars_server.admission import Admission
-from regulars_server.authors import SERVER, device_author
+from regulars_server.ageing import Ageing
+from regulars_server.authors import SERVER, Posting, device_author
+from regulars_server.lookup import look_up
 from regulars_server.pull import pull
+from regulars_server.settings import Settings
 from regulars_server.storage.sqlite import SqliteStorage
 from regulars_server.storage.sqlite.connection import InlineConnection
 from regulars_sync.changes import Change, Stated, Value
@@ -29,6 +34,8 @@ from regulars_sync.protocol import (
     PUSH_CHANGES_MAX,
     Contact,
     DigestRequest,
+    LookupAnswer,
+    LookupRequest,
     PairAnswer,
     PairRequest,
     Problem,
@@ -157,6 +164,7 @@ class HeadOffice:
         run(self.storage.open())
         self.admission = Admission(self.storage, self.now_ms, self.entropy)
         run(self.admission.sweep())
+        self.ageing = Ageing(self.storage, self.admission, self.now_ms, self.entropy)
         self.starts += 1
 
     def stop(self) -> None:
@@ -192,6 +200,9 @@ class HeadOffice:
                     )
                 case "/sync/v1/push":
                     return self._push(msgspec.json.decode(body, type=PushRequest), self.tokens[bearer or ""])
+                case "/sync/v1/lookup":
+                    asked = msgspec.json.decode(body, type=LookupRequest)
+                    return 200, msgspec.json.encode(self._look_up(asked, self.tokens[bearer or ""]))
                 case "/sync/v1/pair":
                     return 200, msgspec.json.encode(self._pair(msgspec.json.decode(body, type=PairRequest)))
                 case "/sync/v1/wiped":
@@ -208,7 +219,8 @@ class HeadOffice:
 
     def author(self, token: Token) -> Author:
         tree = run(self.admission.tree())
-        return device_author(tree, token.device, token.unit, token.sensitive, token.revoked)
+        posting = run(self.admission.posting(token.device)) or Posting(token.unit)
+        return device_author(tree, token.device, posting, token.sensitive, token.revoked)
 
     def _pair(self, asked: PairRequest) -> PairAnswer:
         token = self.invited.pop(asked.code)
@@ -216,6 +228,20 @@ class HeadOffice:
         self.tokens[bearer] = token
         country = run(self.admission.tree()).country(token.unit)
         return PairAnswer(bearer, token.device, token.unit, self.storage.chain.id, country)
+
+    def _look_up(self, asked: LookupRequest, token: Token) -> LookupAnswer:
+        if token.revoked:
+            raise Refused("device_revoked")
+        service: Any = SimpleNamespace(
+            admission=self.admission,
+            now_ms=self.now_ms,
+            entropy=self.entropy,
+            lookups=Tally(),
+            settings=Settings(),
+        )
+        principal: Any = SimpleNamespace(token=token.device, device=token.device, staff=None)
+        author = self.author(token)
+        return LookupAnswer(run(look_up(service, principal, author, asked.field, asked.key)))
 
     def _pull(self, asked: PullRequest, token: Token) -> tuple[int, bytes]:
         author = self.author(token)

@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from regulars_schema.declare import JSON, Entity, Enum, Field, Nature, Registry, Rule, Scope
 
 Key = tuple[str, str]
+Together = Mapping[str, frozenset[str]]
+"""Customer -> all who are the same person."""
 
 
 class Written(NamedTuple):
@@ -126,7 +129,6 @@ class Model:
     registry: Registry
     changes: dict[Key, list[Accepted]] = field(default_factory=lambda: defaultdict(list))
     rows: dict[Key, Cells] = field(default_factory=dict)
-    _homes: dict[str, set[str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, registry: Registry, accepted: Iterable[Accepted]) -> Model:
@@ -147,22 +149,44 @@ class Model:
         cell = self.rows.get(key, {}).get(path)
         return cell.shown.value if cell and cell.shown else None
 
-    def units(self, key: Key) -> set[str] | None:
-        """The units whose tablets hold a row; None: every tablet of the chain."""
+    def units(
+        self, key: Key, units_by_customer: Mapping[str, set[str]], together: Together
+    ) -> set[str] | None:
+        """The units whose tablets hold a row; None: every tablet of the chain.
+
+        Given where the customers are, and who of them is one person.
+        """
         entity = self.registry.by_name[key[0]]
+        if entity.nature is Nature.FACT and self._is_before_edge(key):
+            return set()
         match entity.scope:
             case Scope.CHAIN:
                 return None
             case Scope.HOME:
-                return {self.shown(key, "home_unit")} - {None}
+                return units_by_customer[key[1]]
+            case Scope.SAME:
+                one, other, decision = (self.shown(key, path) for path in ("one", "other", "decision"))
+                return (
+                    units_by_customer[one] if decision == "same" and other in together.get(one, ()) else set()
+                )
             case Scope.NAMED:
                 named = [self.shown(key, "from_customer"), self.shown(key, "to_customer")]
                 named += [member.get("customer") for member in self.shown(key, "party") or []]
                 named = [id for id in named if id]
                 if not named:
                     return {self.shown(key, "unit")} - {None}
-                return {self.shown(("customer", id), "home_unit") for id in named} - {None}
+                return set().union(*(units_by_customer.get(id, set()) for id in named))
         raise AssertionError(entity.scope)
+
+    def _is_before_edge(self, key: Key) -> bool:
+        """Whether a fact is older than the history window, by what it says and by when it was written."""
+        edges = [self.shown(row, "edge") for row in self.rows if row[0] == "window"]
+        if not edges or self.shown(key, "at") >= edges[0]:
+            return False
+        (change, *_) = self.changes[key]
+        is_imported = any(given.get("source") == "import" for given in change.fields.values())
+        written = datetime.fromtimestamp(change.stamp / 1_000_000, UTC)
+        return is_imported or written < datetime.fromisoformat(edges[0])
 
 
 def read(document: Mapping[str, Any]) -> Cells:

@@ -13,6 +13,7 @@ from regulars_schema.declare import Entity, Level, Nature
 from regulars_schema.entities import REGISTRY
 from regulars_sync.document import decode, nested
 from regulars_sync.history import Story, tell
+from tests.simulation.holding import Holding, Told
 from tests.simulation.hq import run
 from tests.simulation.model import Accepted, Cell, Cells, Key, Model, Written, cells_of, field_of, read
 from tests.simulation.tablet import Tablet
@@ -44,33 +45,57 @@ class Log:
         self.group: dict[str, str] = {}
         self.device: dict[str, str | None] = {}
         self.replaces: dict[str, str] = {}
-        for cid, grp, verdict, code, closed, stamp, body, device, replaces in world.log(
-            "SELECT lower(hex(cid)), lower(hex(coalesce(grp, cid))), verdict, code, closed, stamp, body, "
-            "device, lower(hex(replaces)) FROM log ORDER BY pos"
+        self.told: list[Told] = []
+        for (
+            pos,
+            at_ms,
+            id,
+            detail,
+            cid,
+            grp,
+            verdict,
+            code,
+            closed,
+            stamp,
+            body,
+            device,
+            replaces,
+        ) in world.log(
+            "SELECT pos, at_ms, id, detail, lower(hex(cid)), lower(hex(coalesce(grp, cid))), verdict, code, "
+            "closed, stamp, body, device, lower(hex(replaces)) FROM log ORDER BY pos"
         ):
+            self.told += [Told(ms) for before, ms in world.aged if before == pos - 1]
             if body is not None:
                 self.copies[cid] += 1
                 self.bodies[cid] = NOTHING if code == "change_malformed" else orjson.loads(body)
                 self.group[cid], self.device[cid] = grp, device
                 if replaces:
                     self.replaces[cid] = replaces
+            was_accepted = self.verdict.get(cid) in ACCEPTED
             self.first.setdefault(cid, verdict)
             self.verdict[cid], self.code[cid] = verdict, code
             self.closed[cid], self.stamp[cid] = bool(closed), stamp
+            if code == "looked_up" and id:
+                unit = orjson.loads(detail)["unit"]
+                self.told.append(Told(at_ms, device=device, looked_up=(id, unit)))
+            elif verdict in ACCEPTED and not was_accepted and self.bodies.get(cid, NOTHING)["fields"]:
+                self._accept(world, cid, at_ms)
+        self.told += [Told(ms) for before, ms in world.aged if before >= (pos if self.first else 0)]
 
-    def accepted(self, unit_by_device: dict[str, str]) -> list[Accepted]:
-        """The accepted changes in their admitted form: a create without a home takes its tablet's unit."""
-        found = []
-        for cid, body in self.bodies.items():
-            if self.verdict[cid] not in ACCEPTED:
-                continue
-            device = self.device[cid] or self.device.get(self.replaces.get(cid, ""))
-            is_new = body["op"] == "create" and body["entity"] == "customer" and body["fields"]
-            if is_new and "home_unit" not in body["fields"] and device is not None:
-                home = {"home_unit": {"value": unit_by_device[device]}}
-                body = {**body, "fields": {**body["fields"], **home}}
-            found.append(Accepted(cid, self.stamp[cid], body))
-        return found
+    def _accept(self, world: World, cid: str, at_ms: int) -> None:
+        """In its admitted form: a create without a home takes its tablet's unit, as it is at that moment."""
+        body = self.bodies[cid]
+        device = self.device[cid] or self.device.get(self.replaces.get(cid, ""))
+        is_new = body["op"] == "create" and body["entity"] == "customer"
+        if is_new and "home_unit" not in body["fields"] and device is not None:
+            unit = Holding.of(REGISTRY, [t for t in self.told if t.change and t.change.key[0] == "device"])
+            home = {"home_unit": {"value": unit.unit_of(device)}}
+            body = {**body, "fields": {**body["fields"], **home}}
+        is_freed = self.device[cid] is None or self.group[cid] in world.freed
+        self.told.append(Told(at_ms, Accepted(cid, self.stamp[cid], body), device, is_freed))
+
+    def accepted(self) -> list[Accepted]:
+        return [told.change for told in self.told if told.change is not None]
 
     def is_open(self, cid: str) -> bool:
         return self.verdict[cid] not in ACCEPTED and not self.closed[cid]
@@ -79,8 +104,8 @@ class Log:
 def examine(world: World) -> None:
     """Raise `Failure` at the first law that does not hold."""
     log = Log(world)
-    units = {token.device: token.unit for token in world.server.tokens.values()}
-    model = Model.of(REGISTRY, log.accepted(units))
+    model = Model.of(REGISTRY, log.accepted())
+    holding = Holding.of(REGISTRY, log.told)
     run(world.server.storage.verify_log())
     _writes(world, log)
     _groups(world, log)
@@ -91,7 +116,7 @@ def examine(world: World) -> None:
     for tablet in world.tablets.values():
         _canaries(world, tablet)
         if not tablet.revoked:
-            _replica(world, tablet, model, stored)
+            _replica(world, tablet, model, holding, stored)
             _verdicts(world, tablet, log)
             _overlay(world, tablet, log, model)
         incarnations = tablet.outbox("SELECT id FROM incarnation")
@@ -213,17 +238,22 @@ def _canaries(world: World, tablet: Tablet) -> None:
             file = path.with_name(path.name + suffix)
             content = file.read_bytes() if file.exists() else b""
             for number in range(len(world.units)):
-                is_clean = number in tablet.units or canary(number).encode() not in content
+                is_clean = number in tablet.ever or canary(number).encode() not in content
                 world.check(is_clean, "another branch's customer in a file", tablet.index, file.name)
 
 
-def _replica(world: World, tablet: Tablet, model: Model, stored: dict[Key, dict[str, bytes]]) -> None:
+def _replica(
+    world: World, tablet: Tablet, model: Model, holding: Holding, stored: dict[Key, dict[str, bytes]]
+) -> None:
     """It holds exactly the rows of its scopes, byte for byte, at the levels that it may read."""
-    mine = {world.units[number] for number in tablet.units} | {tablet.unit}
+    token = world.token_of(tablet)
+    mine = holding.below({holding.unit_of(token.device) or token.unit})
+    customers = {id: holding.units(id) for entity, id in model.rows if entity == "customer"}
+    together = holding.clusters()
     wanted = {
         (*key, level): raw
         for key, documents in stored.items()
-        if (units := model.units(key)) is None or units & mine
+        if (units := model.units(key, customers, together)) is None or units & mine
         for level, raw in documents.items()
         if level == Level.INTERNAL or tablet.sensitive
     }
@@ -344,6 +374,9 @@ def _count(world: World, log: Log, model: Model) -> None:
             some["seen cids kept"] += bool(cell.kept)
             if cell.beside:
                 some[f"rule {field_of(REGISTRY.by_name[key[0]], path).rule}"] += 1
+    some["facts that left the window"] += sum(
+        model._is_before_edge(key) for key in model.rows if key[0] == "interaction"
+    )
     dependents = {
         id
         for key in model.rows

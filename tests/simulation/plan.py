@@ -15,6 +15,8 @@ Event = list[Any]
 
 DAY_MS = 86_400_000
 HEAD_OFFICE = -1
+REGION = -2
+"""The unit below which branches are put and taken away again."""
 
 WRITES = {
     "create": 18,
@@ -31,6 +33,7 @@ WRITES = {
     "move": 4,
     "invalid": 4,
     "mend": 6,
+    "lookup": 2,
 }
 """What a tablet writes, by weight."""
 
@@ -61,6 +64,7 @@ ON_WRITE = ("clock", "crash_write", "disk_write", "cross", "mid_write")
 PEOPLE = ("back_up", "clone", "revoke", "restore_server", "upgrade", "attack")
 
 HEAD_OFFICE_WRITES = ("edit", "edit", "move", "retry", "mend", "drop", "product")
+SCOPE_DEEDS = ("regroup", "relocate", "age", "age")
 YEAR_MS = 365 * DAY_MS
 
 
@@ -102,7 +106,7 @@ def plan(seed: int, size: Size, lane: str = "L1") -> tuple[dict[str, Any], list[
         "seed": seed,
         "lane": lane,
         "branches": branches,
-        "tablets": [_tablet(rnd, i, branches) for i in range(tablets)],
+        "tablets": [_tablet(rnd, i, branches, lane) for i in range(tablets)],
         "page_rows": rnd.choice((3, 7, 20, 100)),
     }
     events: list[Event] = []
@@ -113,6 +117,11 @@ def plan(seed: int, size: Size, lane: str = "L1") -> tuple[dict[str, Any], list[
             events.append(_event(rnd, day, rnd.choice(HEAD_OFFICE_WRITES), HEAD_OFFICE))
         for _ in range(rnd.randint(0, 3)):
             events.append(_event(rnd, day, "late", HEAD_OFFICE))
+        if lane == "L1":
+            for _ in range(rnd.randint(0, 3)):
+                events.append(_event(rnd, day, rnd.choice(SCOPE_DEEDS), HEAD_OFFICE))
+            if rnd.random() < 0.15:
+                events.append(_event(rnd, day, "months", HEAD_OFFICE))
         if "attack" in swarm.people:
             for _ in range(rnd.randint(2, 8)):
                 events.append(_event(rnd, day, "attack", HEAD_OFFICE))
@@ -123,9 +132,11 @@ def plan(seed: int, size: Size, lane: str = "L1") -> tuple[dict[str, Any], list[
     return chain, events
 
 
-def _tablet(rnd: random.Random, i: int, branches: int) -> dict[str, Any]:
-    """Two tablets at least share the first branch; now and then one is the region's and sees all."""
+def _tablet(rnd: random.Random, i: int, branches: int, lane: str) -> dict[str, Any]:
+    """Two tablets at least share the first branch; now and then one is the company's, or a region's."""
     unit = 0 if i < 2 else HEAD_OFFICE if rnd.random() < 0.15 else rnd.randrange(branches)
+    if lane == "L1" and i >= 2 and rnd.random() < 0.15:
+        unit = REGION
     return {"unit": unit, "sensitive": rnd.random() < 0.3}
 
 

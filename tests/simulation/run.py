@@ -107,6 +107,11 @@ SOMETIMES = (
     "problem device_cloned",
     "problem device_revoked",
     "wiped, then paired again",
+    "looked up",
+    "sightings ended",
+    "facts that left the window",
+    "a unit below a region",
+    "a tablet moved",
     *(f"rule {rule}" for rule in ("last_writer", "verified", "min", "max", "set_add", "set_remove")),
     *(f"rule {rule}" for rule in ("any_true", "review")),
 )

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 T = TypeVar("T")
+ROAMING = 2
+"""Tablets from this number on may go to another branch."""
 SUFFIXES = (".db", ".outbox.db")
 
 
@@ -127,6 +129,10 @@ class Tablet:
         self.index = index
         self.units = units
         """The branches that it may see, by number."""
+        self.roams = index >= ROAMING and len(units) == 1
+        """Whether head office may give it to another branch."""
+        self.ever = units
+        """Those that it ever might: its own changes about their customers stay with it."""
         self.unit = unit
         self.sensitive = sensitive
         self.path = world.folder / f"tablet{index}.db"

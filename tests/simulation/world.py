@@ -24,7 +24,7 @@ from regulars_sync.round import SyncReport
 from tests.simulation import deeds
 from tests.simulation.attack import Liar
 from tests.simulation.hq import HeadOffice, ServerCrash, Token, run
-from tests.simulation.plan import HEAD_OFFICE, Event, describe
+from tests.simulation.plan import HEAD_OFFICE, REGION, Event, describe
 from tests.simulation.tablet import Tablet, TabletCrash
 from tests.simulation.trouble import SAID
 
@@ -70,6 +70,11 @@ class World:
         self.epochs = {self.server.storage.chain.epoch}
         self.tablets: dict[int, Tablet] = {}
         self.liar: Liar | None = None
+        self.freed: set[str] = set()
+        """Groups that head office's word let in."""
+        self.aged: list[tuple[int, int]] = []
+        """(last place in the log, time) of each time the server looked what had grown old."""
+        self._aged_then: list[tuple[int, int]] = []
         self.overheard: list[tuple[str, bytes]] = []
         """Pushes of others, as somebody in the network sees them."""
         self._found(chain)
@@ -114,12 +119,18 @@ class World:
             self.units.append(self.new_id())
             fields = {"name": f"branch {i}", "kind": "branch", "parent": company, "country": COUNTRIES[i]}
             self._create("unit", self.units[i], fields)
+        self.company = company
+        self.region = self.new_id()
+        fields = {"name": "region", "kind": "region", "parent": company, "country": "CN"}
+        self._create("unit", self.region, fields)
         self.segments = [self.new_id() for _ in range(2)]
         for id in self.segments:
             self._create("segment", id, {"name": f"segment {id[-3:]}"})
         for i, given in enumerate(chain["tablets"]):
-            numbers = range(chain["branches"]) if given["unit"] == HEAD_OFFICE else (given["unit"],)
-            unit = company if given["unit"] == HEAD_OFFICE else self.units[given["unit"]]
+            is_branch = given["unit"] >= 0
+            numbers = (given["unit"],) if is_branch else range(chain["branches"])
+            above = {HEAD_OFFICE: company, REGION: self.region}
+            unit = self.units[given["unit"]] if is_branch else above[given["unit"]]
             tablet = self._place(i, frozenset(numbers), unit, given["sensitive"], given.get("is_old", False))
             self.pair(tablet)
 
@@ -275,7 +286,7 @@ class World:
 
     def do_clone(self, tablet: Tablet, slot: int) -> None:
         other = self._place(slot, tablet.units, tablet.unit, tablet.sensitive)
-        other.registry = tablet.registry
+        other.registry, other.ever, other.roams = tablet.registry, tablet.ever, tablet.roams
         tablet.clone(other)
         self.faults["tablet cloned"] += 1
 
@@ -298,11 +309,20 @@ class World:
         self.reach(self.ms + LEAP_MS)
         run(retention.tidy(self.server.storage, self.ms, DEPARTURES_DAYS))
         if self.server.backup.exists():
-            self.server.back_up()
+            self.do_back_up_server()
         self.faults["departures dropped"] += 1
+
+    def age(self) -> None:
+        """The server looks what has grown old, as it does every hour."""
+        ((last,),) = self.log("SELECT ifnull(max(pos), 0) FROM log")
+        before = self.log("SELECT count(*) FROM seen")
+        self.aged.append((last, self.ms + 1))
+        run(self.server.ageing.once())
+        self.sometimes["sightings ended"] += before != self.log("SELECT count(*) FROM seen")
 
     def do_back_up_server(self) -> None:
         self.server.back_up()
+        self._aged_then = list(self.aged)
 
     def do_restore_server(self) -> None:
         if not self.server.backup.exists():
@@ -310,6 +330,7 @@ class World:
         sql = "SELECT DISTINCT lower(hex(cid)) FROM log WHERE body IS NOT NULL"
         before = {cid for (cid,) in self.log(sql)}
         self.server.restore()
+        self.aged = list(self._aged_then)
         self._note_lost(before)
         for token in self.server.tokens.values():
             if token.revoked:  # as the journal beside the database will say
@@ -322,6 +343,12 @@ class World:
         for tablet in self.tablets.values():
             held |= {cid for (cid,) in tablet.outbox("SELECT cid FROM change")}
         self.lost |= cids - held
+
+    def seen(self, entity: str, id: str, path: str) -> dict[str, list[str]]:
+        """What head office has seen of a field: all that stands in it."""
+        found = self.log(f"SELECT document FROM {entity} WHERE id=?", id)
+        cids = deeds.present(orjson.loads(found[0][0])).get(path) if found else None
+        return {path: cids} if cids else {}
 
     def log(self, sql: str, *given: Any) -> list[tuple[Any, ...]]:
         """Look into the chain's file, as nobody else does."""
@@ -429,7 +456,7 @@ class World:
                 self.faults["request doubled"] += 1
         status, answer = self._serve(path, body, token)
         self.check_canaries(
-            tablet.units, answer, "a tablet is sent another branch's customer", tablet.index, path
+            tablet.ever, answer, "a tablet is sent another branch's customer", tablet.index, path
         )
         if is_push:
             self.overheard = [*self.overheard[-20:], (path, body)]

@@ -9,6 +9,7 @@ from regulars_schema.declare import Bool, Entity, Enum, Field, Label, Level, Nat
 from regulars_schema.entities import REGISTRY
 from regulars_sync import document, merge
 from regulars_sync.changes import Change, Stated, Value
+from regulars_sync.ids import WINDOW
 from regulars_sync.log import Entry
 from regulars_sync.reconcile import Author, Key, Row, World
 from regulars_sync.scope import granted
@@ -177,7 +178,9 @@ def world_of(*rows: Row, accepted: Iterable[tuple[Key, int]] = (), stamp_max: in
         cid_of(n): Entry(cid=cid_of(n), group=cid_of(n), entity=key[0], id=key[1], verdict="applied")
         for key, n in accepted
     }
-    return World(REGISTRY, NOW_MS, stamp_max, {(r.entity.name, r.id): r for r in rows}, entries)
+    window = Row(REGISTRY.get(WINDOW[0]), WINDOW[1])
+    by_key = {(row.entity.name, row.id): row for row in (window, *rows)}
+    return World(REGISTRY, NOW_MS, stamp_max, by_key, entries)
 
 
 def snapshot(world: World) -> Any:

@@ -63,6 +63,26 @@ class Throttle:
         self._tries.pop(key, None)
 
 
+HOUR_MS = 3_600_000
+
+
+class Tally:
+    """How often each token has looked somebody up within the last hour; kept in memory, by each process."""
+
+    def __init__(self) -> None:
+        self._asked: dict[str, list[int]] = {}
+
+    def take(self, token: str, now_ms: int, per_hour: int) -> None:
+        """Count once more; `Refused("too_many_tries")` when that is too often, and nothing is counted."""
+        begun = now_ms - HOUR_MS
+        self._asked = {who: asked for who, asked in self._asked.items() if asked[-1] > begun}
+        recent = [at for at in self._asked.get(token, ()) if begun < at <= now_ms]
+        if len(recent) >= per_hour:
+            wait_ms = recent[-per_hour] - begun if per_hour else HOUR_MS
+            raise Refused("too_many_tries", seconds=-(-wait_ms // 1_000))
+        self._asked[token] = [*recent, now_ms]
+
+
 def remote_keys(remote: str | None) -> list[Key]:
     """The key of an address; a whole /64 is one household, so it is one key."""
     if not remote:

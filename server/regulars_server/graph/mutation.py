@@ -24,6 +24,7 @@ from regulars_server.graph.reversals import ReversalMutations
 from regulars_server.graph.scalars import UUID
 from regulars_server.graph.types import Customer, Device, Interaction, Link, Product, Segment, Staff, Unit
 from regulars_server.graph.writing import ADMINISTRATORS, KEEPERS, Writing, fields_of, settled, settled_on
+from regulars_server.lookup import look_up
 from regulars_server.mutations import Edit, Mutations
 from regulars_sync.errors import Refused
 from regulars_sync.ids import link_id
@@ -83,6 +84,28 @@ class Mutation(ReversalMutations, IdentityMutations):
             by = info.context.principal.staff
             done = await erasure.erase(info.context.service, id, reason, by, writing.cid)
             return payloads.CustomerErased(id=id, links=done.links, interactions=done.interactions)
+
+        return await settled(info.context, idempotency_key, run)
+
+    @mutation("Customers of any unit with exactly this key; your unit has seen them from now on.")
+    async def customer_lookup(
+        self, info: Info, idempotency_key: str, input: payloads.CustomerLookupInput
+    ) -> payloads.CustomerLookupResult:
+        async def run(writing: Writing) -> payloads.CustomersFound:
+            writing.require()
+            _ = writing.cid
+            context = info.context
+            found = await look_up(
+                context.service,
+                context.principal,
+                context.author,
+                input.field.value,
+                input.key,
+                input.unit_id or None,
+            )
+            await context.refresh()
+            known = [await context.related(Customer, id) for id in found]
+            return payloads.CustomersFound(customers=[one for one in known if one is not None])
 
         return await settled(info.context, idempotency_key, run)
 
@@ -312,6 +335,20 @@ class Mutation(ReversalMutations, IdentityMutations):
             await _require_unit(writing, device.unit_id)
             await devices.revoke(info.context.service, id)
             return payloads.DeviceRevoked(device=await info.context.related(Device, id))
+
+        return await settled(info.context, idempotency_key, run)
+
+    @mutation("The tablet belongs to another unit from now on. Head office only.")
+    async def device_move(
+        self, info: Info, idempotency_key: str, id: UUID, unit: UUID
+    ) -> payloads.DeviceMoveResult:
+        async def run(writing: Writing) -> payloads.DeviceMoved:
+            writing.require(head_office=True)
+            _ = writing.cid
+            await info.context.refresh()
+            await devices.move(info.context.service, id, unit)
+            await info.context.refresh()
+            return payloads.DeviceMoved(device=await info.context.related(Device, id))
 
         return await settled(info.context, idempotency_key, run)
 

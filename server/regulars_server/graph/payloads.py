@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Annotated
 
 import strawberry
@@ -92,8 +93,36 @@ class DeviceRevoked:
     device: Device | None = strawberry.field(description=GONE)
 
 
+@strawberry.enum(description="By what a customer of another unit is looked up.")
+class IdentityKey(Enum):
+    PHONE = "phones"
+    EMAIL = "emails"
+    MEMBER_NO = "member_no"
+    EXTERNAL_ID = "external_ids"
+
+
+@strawberry.input
+class CustomerLookupInput:
+    field: IdentityKey
+    key: str = strawberry.field(description="The whole of it; a phone in any spelling.")
+    unit_id: UUID | None = strawberry.field(description="Who asks; by default your unit.", default=None)
+
+
+@strawberry.type
+class CustomersFound:
+    customers: list[Customer] = strawberry.field(
+        description="Who has the key, and who is the same person; the survivor of each cluster first."
+    )
+
+
+@strawberry.type
+class DeviceMoved:
+    device: Device | None = strawberry.field(description=GONE)
+
+
 CustomerResult = Annotated[CustomerSaved | Refusal | VersionConflict, strawberry.union("CustomerResult")]
 CustomerEraseResult = Annotated[CustomerErased | Refusal, strawberry.union("CustomerEraseResult")]
+CustomerLookupResult = Annotated[CustomersFound | Refusal, strawberry.union("CustomerLookupResult")]
 InteractionResult = Annotated[InteractionSaved | Refusal, strawberry.union("InteractionResult")]
 LinkResult = Annotated[LinkSaved | Refusal | VersionConflict, strawberry.union("LinkResult")]
 SegmentResult = Annotated[SegmentSaved | Refusal | VersionConflict, strawberry.union("SegmentResult")]
@@ -104,4 +133,5 @@ SegmentMembersResult = Annotated[SegmentMembersSaved | Refusal, strawberry.union
 ChangeResult = Annotated[ChangeReversed | Refusal | VersionConflict, strawberry.union("ChangeResult")]
 HeldResult = Annotated[HeldSettled | Refusal, strawberry.union("HeldResult")]
 DeviceInviteResult = Annotated[DeviceInvited | Refusal, strawberry.union("DeviceInviteResult")]
+DeviceMoveResult = Annotated[DeviceMoved | Refusal, strawberry.union("DeviceMoveResult")]
 DeviceRevokeResult = Annotated[DeviceRevoked | Refusal, strawberry.union("DeviceRevokeResult")]

@@ -412,6 +412,12 @@ class Writer(Reader, Protocol):
         """(customer, unit) of the sightings that are older, the oldest first."""
         ...
 
+    async def placed_before(
+        self, at: str, limit: int, after: tuple[str, str] | None = None
+    ) -> list[tuple[str, str]]:
+        """(`at`, id) of the interactions before an instant that a scope holds, in that order, beyond one."""
+        ...
+
     async def about(self, ids: Iterable[str], named: Iterable[str]) -> list[Entry]:
         """Every change about a row with one of these ids, or whose body holds one of the named texts.
 

@@ -557,6 +557,17 @@ class MemoryWriter(MemoryReader):
         ]
         return [(id, unit) for _, id, unit in sorted(found)[:limit]]
 
+    async def placed_before(
+        self, at: str, limit: int, after: tuple[str, str] | None = None
+    ) -> list[tuple[str, str]]:
+        found = [
+            (str(row.values.get("at")), row.id)
+            for row in map(self._row, self._state.rows)
+            if row.entity.name == "interaction" and row.exists and not all(row.places.values())
+        ]
+        beyond = after or ("", "")
+        return sorted(one for one in found if beyond < one and one[0] < at)[:limit]
+
     async def about(self, ids: Iterable[str], named: Iterable[str]) -> list[Entry]:
         wanted, texts = set(ids), [text.encode() for text in named]
         found = {

@@ -184,6 +184,15 @@ class Transaction(Snapshot):
         sql = f"SELECT {key}, t.id FROM {source} s CROSS JOIN customer t ON t.row=s.row WHERE {where}"
         return self.rows(f"{sql} AND t.archived IS NOT 1", shared)
 
+    def placed_before(self, at: str, limit: int, after: tuple[str, str] | None) -> list[tuple[str, str]]:
+        start, beyond = after or ("", "")
+        sql = (
+            "SELECT t.at, t.id FROM interaction t WHERE t.at>=? AND t.at<? AND (t.at>? OR t.id>?)"
+            f" AND EXISTS (SELECT 1 FROM feed f WHERE f.entity={self.terms['interaction']} AND f.row=t.row"
+            " AND f.gone=0) ORDER BY t.at, t.id LIMIT ?"
+        )
+        return self.rows(sql, start, at, start, beyond, limit)
+
     def incarnation(self, id: str) -> Incarnation | None:
         found = self.rows("SELECT id, device, n, trail FROM incarnation WHERE id=?", id)
         return Incarnation(*found[0]) if found else None

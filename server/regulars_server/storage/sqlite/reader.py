@@ -155,6 +155,11 @@ class SqliteWriter(SqliteReader[Transaction]):
     async def expired(self, before_ms: int, limit: int) -> list[tuple[str, str]]:
         return await self._run(lambda _: self._snapshot.expired(before_ms, limit))
 
+    async def placed_before(
+        self, at: str, limit: int, after: tuple[str, str] | None = None
+    ) -> list[tuple[str, str]]:
+        return await self._run(lambda _: self._snapshot.placed_before(at, limit, after))
+
     async def about(self, ids: Iterable[str], named: Iterable[str]) -> list[Entry]:
         wanted, texts = list(ids), list(named)
         return await self._run(lambda _: self._snapshot.about(wanted, texts))

@@ -1,0 +1,378 @@
+"""Who holds what, with real tablets: being seen, look-up, ageing, moves of customers, units and tablets."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from regulars import LocalError, Offline, Refused, Shop
+from regulars.records import Customer
+from regulars_server import devices, erasure
+from regulars_server.ageing import Ageing, edge_at
+from regulars_server.authors import SERVER
+from regulars_sync.document import decode
+from regulars_sync.ids import identity_id
+from tests.support.chain import NOON_MS, Chain, Clock, new_chain
+from tests.support.graph import caller
+
+DAY_MS = 86_400_000
+HERE, THERE = "Nanjing Road", "Orchard"
+
+
+@pytest.fixture
+async def chain(tmp_path: Path) -> AsyncIterator[Chain]:
+    async with new_chain(tmp_path) as made:
+        yield made
+
+
+def ageing(chain: Chain) -> Ageing:
+    service = chain.service
+    return Ageing(service.storage, service.admission, service.now_ms, service.entropy)
+
+
+async def sync(*shops: Shop) -> None:
+    for shop in shops:
+        report = await shop.sync()
+        assert report.problem is None, report
+        assert report.equal, report
+
+
+async def of_orchard(chain: Chain, **fields: object) -> tuple[Shop, Customer]:
+    """A tablet of Orchard with a customer who was there once."""
+    there = await chain.tablet("there", THERE)
+    lin = await there.customers.create(name="林芳", phone="9123 4567", member_no="M1", **fields)
+    await there.interactions.record(lin, kind="visit", note="first")
+    await sync(there)
+    return there, lin
+
+
+# --- being seen -----------------------------------------------------------------------------------
+
+
+async def test_who_registers_a_customer_for_another_unit_keeps_it_for_a_year_since_the_last_visit(
+    chain: Chain,
+) -> None:
+    here, there = await chain.tablet("here", HERE), await chain.tablet("there", THERE)
+    lin = await here.customers.create(name="林芳", home_unit=chain.units[THERE])
+    await sync(here, there)
+    assert await here.customers.find(lin.id) is not None
+    assert await there.customers.find(lin.id) is not None
+    chain.clock.pass_(days=300)
+    await here.interactions.record(lin, kind="visit")
+    await sync(here)
+    chain.clock.pass_(days=300)
+    await ageing(chain).once()
+    await sync(here)
+    assert await here.customers.find(lin.id) is not None
+    chain.clock.pass_(days=66)
+    await ageing(chain).once()
+    await sync(here, there)
+    assert await here.customers.find(lin.id) is None
+    assert await here.interactions.of(lin.id) == []
+    assert len(await there.interactions.of(lin.id)) == 1
+    await here.interactions.record(lin.id, kind="call")  # accepted, since it was here once
+    report = await here.sync()
+    assert (report.applied, report.held) == (1, 0)
+    await sync(here, there)
+    assert await here.customers.find(lin.id) is None
+    assert len(await there.interactions.of(lin.id)) == 2
+
+
+async def test_a_fact_about_a_guessed_id_opens_no_history(chain: Chain) -> None:
+    there, lin = await of_orchard(chain)
+    here = await chain.tablet("here", HERE)
+    await here.interactions.record(lin.id, kind="visit")
+    report = await here.sync()
+    assert report.held == 1
+    await sync(here, there)
+    assert await here.customers.find(lin.id) is None
+    assert len(await there.interactions.of(lin.id)) == 1
+
+
+async def test_a_customer_who_moves_is_handed_over_and_returns_without_another_update(chain: Chain) -> None:
+    there, lin = await of_orchard(chain)
+    here = await chain.tablet("here", HERE)
+    await sync(here)
+    await there.customers.edit(lin, home_unit=chain.units[HERE])
+    await sync(there, here)
+    assert await there.customers.find(lin.id) is None
+    assert len(await here.interactions.of(lin.id)) == 1
+    await there.interactions.record(lin.id, kind="call")
+    report = await there.sync()
+    assert (report.applied, report.held) == (1, 0)
+    other = await chain.tablet("other", THERE)
+    await sync(other)
+    await here.customers.edit(lin.id, home_unit=chain.units[THERE])
+    await sync(here, there, other)
+    for shop in (there, other):
+        assert len(await shop.interactions.of(lin.id)) == 2
+    assert await here.customers.find(lin.id) is None
+
+
+async def test_of_a_row_that_left_facts_are_taken_and_opinions_wait_until_it_returns(chain: Chain) -> None:
+    there, lin = await of_orchard(chain)
+    here = await chain.tablet("here", HERE)
+    await chain.write("edit", "customer", lin.id, {"name": "林方"})
+    await sync(there)
+    await there.customers.edit(lin, notes="written offline")
+    await there.interactions.record(lin, kind="call")
+    await sync(here)
+    await move(chain, lin.id, HERE)
+    report = await there.sync()
+    assert (report.applied, report.held) == (1, 1)
+    (held,) = await there.held()
+    assert held.code == "scope_left"
+    assert await there.customers.find(lin.id) is None
+    await sync(here)
+    assert len(await here.interactions.of(lin.id)) == 2
+    assert (await here.customers.get(lin.id)).notes is None
+    await here.customers.edit(lin.id, home_unit=chain.units[THERE])
+    await sync(here, there)
+    assert await there.held() == []
+    assert (await there.customers.get(lin.id)).notes == "written offline"
+
+
+async def move(chain: Chain, id: str, unit: str) -> None:
+    """Head office moves a customer, having seen where it is."""
+    async with chain.service.storage.unscoped_reader() as reader:
+        found = (await reader.find("customer", [id]))[id]
+    seen = {"home_unit": sorted(decode(found.documents)["home_unit"].values)}
+    change = chain.service.change("edit", "customer", id, {"home_unit": chain.units[unit]}, seen=seen)
+    await chain.service.admission.write(SERVER, [[change]])
+
+
+# --- clusters -------------------------------------------------------------------------------------
+
+
+async def test_a_cluster_enters_and_leaves_together_and_taking_a_member_out_is_exact(chain: Chain) -> None:
+    there, lin = await of_orchard(chain)
+    here = await chain.tablet("here", HERE)
+    twin = await here.customers.create(name="林芳", phone="+65 9123 4567")
+    await sync(here)
+    one, other = sorted((lin.id, twin.id))
+    pair = identity_id(one, other)
+    await chain.write("create", "identity", pair, {"one": one, "other": other, "decision": "same"})
+    await sync(here, there)
+    for shop in (here, there):
+        assert {c.id for c in await shop.customers.list()} == {one, other}
+        assert len(await shop.interactions.of(lin.id)) == 1
+    await here.customers.edit(lin.id, notes="from here")
+    await sync(here, there)
+    assert (await there.customers.get(lin.id)).notes == "from here"
+    await chain.write("edit", "identity", pair, {"decision": "not_same"})
+    await sync(here, there)
+    assert [c.id for c in await here.customers.list()] == [twin.id]
+    assert [c.id for c in await there.customers.list()] == [lin.id]
+    assert await here.interactions.of(lin.id) == []
+
+
+# --- look-up --------------------------------------------------------------------------------------
+
+
+async def test_a_lookup_brings_the_customer_with_history_and_is_written_down(chain: Chain) -> None:
+    there, lin = await of_orchard(chain)
+    here = await chain.tablet("here", HERE)
+    with pytest.raises(Refused, match="not_found"):
+        await here.customers.lookup(phone="9123 4567")  # in the manner of China it is another number
+    for key in ({"phone": "+65 9123-4567"}, {"member_no": "M1"}):
+        (found,) = await here.customers.lookup(**key)
+        assert found.id == lin.id
+    (visit,) = await here.interactions.of(lin.id)
+    assert visit.note == "first"
+    assert await chain.digests_equal(here)
+    async with chain.service.storage.unscoped_reader() as reader:
+        entries = await reader.history("customer", lin.id)
+    looked = [entry for entry in entries if entry.code == "looked_up"]
+    assert [entry.detail for entry in looked] == [
+        {"field": field, "unit": chain.units[HERE]} for field in ("phones", "member_no")
+    ]
+    assert not any("9123" in str(entry) or "M1" in str(entry) for entry in looked)
+    await here.customers.edit(lin.id, notes="from here")
+    await sync(here, there)
+    assert (await there.customers.get(lin.id)).notes == "from here"
+    await erasure.erase(chain.service, lin.id, "asked for")
+    async with chain.service.storage.writer() as writer:
+        emptied = [entry for entry in await writer.about([lin.id], []) if entry.code == "looked_up"]
+    assert [(entry.detail, entry.key) for entry in emptied] == [(None, None)] * 2
+    assert await chain.service.storage.verify_log() > 0
+
+
+async def test_archived_erased_unknown_and_doubtful_are_all_not_found(chain: Chain) -> None:
+    there, lin = await of_orchard(chain)
+    gone = await there.customers.create(name="王伟", member_no="M2")
+    await there.customers.create(name="陈静", phone="12")
+    await there.customers.archive(lin)
+    await sync(there)
+    await erasure.erase(chain.service, gone.id, "asked for")
+    here = await chain.tablet("here", HERE)
+    for key in (
+        {"member_no": "M1"},
+        {"member_no": "M2"},
+        {"member_no": "M3"},
+        {"phone": "12"},
+        {"email": "a@b.cn"},
+    ):
+        with pytest.raises(Refused, match="not_found"):
+            await here.customers.lookup(**key)
+    with pytest.raises(LocalError, match="argument_invalid"):
+        await here.customers.lookup()
+    await sync(here)
+    assert await here.customers.list(archived=True) == []
+
+
+async def test_lookups_are_counted_and_need_the_network(chain: Chain) -> None:
+    await of_orchard(chain)
+    here = await chain.tablet("here", HERE)
+    for _ in range(chain.service.settings.lookups_per_hour):
+        await here.customers.lookup(member_no="M1")
+    with pytest.raises(Refused, match="too_many_tries") as refused:
+        await here.customers.lookup(member_no="M1")
+    assert 3_000 < refused.value.detail["seconds"] <= 3_600
+    chain.clock.pass_(hours=1)
+    assert await here.customers.lookup(member_no="M1")
+    chain.transports["here"].online = False
+    with pytest.raises(Offline):
+        await here.customers.lookup(member_no="M1")
+
+
+async def test_staff_look_up_over_graphql_for_a_unit_of_theirs(chain: Chain) -> None:
+    there, lin = await of_orchard(chain)
+    query = """mutation ($key: String!, $input: CustomerLookupInput!) {
+        customerLookup(idempotencyKey: $key, input: $input) {
+            __typename ... on CustomersFound { customers { id name } } ... on Error { code } } }"""
+    clerk = await caller(chain, "clerk", HERE)
+
+    async def look(**given: object) -> dict[str, Any]:
+        answer = await clerk.ask(query, key=clerk.key(), input={"field": "MEMBER_NO", "key": "M1", **given})
+        return dict(answer["customerLookup"])
+
+    assert (await look(unitId=chain.units[THERE]))["code"] == "not_allowed"
+    assert (await look(key="M9"))["code"] == "not_found"
+    assert (await look())["customers"] == [{"id": lin.id, "name": "林芳"}]
+    here = await chain.tablet("here", HERE)
+    await sync(here, there)
+    assert (await here.customers.get(lin.id)).name == "林芳"
+
+
+# --- the history window ---------------------------------------------------------------------------
+
+
+async def test_facts_leave_with_the_window_and_head_office_reads_on(chain: Chain) -> None:
+    assert edge_at(NOON_MS) == "2024-11-01T00:00:00.000Z"
+    there, lin = await of_orchard(chain)
+    job = ageing(chain)
+    await job.once()
+    await sync(there)
+    assert len(await there.interactions.of(lin.id)) == 1
+    chain.clock.pass_(days=700)
+    await there.interactions.record(lin, kind="call")
+    await job.once()
+    await sync(there)
+    assert {fact.kind for fact in await there.interactions.of(lin.id)} == {"visit", "call"}
+    chain.clock.pass_(days=62)
+    await job.once()
+    await sync(there)
+    (left,) = await there.interactions.of(lin.id)
+    assert left.kind == "call"
+    async with chain.service.storage.unscoped_reader() as reader:
+        assert await reader.count("interaction", None) == 2
+    here = await chain.tablet("here", HERE)
+    await here.customers.lookup(member_no="M1")
+    (entered,) = await here.interactions.of(lin.id)
+    assert entered.kind == "call"
+    again = ageing(chain)  # a server that starts anew goes on wherever it was
+    await again.once()
+    await sync(there, here)
+
+
+async def test_a_tablet_whose_clock_is_years_behind_keeps_what_it_writes(chain: Chain) -> None:
+    await ageing(chain).once()
+    slow = await chain.tablet("slow", HERE, Clock(chain.clock.ms - 4 * 365 * DAY_MS))
+    lin = await slow.customers.create(name="林芳")
+    await slow.interactions.record(lin, kind="visit")
+    await sync(slow)
+    assert len(await slow.interactions.of(lin.id)) == 1
+
+
+# --- grants ---------------------------------------------------------------------------------------
+
+
+async def test_a_unit_below_a_region_gives_its_tablets_everything_and_takes_it_back(chain: Chain) -> None:
+    there, lin = await of_orchard(chain)
+    region = await chain.unit("East", "region", chain.units["hq"], country="CN")
+    east = await chain.tablet("east", "East")
+    await sync(east)
+    assert await east.customers.list() == []
+    await chain.write("edit", "unit", chain.units[THERE], {"parent": region})
+    await sync(east)
+    assert len(await east.interactions.of(lin.id)) == 1
+    assert await chain.digests_equal(east)
+    await east.customers.edit(lin.id, notes="from the region")
+    await chain.write("edit", "unit", chain.units[THERE], {"parent": chain.units["hq"]})
+    report = await east.sync()
+    assert report.held == 1
+    assert await east.customers.list() == []
+    await chain.write("edit", "unit", chain.units[THERE], {"parent": region})
+    await sync(east, there)
+    assert await east.held() == []
+    assert (await there.customers.get(lin.id)).notes == "from the region"
+    for parent in (chain.units["hq"], region, chain.units["hq"], region):
+        await chain.write("edit", "unit", chain.units[THERE], {"parent": parent})
+    await sync(east)
+    assert await chain.digests_equal(east)
+    assert [c.id for c in await east.customers.list()] == [lin.id]
+
+
+# --- a tablet that is moved -----------------------------------------------------------------------
+
+
+async def test_a_tablet_that_is_moved_belongs_to_its_new_unit_and_loses_nothing(chain: Chain) -> None:
+    there, lin = await of_orchard(chain)
+    here = await chain.tablet("here", HERE)
+    wang = await here.customers.create(name="王伟")
+    await sync(here)
+    other = await here.customers.create(name="陈静", phone="138 0013 8000")
+    await sync(here)
+    await there.customers.edit(lin, notes="offline")
+    await there.interactions.record(lin, kind="call")
+    device = (await there.status()).device
+    assert device is not None
+    await devices.move(chain.service, device, chain.units[HERE])
+    report = await there.sync()
+    assert (report.applied, report.held) == (1, 1)
+    (held,) = await there.held()
+    assert held.code == "scope_left"
+    await sync(there)
+    assert {c.id for c in await there.customers.list()} == {wang.id, other.id}
+    assert (there.unit, there.country) == (chain.units[HERE], "CN")
+    assert await chain.digests_equal(there)
+    li = await there.customers.create(name="李娜", phone="138 0013 8001")
+    await sync(there, here)
+    assert (await here.customers.get(li.id)).phones == {"+8613800138001": "138 0013 8001"}
+    await devices.move(chain.service, device, chain.units[THERE])
+    await sync(there)
+    assert await there.held() == []
+    assert (await there.customers.get(lin.id)).notes == "offline"
+    assert len(await there.interactions.of(lin.id)) == 2
+    assert (there.unit, there.country) == (chain.units[THERE], "SG")
+    assert await there.customers.find(wang.id) is None
+
+
+async def test_head_office_moves_a_tablet_over_graphql(chain: Chain) -> None:
+    there, _ = await of_orchard(chain)
+    query = """mutation ($key: String!, $id: UUID!, $unit: UUID!) {
+        deviceMove(idempotencyKey: $key, id: $id, unit: $unit) {
+            __typename ... on DeviceMoved { device { unitId } } ... on Error { code } } }"""
+    device = (await there.status()).device
+    manager, office = await caller(chain, "manager", THERE), await caller(chain, "admin")
+    given = {"id": device, "unit": chain.units[HERE]}
+    assert (await manager.ask(query, key=manager.key(), **given))["deviceMove"]["code"] == "not_allowed"
+    moved = (await office.ask(query, key=office.key(), **given))["deviceMove"]
+    assert moved["device"] == {"unitId": chain.units[HERE]}
+    await sync(there)
+    assert await there.customers.list() == []
+    absent = {"id": chain.new_id(), "unit": chain.units[HERE]}
+    assert (await office.ask(query, key=office.key(), **absent))["deviceMove"]["code"] == "not_found"
