@@ -45,12 +45,12 @@ def new_card(world: World, tablet: Tablet, id: str) -> dict[str, Any]:
     rnd = world.random
     home = world.random.choice(sorted(tablet.units))
     country = tablet.shop.country or "CN"
-    spelling = rnd.choice(rnd.choice(PHONES[country]))
+    if rnd.random() < 0.25 or tablet.roams:  # what it has not sent yet comes from wherever it is by then
+        world.movers.add(id)
+    spelling = rnd.choice(rnd.choice(PHONES[country][id in world.movers :: 2]))
     digits = "".join(ch for ch in spelling if ch.isdecimal())
     prefix = {"CN": "86", "SG": "65"}[country]
     key = f"+{digits}" if spelling.startswith("+") else f"+{prefix}{digits}"
-    if rnd.random() < 0.25 or tablet.roams:  # what it has not sent yet comes from wherever it is by then
-        world.movers.add(id)
     world.customers[id] = home
     known_as = {f"external_ids/m:{id}": True} if id in world.movers else {}
     fields: dict[str, Any] = {
@@ -78,6 +78,11 @@ def text(world: World, *ids: str) -> str:
     return canary(home) + drawn
 
 
+def circle(world: World, id: str) -> str:
+    """Among whom a customer may turn out to be somebody: a canary never travels with one who moves."""
+    return "x" if id in world.movers else f"{world.customers.get(id)}-"
+
+
 def some_fields(world: World, id: str, count: int) -> dict[str, Any]:
     rnd = world.random
     drawn = rnd.getrandbits(30)
@@ -89,7 +94,7 @@ def some_fields(world: World, id: str, count: int) -> dict[str, Any]:
         "wechat": f"w{drawn % 1000}",
         "gender": rnd.choice(("female", "male", "other", None)),
         "birth": {"month": drawn % 12 + 1, "day": drawn % 28 + 1},
-        "member_no": f"m{drawn % 40}",
+        "member_no": f"m{circle(world, id)}{drawn % 40}",
         "trading_since": rnd.choice((day, day, None)),
         "first_seen": f"{day}T10:00:00.000Z",
         "consent_asked_at": rnd.choice((f"{day}T10:00:00.000Z", None)),

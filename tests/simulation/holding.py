@@ -35,12 +35,14 @@ class Holding:
     """What stands at a moment: the homes, sightings, decisions and the tree of units."""
 
     registry: Registry
+    paired: Mapping[str, str] = field(default_factory=dict)
+    """Device -> unit, of those that the server was restored to before it knew them."""
     seen: dict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
     changes: dict[Key, list[Accepted]] = field(default_factory=lambda: defaultdict(list))
 
     @classmethod
-    def of(cls, registry: Registry, told: Iterable[Told]) -> Holding:
-        holding = cls(registry)
+    def of(cls, registry: Registry, told: Iterable[Told], paired: Mapping[str, str]) -> Holding:
+        holding = cls(registry, paired)
         for one in told:
             if one.change is not None:
                 holding._accept(one, one.change)
@@ -87,7 +89,7 @@ class Holding:
         return cell.shown.value if cell and cell.shown else None
 
     def unit_of(self, device: str | None) -> str | None:
-        return self.shown(("device", device), "unit") if device else None
+        return (self.shown(("device", device), "unit") or self.paired.get(device)) if device else None
 
     def below(self, units: Iterable[str | None]) -> set[str | None]:
         found: set[str | None] = set()

@@ -88,7 +88,8 @@ class Log:
         device = self.device[cid] or self.device.get(self.replaces.get(cid, ""))
         is_new = body["op"] == "create" and body["entity"] == "customer"
         if is_new and "home_unit" not in body["fields"] and device is not None:
-            unit = Holding.of(REGISTRY, [t for t in self.told if t.change and t.change.key[0] == "device"])
+            devices = [told for told in self.told if told.change and told.change.key[0] == "device"]
+            unit = Holding.of(REGISTRY, devices, world.paired)
             home = {"home_unit": {"value": unit.unit_of(device)}}
             body = {**body, "fields": {**body["fields"], **home}}
         is_freed = self.device[cid] is None or self.group[cid] in world.freed
@@ -105,7 +106,7 @@ def examine(world: World) -> None:
     """Raise `Failure` at the first law that does not hold."""
     log = Log(world)
     model = Model.of(REGISTRY, log.accepted())
-    holding = Holding.of(REGISTRY, log.told)
+    holding = Holding.of(REGISTRY, log.told, world.paired)
     run(world.server.storage.verify_log())
     _writes(world, log)
     _groups(world, log)
@@ -246,8 +247,7 @@ def _replica(
     world: World, tablet: Tablet, model: Model, holding: Holding, stored: dict[Key, dict[str, bytes]]
 ) -> None:
     """It holds exactly the rows of its scopes, byte for byte, at the levels that it may read."""
-    token = world.token_of(tablet)
-    mine = holding.below({holding.unit_of(token.device) or token.unit})
+    mine = holding.below({holding.unit_of(world.token_of(tablet).device)})
     customers = {id: holding.units(id) for entity, id in model.rows if entity == "customer"}
     together = holding.clusters()
     wanted = {

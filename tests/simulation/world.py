@@ -152,6 +152,11 @@ class World:
         assert ruling is not None
         assert ruling.verdict == "applied"
 
+    @property
+    def paired(self) -> dict[str, str]:
+        """Device -> the unit that its token names."""
+        return {token.device: token.unit for token in self.server.tokens.values()}
+
     def token_of(self, tablet: Tablet) -> Token:
         """That of the device that it is, or was last: a wiped one knows its own no more."""
         tablet.bearer = tablet.shop._said.get("token") or tablet.bearer
