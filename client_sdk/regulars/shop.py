@@ -289,7 +289,6 @@ class Shop(Past):
                 break
             country, above = above.country, units.get(above.parent or "")
         await self._outbox.say({"unit": unit, "country": country})
-        self._know(await self._outbox.said())
 
     async def _rotate(self, is_asked: bool) -> None:
         """Take the token that follows, or go back to the former one where the present one is not known.
