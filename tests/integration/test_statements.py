@@ -13,6 +13,7 @@ import pytest
 from regulars import Shop
 from regulars.files import InlineConnection
 from regulars_schema.entities import REGISTRY
+from regulars_server import identities
 from regulars_server.storage.sqlite import SqliteStorage
 from regulars_server.storage.sqlite.connection import InlineConnection as Driver
 from regulars_sync import audit
@@ -109,7 +110,9 @@ async def statements(folder: Path, rows: int) -> dict[str, Counter[str]]:
 
 
 async def test_statements_do_not_grow_with_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audit, "SLICE_ROWS", 1_000_000)  # a slice of the audit is a round of its own
+    """A slice of the audit counts as one; so does a batch of new customers that are compared with others."""
+    monkeypatch.setattr(audit, "SLICE_ROWS", 1_000_000)
+    monkeypatch.setattr(identities, "MATCHED_AT_ONCE", 1_000_000)
     (tmp_path / "few").mkdir()
     (tmp_path / "many").mkdir()
     few = await statements(tmp_path / "few", FEW)
