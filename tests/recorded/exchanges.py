@@ -4,8 +4,8 @@
     python tests/recorded/exchanges.py --check   write nothing; exit with 1 when anything is out of date
 
 Each file is one story: what head office does, and every request with its answer, in order. What a server
-draws (tokens, cursors, ids) follows from the name of the story and the step, so a step stays as it is
-when another one changes. In docs/PROTOCOL.md the block behind `<!-- recorded: story.step part -->` is
+draws (tokens, ids) follows from the name of the story and the step, so a step stays as it is when another one
+changes; cursors are numbered. In docs/PROTOCOL.md the block behind `<!-- recorded: story.step part -->` is
 written from here.
 """
 
@@ -42,6 +42,8 @@ class Story:
         self.steps: list[dict[str, Any]] = []
         self.chain: Chain
         self._random = random.Random(name)
+        self._cursors: dict[str, str] = {}
+        """Each cursor that was given out, and the name under which it is written down."""
 
     def entropy(self, count: int) -> bytes:
         return self._random.randbytes(count)
@@ -68,8 +70,9 @@ class Story:
             headers = {"authorization": f"Bearer {token}"} if token else {}
             answer = await client.post(path, content=body, headers=headers)
             assert spelled(json.loads(answer.content)) == answer.content
-            step = {"device": name, "request": f"POST {path}", **headers, "body": json.loads(body)}
-            self.steps.append({**step, "status": answer.status_code, "answer": json.loads(answer.content)})
+            said, answered = self._named(json.loads(body)), self._named(answer.json())
+            step = {"device": name, "request": f"POST {path}", **headers, "body": said}
+            self.steps.append({**step, "status": answer.status_code, "answer": answered})
             self.chain.clock.ms = NOON_MS + len(self.steps) * 60_000 + 30_000
             self._random = random.Random(f"{self.name} {len(self.steps)} {name}")
             return answer.status_code, answer.content
@@ -79,6 +82,13 @@ class Story:
         code = await self.office(f"invites {name}", access.new_pairing_code(unit, name, sensitive))
         await made.pair(code, name)
         return made
+
+    def _named(self, said: dict[str, Any]) -> dict[str, Any]:
+        """With the cursor by its name: a cursor is opaque, and what is in it is the server's own affair."""
+        if said.get("head", self) is not self:  # a page gives one out
+            self._cursors.setdefault(said["cursor"], f"cursor {len(self._cursors) + 1}")
+        cursor = said.get("cursor")
+        return {**said, "cursor": self._cursors.get(cursor, cursor)} if cursor else said
 
     async def get(self, path: str) -> None:
         self.begin()
