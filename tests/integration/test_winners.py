@@ -11,7 +11,7 @@ import pytest
 
 from regulars import LocalError, Shop
 from regulars.records import Customer, Interaction, Link
-from regulars_server import erasure
+from regulars_server import erasure, identities
 from regulars_server.authors import SERVER
 from regulars_sync import changes, document
 from regulars_sync.protocol import PushRequest
@@ -20,10 +20,10 @@ from tests.support.chain import Chain, new_chain
 PROTOCOL = Path(__file__).resolve().parents[2] / "docs" / "PROTOCOL.md"
 
 
-def cells() -> list[tuple[str, str, str]]:
-    """(what head office does, what the tablet does, who wins)"""
+def cells(header: str = "| at head office |") -> list[tuple[str, str, str]]:
+    """(what head office does, what the tablet does, or head office then, who wins)"""
     lines = PROTOCOL.read_text("utf-8").splitlines()
-    first = next(i for i, line in enumerate(lines) if line.startswith("| at head office |"))
+    first = next(i for i, line in enumerate(lines) if line.startswith(header))
     table = []
     for line in lines[first:]:
         if not line.startswith("|"):
@@ -88,6 +88,16 @@ async def erase(scene: Scene) -> None:
     await erasure.erase(scene.chain.service, scene.lin.id, "asked for it")
 
 
+async def merge(scene: Scene) -> None:
+    cid = scene.chain.entropy(16).hex()
+    await identities.decide(scene.chain.service, scene.lin.id, scene.wang.id, "same", cid)
+
+
+async def is_merged(scene: Scene, shop: Shop) -> bool:
+    card = await shop.customers.find(scene.wang.id)
+    return card is not None and set(card.members) == {scene.lin.id, scene.wang.id}
+
+
 async def is_archived(scene: Scene, shop: Shop) -> bool:
     return (await shop.customers.get(scene.lin.id)).archived is True
 
@@ -116,6 +126,7 @@ ACTS: dict[str, tuple[Act, Holds]] = {
     "remove a link": (lambda scene: scene.write("link", scene.link.id, active=False), is_unlinked),
     "remove a tag": (lambda scene: scene.write("customer", scene.lin.id, tags__vip=False), is_untagged),
     "erase": (erase, is_erased),
+    "merge": (merge, is_merged),
 }
 
 # --- what the tablet does meanwhile, and whether it holds ------------------------------------------------
@@ -148,6 +159,8 @@ async def be_late(scene: Scene, act: str) -> None:
         await shop.links.add(scene.lin, scene.wang, "family")
     elif act == "remove a tag":
         await shop.tags.add(scene.lin, "vip")
+    elif act == "merge":
+        await shop.identities.propose(scene.lin, scene.wang)
     else:  # the row itself again, by what was restored to before its first sending
         row = scene.fact.id if act == "void" else scene.lin.id
         (body,) = await shop._outbox.file.read(
@@ -213,6 +226,20 @@ async def test_the_winner_is_the_one_that_the_table_names(
         assert both == {"both": (True, True), act: (True, False), rival: (False, True)}[winner]
         assert await scene.chain.digests_equal(shop)
     assert await scene.chain.service.storage.verify_log() > 0
+
+
+@pytest.mark.parametrize(("act", "then", "winner"), cells("| done at head office, and then |"))
+async def test_both_by_head_office_end_as_the_second_table_says(
+    scene: Scene, act: str, then: str, winner: str
+) -> None:
+    await ACTS[act][0](scene)
+    await ACTS[then][0](scene)
+    fresh = await scene.chain.tablet("fresh")
+    for shop in (fresh, scene.tablet):
+        assert (await shop.sync()).equal
+        both = await ACTS[act][1](scene, shop), await ACTS[then][1](scene, shop)
+        assert both == {"both": (True, True), then: (False, True)}[winner]
+        assert await scene.chain.digests_equal(shop)
 
 
 def test_the_table_has_every_pair() -> None:
