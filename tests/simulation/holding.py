@@ -49,7 +49,7 @@ class Holding:
             elif one.looked_up is not None:
                 customer, unit = one.looked_up
                 mine = holding.below({holding.unit_of(one.device)})
-                if not mine & holding.units(customer):
+                if not mine & holding.units(customer, holding.clusters()):
                     holding.seen[customer][unit] = one.at_ms
             else:
                 for units in holding.seen.values():
@@ -119,8 +119,8 @@ class Holding:
                     cluster[id] = frozenset([id])
         return cluster
 
-    def units(self, customer: str) -> set[str]:
-        members = self.clusters().get(customer, frozenset([customer]))
+    def units(self, customer: str, clusters: Mapping[str, frozenset[str]]) -> set[str]:
+        members = clusters.get(customer, frozenset([customer]))
         homes = {self.shown(("customer", id), "home_unit") for id in members}
         return {*homes, *(unit for id in members for unit in self.seen[id])} - {None}
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import orjson
@@ -29,6 +30,10 @@ PENDING = 2**62
 
 NOTHING: dict[str, Any] = {"op": "edit", "entity": "", "id": "", "fields": {}}
 """What can be read of bytes that are no change."""
+
+
+Reach = Mapping[Key, AbstractSet[str] | None]
+"""Row -> the units whose tablets hold it; None: all."""
 
 
 class Log:
@@ -107,17 +112,20 @@ def examine(world: World) -> None:
     log = Log(world)
     model = Model.of(REGISTRY, log.accepted())
     holding = Holding.of(REGISTRY, log.told, world.paired)
+    together = holding.clusters()
+    customers = {id: holding.units(id, together) for entity, id in model.rows if entity == "customer"}
     run(world.server.storage.verify_log())
     _writes(world, log)
     _groups(world, log)
     _stamps(world, log, model)
     stored = _rows(world, model)
+    reach = {key: model.units(key, customers, together) for key in stored}
     _stories(world, stored)
     _nothing_waits_in_vain(world)
     for tablet in world.tablets.values():
         _canaries(world, tablet)
         if not tablet.revoked:
-            _replica(world, tablet, model, holding, stored)
+            _replica(world, tablet, holding, reach, stored)
             _verdicts(world, tablet, log)
             _overlay(world, tablet, log, model)
         incarnations = tablet.outbox("SELECT id FROM incarnation")
@@ -244,16 +252,14 @@ def _canaries(world: World, tablet: Tablet) -> None:
 
 
 def _replica(
-    world: World, tablet: Tablet, model: Model, holding: Holding, stored: dict[Key, dict[str, bytes]]
+    world: World, tablet: Tablet, holding: Holding, reach: Reach, stored: dict[Key, dict[str, bytes]]
 ) -> None:
     """It holds exactly the rows of its scopes, byte for byte, at the levels that it may read."""
     mine = holding.below({holding.unit_of(world.token_of(tablet).device)})
-    customers = {id: holding.units(id) for entity, id in model.rows if entity == "customer"}
-    together = holding.clusters()
     wanted = {
         (*key, level): raw
         for key, documents in stored.items()
-        if (units := model.units(key, customers, together)) is None or units & mine
+        if (units := reach[key]) is None or units & mine
         for level, raw in documents.items()
         if level == Level.INTERNAL or tablet.sensitive
     }
