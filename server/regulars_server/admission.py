@@ -6,11 +6,11 @@ ready by that commit is then tried, each group in a transaction of its own.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 import orjson
@@ -45,6 +45,13 @@ class Arrived:
     n: int
     change: Change | None
     problem: str | None = None
+
+
+class Expected(NamedTuple):
+    """The version of a row as somebody saw it, who may read its sensitive fields or not."""
+
+    seq: int
+    sensitive: bool
 
 
 class Admission:
@@ -194,14 +201,14 @@ class Admission:
         self,
         author: Author,
         groups: Sequence[Sequence[Change]],
-        versions: dict[Key, int] | None = None,
+        versions: Mapping[Key, Expected] | None = None,
         keep_going: bool = False,
     ) -> list[list[Ruling]]:
         """Apply groups whose caller waits for the answer: what is refused is answered and not stored (but
         for a mend that waits for its group).
 
         With `keep_going` the other groups apply all the same; otherwise one refused group undoes all.
-        `versions` gives the seq that a row must still have: `Refused("version_conflict")`. A known cid
+        `versions` says at what version a row must still be: `Refused("version_conflict")`. A known cid
         answers what became of it; with other content it is `Refused("idempotency_reused")`.
         """
         results: list[list[Ruling]] = []
@@ -406,8 +413,8 @@ def _known_ruling(change: Change, entry: Entry) -> Ruling:
     return Ruling(logged, entry.verdict, entry.code, entry.field, entry.detail, stamp=entry.stamp)
 
 
-async def _require_versions(writer: Writer, versions: dict[Key, int]) -> None:
-    for (entity, id), seq in versions.items():
+async def _require_versions(writer: Writer, versions: Mapping[Key, Expected]) -> None:
+    for (entity, id), (seq, sensitive) in versions.items():
         found = (await writer.find(entity, [id])).get(id)
-        if found is None or found.seq != seq or Level.INTERNAL not in found.documents:
+        if found is None or found.seq(sensitive) != seq or Level.INTERNAL not in found.documents:
             raise Refused("version_conflict", entity=entity)

@@ -18,6 +18,7 @@ import msgspec
 from regulars_schema.declare import JSON, Entity, Level, Ref, Registry, Scope, Unfit, check_text, is_id
 from regulars_schema.normal import element_path
 from regulars_server.access import Principal
+from regulars_server.admission import Expected
 from regulars_server.service import Service
 from regulars_server.storage.interface import Reader
 from regulars_sync import changes, document, log
@@ -81,7 +82,10 @@ class Mutations:
 
     async def admit(self, change: Change, expected_seq: int | None = None) -> None:
         """Apply a change that was made elsewhere. `Refused` as for `write`."""
-        versions = None if expected_seq is None else {(change.entity, change.id): expected_seq}
+        versions = None
+        if expected_seq is not None:
+            expected = Expected(expected_seq, self._principal.sensitive)
+            versions = {(change.entity, change.id): expected}
         ((ruling,),) = await self._service.admission.write(self._author, [[change]], versions=versions)
         refused = refusal(ruling)
         if refused is not None:

@@ -253,6 +253,24 @@ SAVES = {
 }
 
 
+@pytest.mark.parametrize("unit", ["Nanjing Road", None])
+async def test_a_version_is_of_what_its_reader_sees(chain: Chain, office: Graph, unit: str | None):
+    plain = await caller(chain, "manager", unit)
+    id = await office.customer("林芳", homeUnitId=chain.units["Nanjing Road"])
+    query = "query ($id: UUID!) { customer(id: $id) { version } }"
+    versions = [(await who.ask(query, id=id))["customer"]["version"] for who in (plain, office)]
+    written = await office.ask(UPDATE, k="s", id=id, set={"belief": "buddhist"}, v=versions[1])
+    assert written["done"]["customer"]["id"] == id
+    assert (await plain.ask(query, id=id))["customer"]["version"] == versions[0]
+    assert (await office.ask(query, id=id))["customer"]["version"] != versions[1]
+    stale = await office.ask(UPDATE, k="o", id=id, set={"notes": "stale"}, v=versions[1])
+    assert stale["done"]["code"] == "version_conflict"
+    done = await plain.ask(UPDATE, k="p", id=id, set={"notes": "seen"}, v=versions[0])
+    assert done["done"]["customer"]["notes"] == "seen"
+    again = await plain.ask(UPDATE, k="q", id=id, set={"notes": "blind"}, v=versions[0])
+    assert again["done"]["code"] == "version_conflict"
+
+
 @pytest.mark.parametrize("name", SAVES)
 async def test_head_office_alone_keeps_reference_data(office: Graph, branch: Graph, chain: Chain, name: str):
     type_ = name.removesuffix("Save")

@@ -374,6 +374,8 @@ async def test_head_office_moves_a_tablet_over_graphql(chain: Chain) -> None:
     moved = (await office.ask(query, key=office.key(), **given))["deviceMove"]
     assert moved["device"] == {"unitId": chain.units[HERE]}
     await sync(there)
+    viewer = (await there.graphql("{ me { unitIds units { name } } }"))["data"]["me"]
+    assert viewer == {"unitIds": [chain.units[HERE]], "units": [{"name": HERE}]}
     assert await there.customers.list() == []
     absent = {"id": chain.new_id(), "unit": chain.units[HERE]}
     assert (await office.ask(query, key=office.key(), **absent))["deviceMove"]["code"] == "not_found"

@@ -161,15 +161,16 @@ class Query(RowQueries, IdentityQueries):
 
     @resolved("Whom the token stands for.")
     async def me(self, info: Info) -> Me:
-        principal = info.context.principal
+        principal, author = info.context.principal, info.context.author
+        units = principal.units if principal.device is None else (author.unit,)
         return Me(
             kind=principal.kind,
             name=principal.name,
             role=principal.role,
             sensitive=principal.sensitive,
-            head_office=info.context.author.head_office,
+            head_office=author.head_office,
             whole_chain=principal.units is None,
-            unit_ids=[UUID(unit) for unit in principal.units or ()],
+            unit_ids=[UUID(unit) for unit in units or () if unit],
             staff_id=UUID(principal.staff) if principal.staff else None,
             device_id=UUID(principal.device) if principal.device else None,
         )

@@ -80,7 +80,8 @@ def row_of(entity: Entity, found: Found, epoch: str, sensitive: bool) -> Row:
         flat |= orjson.loads(raw)
     for name in document.META:
         flat.pop(name, None)
-    return Row(entity, found.id, version_of(epoch, found.seq), document.nested(entity, flat), documents)
+    version = version_of(epoch, found.seq(sensitive))
+    return Row(entity, found.id, version, document.nested(entity, flat), documents)
 
 
 def version_of(epoch: str, seq: int) -> str:

@@ -120,8 +120,13 @@ class Found(NamedTuple):
     documents: dict[Level, bytes]
     key: tuple[JSON, str]
     """The order's value and the id: where a connection continues."""
-    seq: int
-    """Of its latest commit; with the epoch it is the row's version."""
+    seqs: dict[Level, int]
+    """Of the latest commit of each document."""
+
+    def seq(self, sensitive: bool = True) -> int:
+        """Of the latest commit of what such a reader sees; with the epoch it is the row's version."""
+        seen = (seq for level, seq in self.seqs.items() if sensitive or level is not Level.SENSITIVE)
+        return max(seen, default=0)
 
 
 # --- what a reader gives --------------------------------------------------------------------------

@@ -199,7 +199,7 @@ class MemoryReader:
         if not levels:
             return None
         documents = {level: stored.documents[level][0] for level in sorted(levels)}
-        return Found(id, documents, (id, id), max(stored.documents[level][1] for level in levels))
+        return Found(id, documents, (id, id), {level: stored.documents[level][1] for level in documents})
 
     def _all(self, entity: str) -> Iterator[Found]:
         for name, id in self._state.rows:

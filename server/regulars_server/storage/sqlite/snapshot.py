@@ -186,12 +186,13 @@ class Snapshot:
         result: list[Found] = []
         for id, document, seq, value, *sensitive in self.connection.execute(sql, parameters):
             documents = {} if document is None else {Level.INTERNAL: document}
+            seqs = dict.fromkeys(documents, seq)
             if sensitive and sensitive[0] is not None:
                 documents[Level.SENSITIVE] = sensitive[0]
-                seq = max(seq, sensitive[1])
+                seqs[Level.SENSITIVE] = sensitive[1]
             if is_bool and value is not None:
                 value = bool(value)
-            result.append(Found(id, documents, (value, id), seq))
+            result.append(Found(id, documents, (value, id), seqs))
         return result
 
     # --- feed --------------------------------------------------------------------------------------
