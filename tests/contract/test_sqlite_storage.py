@@ -156,7 +156,7 @@ async def cancelling(opener):
     return await Cancelling(opener)
 
 
-COMMIT = 6  # after: begin, rows, entries, head, rows
+COMMIT = 7  # after: begin, rows, entries, head, rows placed anew, rows that depend
 
 
 @pytest.mark.parametrize("operation", range(1, COMMIT + 2))
