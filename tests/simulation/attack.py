@@ -14,6 +14,7 @@ import orjson
 from regulars_schema.entities import REGISTRY
 from regulars_sync.changes import Change, Stated, Value, encode
 from regulars_sync.ids import uuid7
+from tests.simulation.deeds import circle
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -118,8 +119,9 @@ class Liar:
         id = uuid7(ahead, self.world.entropy(10))
         fields = {"name": "liar", "kind": "person", "home_unit": self.world.units[0]}
         yield self.push(self.change("customer", id, fields, "create", stamp=ahead * 1000))
-        self_edit = self.change("customer", self.customer(0), {"member_no": "liar"}, stamp=2**62)
-        yield self.push(self_edit)
+        known = self.customer(0)
+        number = {"member_no": f"{circle(self.world, known)}liar"}
+        yield self.push(self.change("customer", known, number, stamp=2**62))
 
     def claims_another_history(self) -> Iterator[Request]:
         """Goes on with another device's incarnation."""
