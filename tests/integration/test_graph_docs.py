@@ -39,6 +39,7 @@ async def test_the_examples_run(tmp_path: Path):
         (noted,) = answers["history"]["nodes"]
         assert noted["fields"][0]["value"] == "likes oak"
         assert answers["changeReverse"]["row"]["notes"] is None
+        assert [found["name"] for found in answers["customerLookup"]["customers"]] == ["林芳"]
 
 
 def test_the_limits_are_those_of_the_code():

@@ -28,7 +28,7 @@ from regulars_server.graph.schema import build_schema
 from tests.support.chain import new_chain
 from tests.support.graph import caller
 
-EXAMPLES = int(os.environ.get("REGULARS_TEST_QUERIES", "400"))
+EXAMPLES = int(os.environ.get("REGULARS_TEST_QUERIES", "250"))
 SCHEMA = build_schema()._schema
 IDS: list[str] = []
 TEXT = st.sampled_from(["a", "C1", "林", "138", ""]).map(nodes.String)
