@@ -10,6 +10,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
+import msgspec
+
 from regulars import replica
 from regulars.contested import Contested, contested
 from regulars.held import HeldChange, held_changes
@@ -22,7 +24,7 @@ from regulars.replica import Replica
 from regulars_schema.declare import JSON, Registry, Unfit
 from regulars_sync import changes
 from regulars_sync.changes import Change, Source, Stated, Value, Verified
-from regulars_sync.check import admit
+from regulars_sync.check import admit, provisional
 from regulars_sync.errors import LocalError
 from regulars_sync.history import as_written
 from regulars_sync.ids import ENTROPY_BYTES, uuid7
@@ -167,8 +169,10 @@ class Desk:
     ) -> None:
         async with self._writing:
             rows = await self._rows_of(original.entity, original.id)
+            drafted = self._draft(original.entity, original.id, op, fields, {}, original.cid)
+            fields = provisional(self.registry, drafted, self.country).fields
             seen = {path: cids for path in fields if (cids := seen_by(rows, path))}
-            drafted = self._draft(original.entity, original.id, op, fields, seen, original.cid)
+            drafted = msgspec.structs.replace(drafted, fields=fields, seen=seen)
             await self._save([drafted])
 
     # --- writing ------------------------------------------------------------------------------------------

@@ -39,6 +39,20 @@ _PREFIXES_MAX = 4
 """A number typed with several trunk zeros loses one at each reading."""
 
 
+def _is_of(key: str, typed: str) -> bool:
+    """Whether this is the E.164 form of what was typed in the country that it names itself."""
+    if not _E164.match(key):
+        return False
+    try:
+        code = phonenumbers.parse(key).country_code
+    except phonenumbers.NumberParseException:
+        return False
+    return phone_key(typed, phonenumbers.region_code_for_country_code(code)) == key
+
+
+_E164 = re.compile(r"\+[1-9][0-9]+\Z")
+
+
 def _dialled(typed: str, country: str | None) -> str:
     digits = "".join(ch for ch in typed if ch.isdecimal())
     if not digits:
@@ -62,9 +76,15 @@ def email_key(typed: str) -> str:
 
 
 def element_path(field: Field, key: str, value: JSON, country: str | None) -> str:
-    """The path of a set's element under its normal form; the typed spelling decides when there is one."""
+    """The path of a set's element under its normal form; the typed spelling decides when there is one.
+
+    A phone's key that is the spelling's E.164 form in the country that it names stands: it was made where
+    the number was typed, and that may have been elsewhere.
+    """
     if field.form is not Form.PLAIN:
         typed = check_text(value if isinstance(value, str) else key, 200)
+        if field.form is Form.PHONE and _is_of(key, typed):
+            return f"{field.name}/{key}"
         normal = phone_key(typed, country) if field.form is Form.PHONE else email_key(typed)
         return f"{field.name}/{normal}"
     if isinstance(field.type, Ref | Enum):

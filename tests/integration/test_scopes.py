@@ -362,6 +362,25 @@ async def test_a_tablet_that_is_moved_belongs_to_its_new_unit_and_loses_nothing(
     assert await there.customers.find(wang.id) is None
 
 
+async def test_a_phone_is_read_in_the_country_in_which_it_was_typed(chain: Chain) -> None:
+    there = await chain.tablet("there", THERE)
+    await sync(there)
+    lin = await there.customers.create(name="林芳", phone="9123 4567")
+    wang = await there.customers.create(name="王伟")
+    await there.customers.edit(wang, phone="8123 4567")
+    device = (await there.status()).device
+    assert device is not None
+    await devices.move(chain.service, device, chain.units[HERE])
+    await sync(there)
+    assert there.country == "CN"
+    office = await caller(chain, "admin")
+    found = await office.ask("{ customers { nodes { id phones { key typed } } } }")
+    assert {node["id"]: node["phones"] for node in found["customers"]["nodes"]} == {
+        lin.id: [{"key": "+6591234567", "typed": "9123 4567"}],
+        wang.id: [{"key": "+6581234567", "typed": "8123 4567"}],
+    }
+
+
 async def test_head_office_moves_a_tablet_over_graphql(chain: Chain) -> None:
     there, _ = await of_orchard(chain)
     query = """mutation ($key: String!, $id: UUID!, $unit: UUID!) {

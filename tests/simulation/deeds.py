@@ -468,15 +468,11 @@ def hq_regroup(world: World) -> str:
 
 
 def hq_relocate(world: World) -> str:
-    """A tablet goes to another branch of its country."""
+    """A tablet goes to another branch, of another country perhaps."""
     roaming = [tablet for tablet in world.tablets.values() if tablet.roams and not tablet.revoked]
-    number = world.random.randrange(2)
+    number = world.random.randrange(len(world.units))
     unit = world.units[number]
-    if (
-        not roaming
-        or (tablet := world.random.choice(roaming)).unit not in world.units[:2]
-        or tablet.unit == unit
-    ):
+    if not roaming or (tablet := world.random.choice(roaming)).unit not in world.units or tablet.unit == unit:
         return "no tablet goes anywhere"
     device = world.token_of(tablet).device
     seen = world.seen("device", device, "unit")

@@ -97,6 +97,10 @@ def test_an_element_can_be_addressed_by_the_path_under_which_it_is_stored(given_
 def test_the_typed_spelling_decides_where_there_is_one():
     phones, emails = CUSTOMER.by_name["phones"], CUSTOMER.by_name["emails"]
     assert element_path(phones, "x", "138 0013 8000", "CN") == "phones/+8613800138000"
+    for country in ("CN", "SG", "US", None):
+        assert element_path(phones, "+6591234567", "9123 4567", country) == "phones/+6591234567"
+        assert element_path(phones, "+12025550123", "202-555-0123", country) == "phones/+12025550123"
+    assert element_path(phones, "+6591234567", "138 0013 8000", "CN") == "phones/+8613800138000"
     assert element_path(emails, "x", " A@B ", None) == "emails/a@b"
     assert element_path(CUSTOMER.by_name["tags"], " vip ", "typed", None) == "tags/vip"
 
