@@ -44,7 +44,7 @@ def _is_of(key: str, typed: str) -> bool:
     if not _E164.match(key):
         return False
     try:
-        code = phonenumbers.parse(key).country_code
+        code = phonenumbers.parse(key).country_code or 0
     except phonenumbers.NumberParseException:
         return False
     return phone_key(typed, phonenumbers.region_code_for_country_code(code)) == key
