@@ -13,7 +13,7 @@ import orjson
 
 from regulars_schema.entities import REGISTRY
 from regulars_sync.changes import Change, Stated, Value, encode
-from regulars_sync.ids import uuid7
+from regulars_sync.ids import identity_id, uuid7
 from tests.simulation.deeds import circle
 
 if TYPE_CHECKING:
@@ -113,6 +113,20 @@ class Liar:
         fields = {"name": "liar", "kind": "person", "home_unit": self.world.units[0]}
         yield self.push(self.change("customer", self.customer(1), fields, "create"))
 
+    def decides_who_is_who(self) -> Iterator[Request]:
+        """Says that a customer of its branch is another branch's, in all the ways there are, and looks."""
+        one, other = sorted((self.customer(0), self.customer(1)))
+        pair = {"one": one, "other": other}
+        proposed = {**pair, "decision": "proposed", "reason": "person"}
+        for op, fields in (
+            ("create", {**pair, "decision": "same"}),
+            ("edit", {"decision": "same", "reason": "person"}),
+            ("create", {**proposed, "suggests": "same"}),
+            ("create", proposed),
+        ):
+            yield self.push(self.change("identity", identity_id(one, other), fields, op))
+        yield self.pull()
+
     def comes_from_the_future(self) -> Iterator[Request]:
         """Stamps twenty years ahead, to win for ever and to poison every clock."""
         ahead = self.world.ms + YEARS_MS
@@ -174,6 +188,7 @@ ATTACKS: dict[str, Callable[[Liar], Iterator[Request]]] = {
         Liar.reuses_a_cid,
         Liar.guesses_ids,
         Liar.takes_a_known_id,
+        Liar.decides_who_is_who,
         Liar.comes_from_the_future,
         Liar.claims_another_history,
         Liar.breaks_a_group,

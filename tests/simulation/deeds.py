@@ -12,7 +12,7 @@ from regulars.records import LinkKind
 from regulars_schema.declare import Level
 from regulars_sync.changes import Value, Verified
 from regulars_sync.clock import instant_of
-from regulars_sync.ids import link_id
+from regulars_sync.ids import identity_id, link_id
 from regulars_sync.protocol import LookupRequest
 from tests.simulation.hq import run
 
@@ -25,6 +25,8 @@ PHONES = {
     "SG": [(f"9123 45{i:02}", f"+65 9123 45{i:02}") for i in range(12)],
 }
 NAMES = ("林芳", "王伟", "Anna Tan", "陈静", "O'Neil", "刘洋", "Zoë")
+LETTERS = str.maketrans("0123456789", "ghijklmnop")
+"""For digits, as those are what a worn disk turns."""
 TAGS = ("vip", "oak", "late payer", "new home")
 LINKS: tuple[LinkKind, ...] = ("family", "companion", "household")
 
@@ -70,11 +72,12 @@ def text(world: World, *ids: str) -> str:
     """A text about these customers, with their branch's canary when none of them can ever leave it."""
     from tests.simulation.world import canary
 
-    drawn = f"{world.random.getrandbits(32):08x}"
+    drawn = f"{world.random.getrandbits(32):08x}".translate(LETTERS)
     homes = {world.customers.get(id) for id in ids}
     (home,) = homes if len(homes) == 1 else (None,)
     if home is None or world.movers.intersection(ids):
         return drawn
+    world.about[drawn] = ids
     return canary(home) + drawn
 
 
@@ -266,6 +269,34 @@ async def lookup(world: World, tablet: Tablet) -> str:
     return f"looks up {id[-5:]}: {status}"
 
 
+async def propose(world: World, tablet: Tablet) -> str:
+    """Two customers of a tablet may be one person; one whom it does not hold is none of its business."""
+    if "identity" not in tablet.registry.by_name:
+        return "a tool that can't propose"
+    one, other = any_customer(world, tablet), any_customer(world, tablet)
+    await tablet.shop.identities.propose(one, other)
+    world.sometimes["proposed by a tablet"] += 1
+    return f"{one[-5:]} and {other[-5:]} may be one"
+
+
+async def decide(world: World, tablet: Tablet) -> str:
+    """A tablet that says what is head office's to say, also of customers that it does not hold."""
+    shop, rnd = tablet.shop, world.random
+    if "identity" not in tablet.registry.by_name:
+        return "a tool that can't decide"
+    known = sorted(world.customers)
+    one, other = sorted((any_customer(world, tablet), rnd.choice(known) if known else world.new_id()))
+    said = {
+        "decision": rnd.choice(("same", "not_same", "household")),
+        "reason": rnd.choice(("person", "kept")),
+    }
+    op: Any = rnd.choice(("create", "edit"))
+    fields: dict[str, Any] = {"one": one, "other": other, **said}
+    values = {path: Value(value, verified="verified") for path, value in fields.items()}
+    await shop._save([shop._draft("identity", identity_id(one, other), op, values, {}, None)])
+    return f"decides: {one[-5:]} and {other[-5:]} {said['decision']}"
+
+
 async def invalid(world: World, tablet: Tablet) -> str:
     """What the SDK would refuse, sent all the same; sometimes beside a good change in one transaction."""
     shop, rnd = tablet.shop, world.random
@@ -340,6 +371,8 @@ TABLET_DEEDS: dict[str, Callable[[World, Tablet], Coroutine[Any, Any, str]]] = {
     "invalid": invalid,
     "mend": mend,
     "lookup": lookup,
+    "propose": propose,
+    "decide": decide,
 }
 
 
@@ -457,6 +490,79 @@ def hq_product(world: World) -> str:
     return "a product"
 
 
+def pairs(world: World, *decisions: str) -> list[tuple[str, str, str]]:
+    """What was said of pairs of customers, as far as it is one of these: (one, other, decision)."""
+    sql = "SELECT one, other, decision FROM identity WHERE document IS NOT NULL ORDER BY id"
+    return [pair for pair in world.log(sql) if pair[2] in decisions]
+
+
+def a_pair(world: World) -> tuple[str, str] | None:
+    """Two customers to decide of: proposed ones, merged ones, or any, also of two branches."""
+    rnd = world.random
+    proposed, merged = pairs(world, "proposed"), pairs(world, "same")
+    if proposed and rnd.random() < 0.5:
+        return rnd.choice(proposed)[:2]
+    if merged and rnd.random() < 0.3:
+        return rnd.choice(merged)[:2]
+    ids = [id for (id,) in world.log("SELECT id FROM customer WHERE document IS NOT NULL ORDER BY row")]
+    if len(ids) < 2:
+        return None
+    one, other = rnd.sample(ids, 2)
+    return one, other
+
+
+def hq_decide(world: World) -> str:
+    pair = a_pair(world)
+    if pair is None:
+        return "nobody to be compared"
+    decision = world.random.choice(("same", "same", "same", "same", "not_same", "household"))
+    said = world.decide(*pair, decision)
+    world.sometimes[f"head office says {decision}"] += said == "ok"
+    return f"{pair[0][-5:]} and {pair[1][-5:]} {decision}: {said}"
+
+
+def hq_contradict(world: World) -> str:
+    """Two of whom each is the same as a third are said to be two."""
+    merged = pairs(world, "same")
+    apart = [
+        tuple(sorted({*one[:2]} ^ {*two[:2]}))
+        for at, one in enumerate(merged)
+        for two in merged[:at]
+        if len({*one[:2]} & {*two[:2]}) == 1
+    ]
+    if not apart:
+        return "nobody is merged with two"
+    one, other = world.random.choice(apart)
+    said = world.decide(one, other, "not_same")
+    return f"{one[-5:]} and {other[-5:]} are two all the same: {said}"
+
+
+def hq_unmerge(world: World) -> str:
+    merged = pairs(world, "same")
+    if not merged:
+        return "nobody is merged"
+    id = world.random.choice(world.random.choice(merged)[:2])
+    said = world.unmerge(id)
+    world.sometimes["unmerged"] += said == "ok"
+    return f"{id[-5:]} is taken out: {said}"
+
+
+def hq_resolve(world: World) -> str:
+    """Decisions contradict each other: one of them is taken back."""
+    sql = "SELECT one, other, decision FROM identity WHERE row IN (SELECT row FROM torn) ORDER BY id"
+    torn = world.log(sql)
+    if not torn:
+        return "nothing contradicts"
+    one, other, was = world.random.choice(torn)
+    said = world.decide(one, other, "not_same" if was == "same" else "same")
+    world.sometimes["contradiction resolved"] += len(world.log(sql)) < len(torn)
+    return f"{one[-5:]} and {other[-5:]} no more {was}: {said}"
+
+
+def hq_scan(world: World) -> str:
+    return f"scanned: {world.scan()}"
+
+
 def hq_regroup(world: World) -> str:
     """A branch is put below the region, whose tablets then have all of it, or taken away again."""
     number = world.random.randrange(len(world.units))
@@ -510,6 +616,11 @@ HEAD_OFFICE_DEEDS: dict[str, Callable[[World], str]] = {
     "mend": hq_mend,
     "drop": hq_drop,
     "product": hq_product,
+    "decide": hq_decide,
+    "contradict": hq_contradict,
+    "unmerge": hq_unmerge,
+    "resolve": hq_resolve,
+    "scan": hq_scan,
     "regroup": hq_regroup,
     "relocate": hq_relocate,
     "age": hq_age,

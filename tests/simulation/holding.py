@@ -116,7 +116,7 @@ class Holding:
         for one, other, decision in decided:
             if decision in {"not_same", "household"} and other in cluster.get(one, ()):
                 for id in cluster[one]:
-                    cluster[id] = frozenset([id])
+                    del cluster[id]
         return cluster
 
     def units(self, customer: str, clusters: Mapping[str, frozenset[str]]) -> set[str]:

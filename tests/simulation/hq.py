@@ -164,6 +164,13 @@ class HeadOffice:
         run(self.storage.open())
         self.admission = Admission(self.storage, self.now_ms, self.entropy)
         run(self.admission.sweep())
+        self.service: Any = SimpleNamespace(
+            admission=self.admission,
+            now_ms=self.now_ms,
+            entropy=self.entropy,
+            lookups=Tally(),
+            settings=Settings(),
+        )
         self.ageing = Ageing(self.storage, self.admission, self.now_ms, self.entropy)
         self.starts += 1
 
@@ -232,16 +239,9 @@ class HeadOffice:
     def _look_up(self, asked: LookupRequest, token: Token) -> LookupAnswer:
         if token.revoked:
             raise Refused("device_revoked")
-        service: Any = SimpleNamespace(
-            admission=self.admission,
-            now_ms=self.now_ms,
-            entropy=self.entropy,
-            lookups=Tally(),
-            settings=Settings(),
-        )
         principal: Any = SimpleNamespace(token=token.device, device=token.device, staff=None)
         author = self.author(token)
-        return LookupAnswer(run(look_up(service, principal, author, asked.field, asked.key)))
+        return LookupAnswer(run(look_up(self.service, principal, author, asked.field, asked.key)))
 
     def _pull(self, asked: PullRequest, token: Token) -> tuple[int, bytes]:
         author = self.author(token)
@@ -262,6 +262,14 @@ class HeadOffice:
         return 200, msgspec.json.encode(run(self.admission.push(self.author(token), asked)))
 
     # --- people at head office ------------------------------------------------------------------------------
+
+    def decided(self, work: Coroutine[Any, Any, None]) -> str:
+        """What became of a decision of who is who."""
+        try:
+            run(work)
+        except Refused as refused:
+            return refused.code
+        return "ok"
 
     def write(
         self,

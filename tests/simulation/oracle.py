@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any
 
 import orjson
 
+from regulars import Customer
 from regulars.overlay import shown
-from regulars_schema.declare import Entity, Level, Nature
+from regulars_schema.declare import JSON, Entity, Level, Nature
 from regulars_schema.entities import REGISTRY
 from regulars_sync.document import decode, nested
 from regulars_sync.history import Story, tell
 from tests.simulation.holding import Holding, Told
 from tests.simulation.hq import run
-from tests.simulation.model import Accepted, Cell, Cells, Key, Model, Written, cells_of, field_of, read
+from tests.simulation.model import (
+    Accepted,
+    Cell,
+    Cells,
+    Key,
+    Model,
+    Together,
+    Written,
+    cells_of,
+    field_of,
+    read,
+)
 from tests.simulation.tablet import Tablet
-from tests.simulation.world import World, canary
+from tests.simulation.world import World
 
 ACCEPTED = {"applied", "merged"}
 STORIES = 15
@@ -27,6 +39,9 @@ SAMPLED = 6
 
 PENDING = 2**62
 """The place of a stamp that is not fixed yet."""
+
+Over = Mapping[Key, list[Accepted]]
+"""Own open changes of a tablet, by the row that they are about."""
 
 NOTHING: dict[str, Any] = {"op": "edit", "entity": "", "id": "", "fields": {}}
 """What can be read of bytes that are no change."""
@@ -121,16 +136,18 @@ def examine(world: World) -> None:
     stored = _rows(world, model)
     reach = {key: model.units(key, customers, together) for key in stored}
     _stories(world, stored)
+    _merged(world, together)
     _nothing_waits_in_vain(world)
     for tablet in world.tablets.values():
         _canaries(world, tablet)
         if not tablet.revoked:
             _replica(world, tablet, holding, reach, stored)
             _verdicts(world, tablet, log)
-            _overlay(world, tablet, log, model)
+            over = _overlay(world, tablet, log, model)
+            _persons(world, tablet, model, over, together)
         incarnations = tablet.outbox("SELECT id FROM incarnation")
         world.check(len(incarnations) < 40, "incarnations without end", tablet.index, len(incarnations))
-    _count(world, log, model)
+    _count(world, log, model, together)
 
 
 def _writes(world: World, log: Log) -> None:
@@ -229,6 +246,14 @@ def _difference(one: Cells, two: Cells) -> list[Any]:
     return [(path, brief(one.get(path)), brief(two.get(path))) for path in paths]
 
 
+def _merged(world: World, together: Together) -> None:
+    """Whom the server lists under which id is what the decisions say."""
+    sql = "SELECT t.id, s.id FROM merged JOIN customer t USING (row) JOIN customer s ON s.row = survivor"
+    listed = dict(world.log(sql))
+    expected = {id: min(members) for id, members in together.items() if id != min(members)}
+    world.check(listed == expected, "other survivors than decided", listed.items() ^ expected.items())
+
+
 def _nothing_waits_in_vain(world: World) -> None:
     """What is held can't be accepted as it is: trying it once more changes nothing."""
 
@@ -245,10 +270,9 @@ def _canaries(world: World, tablet: Tablet) -> None:
     for path in tablet.files:
         for suffix in ("", "-wal"):
             file = path.with_name(path.name + suffix)
-            content = file.read_bytes() if file.exists() else b""
-            for number in range(len(world.units)):
-                is_clean = number in tablet.ever or canary(number).encode() not in content
-                world.check(is_clean, "another branch's customer in a file", tablet.index, file.name)
+            if file.exists():
+                law = "another branch's customer in a file"
+                world.check_canaries(tablet.ever, file.read_bytes(), law, tablet.index, file.name)
 
 
 def _replica(
@@ -291,8 +315,8 @@ def _verdicts(world: World, tablet: Tablet, log: Log) -> None:
     world.check(not told.keys() & log.bodies.keys(), "told of changes that are not its own", told.keys())
 
 
-def _overlay(world: World, tablet: Tablet, log: Log, model: Model) -> None:
-    """What it shows is the model within its reach, with its own open changes laid over.
+def _overlay(world: World, tablet: Tablet, log: Log, model: Model) -> dict[Key, list[Accepted]]:
+    """What it shows is the model within its reach, with its own open changes, the result, laid over.
 
     What was held under a device that the tablet was before is head office's alone.
     """
@@ -322,29 +346,75 @@ def _overlay(world: World, tablet: Tablet, log: Log, model: Model) -> None:
         ids += world.random.sample(plain, min(len(plain), SAMPLED))
         laid = run(tablet.shop._overlay.find(entity.name, ids))
 
-        def may_read(path: str, entity: Entity = entity) -> bool:
-            return tablet.sensitive or field_of(entity, path).level is Level.INTERNAL
-
-        def is_declared(path: str, entity: Entity = entity) -> bool:
-            return path.partition("/")[0] in entity.by_name
-
         for id in ids:
             key = (entity.name, id)
-            changes = [_with(change, is_declared) for change in over[key]]
-            if key not in held and not any(change.body["op"] == "create" for change in changes):
+            changes = _shown_changes(tablet, model, over, held, key)
+            if changes is None:
                 world.check(id not in laid, "shows a row that left", tablet.index, key)
                 continue
-            base = [_with(change, may_read) for change in model.changes[key]] if key in held else []
-            cells = cells_of(entity, [*base, *changes])
-            expected = {path: cell.shown.value for path, cell in cells.items() if cell.shown}
+            expected = _values_shown(entity, changes)
             got = shown(entity, laid[id]) if id in laid else None
-            expected = nested(entity, expected)
             if got != (expected or None):
                 mine = got or {}
                 paths = [p for p in {*mine, *expected} if mine.get(p) != expected.get(p)]
                 said = [(p, mine.get(p, "-"), expected.get(p, "-")) for p in paths]
                 own = [(change.cid[:6], change.stamp) for change in over[key]]
                 world.check(False, "shows something else", tablet.index, key, said, own)
+    return over
+
+
+def _shown_changes(
+    tablet: Tablet, model: Model, over: Over, held: set[Key], key: Key
+) -> list[Accepted] | None:
+    """The changes that make what a tablet shows of a row; None where it shows none."""
+    entity = REGISTRY.by_name[key[0]]
+
+    def may_read(path: str) -> bool:
+        return tablet.sensitive or field_of(entity, path).level is Level.INTERNAL
+
+    def is_declared(path: str) -> bool:
+        return path.partition("/")[0] in entity.by_name
+
+    changes = [_with(change, is_declared) for change in over.get(key, ())]
+    if key not in held and not any(change.body["op"] == "create" for change in changes):
+        return None
+    return [*(_with(change, may_read) for change in model.changes[key] if key in held), *changes]
+
+
+def _values_shown(entity: Entity, changes: Iterable[Accepted]) -> dict[str, JSON]:
+    cells = cells_of(entity, changes)
+    return nested(entity, {path: cell.shown.value for path, cell in cells.items() if cell.shown})
+
+
+def _persons(world: World, tablet: Tablet, model: Model, over: Over, together: Together) -> None:
+    """One card for each person, whichever id it is asked for by: as if all had been written on one row."""
+    customer = REGISTRY.by_name["customer"]
+    held = set(tablet.rows("SELECT DISTINCT entity, id FROM row WHERE entity = 'customer'"))
+    written: dict[str, list[Accepted]] = {}
+    for key in sorted(held | {key for key in over if key[0] == "customer"}):
+        changes = _shown_changes(tablet, model, over, held, key)
+        if changes is not None and _values_shown(customer, changes):
+            written[key[1]] = changes
+    persons = {id: sorted(together.get(id, {id})) for id in written}
+    for id, members in persons.items():
+        world.check(members == [id] or written.keys() >= set(members), "part of a person", tablet.index, id)
+    listed = run(tablet.shop.customers.list(limit=10_000, archived=True))
+    survivors = sorted({members[0] for members in persons.values()})
+    world.check(
+        sorted(card.id for card in listed) == survivors, "a list of others than persons", tablet.index
+    )
+    merged = sorted(id for id, members in persons.items() if len(members) > 1)
+    alone = sorted(persons.keys() - set(merged))
+    for id in merged + world.random.sample(alone, min(len(alone), SAMPLED)):
+        members = persons[id]
+        card = run(tablet.shop.customers.get(id))
+        into = None if id == members[0] else members[0]
+        said = (card.members, card.merged_into)
+        world.check(said == (tuple(members), into), "somebody else", tablet.index, id, said, members)
+        values = _values_shown(customer, [change for member in members for change in written[member]])
+        expected = Customer.of(id, values, card.state)
+        world.check(card == expected, "another card than its person's", tablet.index, card, expected)
+        world.sometimes["golden cards"] += len(members) > 1
 
 
 def _with(change: Accepted, wanted: Callable[[str], bool]) -> Accepted:
@@ -353,7 +423,7 @@ def _with(change: Accepted, wanted: Callable[[str], bool]) -> Accepted:
     return change._replace(body={**change.body, "fields": fields})
 
 
-def _count(world: World, log: Log, model: Model) -> None:
+def _count(world: World, log: Log, model: Model, together: Together) -> None:
     """What came to pass, for the floor under a run's coverage."""
     some = world.sometimes
     for cid, verdict in log.verdict.items():
@@ -380,6 +450,22 @@ def _count(world: World, log: Log, model: Model) -> None:
             some["seen cids kept"] += bool(cell.kept)
             if cell.beside:
                 some[f"rule {field_of(REGISTRY.by_name[key[0]], path).rule}"] += 1
+    people = set(together.values())
+    some["persons of several cards"] += len(people)
+    some["persons of two branches"] += sum(
+        len({model.shown(("customer", id), "home_unit") for id in members}) > 1 for members in people
+    )
+    for cid, body in log.bodies.items():
+        if body["entity"] == "identity":
+            said = {path: given["value"] for path, given in body["fields"].items()}
+            is_by_itself = said.get("reason") in {"verified_key", "equal_key"}
+            some["merged by itself"] += is_by_itself and said.get("decision") == "same"
+            some["decision reserved"] += log.code[cid] == "decision_reserved"
+    ((torn,),) = world.log("SELECT count(*) FROM torn")
+    some["contradictions at the end"] += torn
+    some["households"] += sum(
+        model.shown(key, "decision") == "household" for key in model.rows if key[0] == "identity"
+    )
     some["facts that left the window"] += sum(
         model._is_before_edge(key) for key in model.rows if key[0] == "interaction"
     )

@@ -34,6 +34,8 @@ WRITES = {
     "invalid": 4,
     "mend": 6,
     "lookup": 2,
+    "propose": 2,
+    "decide": 1,
 }
 """What a tablet writes, by weight."""
 
@@ -64,6 +66,7 @@ ON_WRITE = ("clock", "crash_write", "disk_write", "cross", "mid_write")
 PEOPLE = ("back_up", "clone", "revoke", "restore_server", "upgrade", "attack")
 
 HEAD_OFFICE_WRITES = ("edit", "edit", "move", "retry", "mend", "drop", "product")
+WHO_IS_WHO = (*("decide",) * 5, "contradict", "contradict", "resolve", "resolve", "unmerge", "scan")
 SCOPE_DEEDS = ("regroup", "relocate", "age", "age")
 YEAR_MS = 365 * DAY_MS
 
@@ -115,6 +118,8 @@ def plan(seed: int, size: Size, lane: str = "L1") -> tuple[dict[str, Any], list[
             events += _device_day(rnd, day, device, size, swarm)
         for _ in range(rnd.randint(3, 8)):
             events.append(_event(rnd, day, rnd.choice(HEAD_OFFICE_WRITES), HEAD_OFFICE))
+        for _ in range(rnd.randint(1, 8)):
+            events.append(_event(rnd, day, rnd.choice(WHO_IS_WHO), HEAD_OFFICE))
         for _ in range(rnd.randint(0, 3)):
             events.append(_event(rnd, day, "late", HEAD_OFFICE))
         if lane == "L1":

@@ -8,6 +8,7 @@ is on its way. Time and randomness come from here alone.
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
 from collections.abc import Coroutine, Sequence
 from hashlib import blake2b
@@ -17,7 +18,7 @@ from typing import Any
 import orjson
 
 from regulars_schema.entities import REGISTRY
-from regulars_server import retention
+from regulars_server import identities, retention
 from regulars_sync.errors import LocalError, Offline
 from regulars_sync.ids import ENTROPY_BYTES, uuid7
 from regulars_sync.round import SyncReport
@@ -34,6 +35,7 @@ LEAP_MS = (DEPARTURES_DAYS + 1) * 86_400_000
 LIVENESS_MS_MAX = 10 * 60_000
 LIVENESS_ROUNDS = 8
 COUNTRIES = ("CN", "CN", "SG")
+CANARY = re.compile(rb"ca-([0-9])-([a-p]{0,8})")
 
 
 class Failure(AssertionError):
@@ -59,6 +61,12 @@ class World:
         """Every customer ever registered -> the number of its first home."""
         self.movers: set[str] = set()
         """Customers that may move to another branch; the others carry their branch's canary."""
+        self.about: dict[str, tuple[str, ...]] = {}
+        """Text with a canary -> the customers that it is about."""
+        self.persons: dict[str, frozenset[str]] = {}
+        """Customer -> all who were ever the same person, at once or one after the other."""
+        self._told_of = 0
+        """How far the log was read for who is the same."""
         self.groups: dict[str, list[str]] = {}
         """Tag that one transaction puts on several customers -> those customers."""
         self.late: list[tuple[str, bytes, str | None]] = []
@@ -271,11 +279,39 @@ class World:
         return self._serve(path, body, bearer)
 
     def check_canaries(self, numbers: frozenset[int], said: bytes, law: str, *about: Any) -> None:
-        """Nothing in these bytes is of a branch but these."""
-        for number in range(len(self.units)):
-            if number not in numbers and canary(number).encode() in said:
-                at = said.index(canary(number).encode())
+        """Nothing in these bytes is of a branch but these, or of who was one with a customer of these."""
+        for found in CANARY.finditer(said):
+            number = int(found[1])
+            if (
+                number < len(self.units)
+                and number not in numbers
+                and not self._may_stray(found[2].decode(), numbers)
+            ):
+                at = found.start()
                 self.check(False, law, *about, said[max(0, at - 400) : at + 200].decode(errors="replace"))
+
+    def _may_stray(self, text: str, numbers: frozenset[int]) -> bool:
+        """Whether they were; of the text a page of a file may hold but the beginning."""
+        self.note_persons()
+        texts = [text] if len(text) == 8 else [known for known in self.about if known.startswith(text)]
+        named = {id for known in texts for id in self.about.get(known, ())}
+        members = {member for id in named for member in self.persons.get(id, ())}
+        if members:
+            self.sometimes["a canary followed a merge"] += 1
+        return bool(members & self.movers) or any(self.customers.get(id, 0) in numbers for id in members)
+
+    def note_persons(self) -> None:
+        """Who was the same person by now, also of what a restored server has forgotten since."""
+        accepted = "entity = 'identity' AND verdict IN ('applied', 'merged') AND body IS NOT NULL"
+        ((last,),) = self.log("SELECT ifnull(max(pos), 0) FROM log")
+        sql = f"SELECT body FROM log WHERE pos > ? AND {accepted} ORDER BY pos"
+        for (body,) in self.log(sql, self._told_of):
+            said = {path: given["value"] for path, given in orjson.loads(body)["fields"].items()}
+            if said.get("decision") == "same":
+                one, other = said["one"], said["other"]
+                both = self.persons.get(one, frozenset({one})) | self.persons.get(other, frozenset({other}))
+                self.persons.update(dict.fromkeys(both, both))
+        self._told_of = last
 
     def do_back_up(self, tablet: Tablet) -> None:
         tablet.back_up()
@@ -334,13 +370,30 @@ class World:
             return
         sql = "SELECT DISTINCT lower(hex(cid)) FROM log WHERE body IS NOT NULL"
         before = {cid for (cid,) in self.log(sql)}
+        self.note_persons()
         self.server.restore()
+        self._told_of = 0
         self.aged = list(self._aged_then)
         self._note_lost(before)
         for token in self.server.tokens.values():
             if token.revoked:  # as the journal beside the database will say
                 self.server.write("edit", "device", token.device, {"revoked": True})
         self.faults["server restored"] += 1
+
+    # --- who is who -----------------------------------------------------------------------------------------
+
+    def decide(self, one: str, other: str, decision: str) -> str:
+        """Head office says whether two customers are one person; `ok`, or why not."""
+        return self.server.decided(identities.decide(self.server.service, one, other, decision, self._cid()))
+
+    def unmerge(self, id: str) -> str:
+        return self.server.decided(identities.unmerge(self.server.service, id, self._cid()))
+
+    def scan(self) -> str:
+        return f"{run(self.server.admission.scan())} customers"
+
+    def _cid(self) -> str:
+        return self.entropy(16).hex()
 
     def _note_lost(self, cids: set[str]) -> None:
         """Of these changes, which a file held that was copied over: those that no other file holds."""
@@ -568,5 +621,5 @@ class World:
 
 
 def canary(number: int) -> str:
-    """What stands in everything that is about a branch's customers, as long as they can't move."""
+    """What stands in everything that is about a branch's customers who can't move; `CANARY` finds it."""
     return f"ca-{number}-"
