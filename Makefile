@@ -6,9 +6,10 @@ SEEDS ?= 100
 UV := uv==0.13.9
 BIN := .venv/bin
 READY := .venv/.ready
+COVERING := tests/unit tests/contract $(patsubst %,tests/integration/test_%.py,replica repair graph_ledger past)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check fmt sim faults bench generate sdl lock clean
+.PHONY: help demo serve test check fmt sim faults coverage bench generate sdl lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -43,6 +44,10 @@ sim-long: $(READY) ## Simulate in both lanes until stopped; each run adds a line
 
 mutants: $(READY) ## Break sync and storage one promise at a time: do the tests notice?
 	PYTHONPATH=. $(BIN)/python tests/mutants.py $(ARGS)
+
+coverage: $(READY) ## Branch coverage of sync/; fails under 95 %
+	PYTHONPATH=. $(BIN)/coverage run -m pytest -q $(COVERING) $(ARGS)
+	$(BIN)/coverage report --include='sync/*' --fail-under=95
 
 bench: $(READY) ## Measure
 	PYTHONPATH=. $(BIN)/python bench/run.py $(ARGS)

@@ -348,6 +348,13 @@ class StorageContract:
             assert not await reader.knows_mark(heads[0].seq, heads[1].mark)
             assert not await reader.knows_mark(9, heads[1].mark)
 
+    async def test_the_highest_stamp_never_falls(self, storage):
+        for stamp, highest in ((5, 5), (9, 9), (7, 9)):
+            async with storage.writer() as writer:
+                await writer.commit(Batch(stamp_max=stamp))
+            async with storage.unscoped_reader() as reader:
+                assert (await reader.head()).stamp_max == highest
+
     async def test_what_happened_since_tells_departures_until_the_row_is_back(self, storage, scribe):
         await scribe.push(storage, [scribe.customer(1), scribe.customer(2)])
         _, reached = await read(storage, {UNIT_0: 0, UNIT_1: 0})

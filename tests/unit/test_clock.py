@@ -3,7 +3,16 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regulars_sync.clock import DRIFT_MS_MAX, STAMPS_PER_MS, STEPS_MAX, fix, is_impossible, next_stamp
+from regulars_sync.clock import (
+    DRIFT_MS_MAX,
+    STAMPS_PER_MS,
+    STEPS_MAX,
+    fix,
+    instant_of,
+    is_impossible,
+    ms_of,
+    next_stamp,
+)
 
 MS = st.integers(-(2**53), 2**53)
 SERVER_MS = st.integers(1_600_000_000_000, 2_000_000_000_000)
@@ -73,3 +82,10 @@ def test_a_stamp_far_beyond_everything_known_is_impossible(server_now, highest):
     assert is_impossible(-1, server_now, highest)
     assert not is_impossible(0, server_now, highest)
     assert not is_impossible(next_stamp(server_now, highest), server_now, highest)
+
+
+@given(SERVER_MS)
+def test_an_instant_is_spelled_in_utc_and_read_back_to_the_millisecond(ms):
+    instant = instant_of(ms)
+    assert (len(instant), instant[-1]) == (len("2026-11-22T10:00:00.000Z"), "Z")
+    assert ms_of(instant) == ms

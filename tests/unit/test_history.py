@@ -8,7 +8,7 @@ from regulars_schema.declare import Level, Registry
 from regulars_schema.entities import REGISTRY
 from regulars_sync import changes, document, merge
 from regulars_sync.changes import Value
-from regulars_sync.history import State, tell
+from regulars_sync.history import State, tell, undone
 from regulars_sync.log import Entry
 from regulars_sync.reconcile import Author, Row, World, settle
 from regulars_sync.scope import granted
@@ -194,3 +194,79 @@ def test_a_hidden_dispute_is_logged_though_its_author_is_not_told():
     assert ruling.verdict == "applied"
     assert ruling.detail["beside"] == {"secret": [cid_of(2), cid_of(1)]}
     assert log.entries[-1].reason is None
+
+
+# --- taking back ----------------------------------------------------------------------------------------
+
+
+def taken_back(log, number):
+    """What is to be written for this change to be as if it had not been."""
+    step = log.story().find(cid_of(number))
+    return undone(log.entity, log.registers, step.fields)
+
+
+@given(st.lists(st.sampled_from("abc"), min_size=2, max_size=5))
+def test_taking_back_the_last_of_many_shows_what_was_shown_before_it(values):
+    log = Log()
+    for number, value in enumerate(values, 1):
+        log.take(created(change(number, {"last": value}, seen={"last": list(range(1, number))})))
+    *_, before, last = values
+    back = taken_back(log, len(values))
+    assert {path: value.value for path, value in back.items()} == ({"last": before} if before != last else {})
+    for number in range(1, len(values)):
+        assert taken_back(log, number) == {}
+
+
+def test_taking_back_keeps_source_and_proof_of_what_comes_again():
+    log = Log()
+    log.take(change(1, {"sure": Value("a", "pos", "verified")}, op="create"))
+    log.take(change(2, {"sure": Value("a", None, None)}, seen={"sure": [1]}))
+    assert taken_back(log, 2) == {"sure": Value("a", "pos", "verified")}
+
+
+def test_taking_back_either_of_two_that_stand_side_by_side_keeps_the_one_that_was_not_shown():
+    log = Log()
+    log.take(change(1, {"last": "a"}, op="create"))
+    log.take(change(2, {"last": "b"}))
+    assert document.shown(THING, log.registers)["last"] == "b"
+    assert taken_back(log, 2) == taken_back(log, 1) == {"last": Value("a")}
+
+
+def test_taking_back_a_first_value_leaves_nothing_of_it():
+    log = Log()
+    fields = {"last": "a", "added/x": True, "added/y": False, "ever": True, "least": None}
+    log.take(change(1, fields, op="create"))
+    assert taken_back(log, 1) == {"last": Value(None), "added/x": Value(False), "ever": Value(False)}
+
+
+def test_what_only_rises_never_changes_or_is_required_is_not_taken_back():
+    log = Log()
+    log.take(change(1, {"grade": "low"}, op="create"))
+    log.take(change(2, {"grade": "high"}, seen={"grade": [1]}))
+    assert taken_back(log, 2) == {}
+    link = Log(REGISTRY, "link")
+    fields = {"from_customer": id_of(2), "to_customer": id_of(3), "kind": "household", "note": "n"}
+    made = change(1, fields, entity="link", op="create")
+    registers: merge.Registers = {}
+    merge.apply(registers, link.entity, made, 1, {made.cid}.__contains__)
+    link.append(made, "applied", stamp=1, body=changes.encode(made))
+    (step,) = link.story().steps
+    assert undone(link.entity, registers, step.fields) == {"note": Value(None)}
+
+
+def test_only_the_first_accepted_change_that_creates_began_the_row():
+    log = Log()
+    log.append(change(9, {"last": "z"}), "held", "row_unknown", body=changes.encode(change(9, {"last": "z"})))
+    log.take(change(1, {"last": "a"}, op="create"))
+    log.take(change(2, {"last": "b"}, op="create"))
+    story = log.story()
+    assert [story.began_with(step) for step in story.steps] == [False, True, False]
+    assert story.find(cid_of(3)) is None
+
+
+def test_a_body_that_is_no_change_or_another_one_tells_nothing():
+    log = Log()
+    log.append(change(1, {"last": "a"}), "applied", body=b"{")
+    log.append(change(2, {"last": "b"}), "applied", body=changes.encode(change(3, {"last": "c"})))
+    assert [step.change for step in log.story().steps] == [None, None]
+    assert log.story().registers == {}

@@ -8,7 +8,7 @@ from regulars_schema.entities import CUSTOMER
 from regulars_schema.normal import likenesses
 from regulars_sync import document, merge
 from regulars_sync.changes import Value
-from regulars_sync.identity import compatible, concerns, fold, judge
+from regulars_sync.identity import agreed, compatible, concerns, fold, judge
 from regulars_sync.ids import identity_id
 from regulars_sync.merge import Candidate, Register
 from regulars_sync.reconcile import settle
@@ -195,6 +195,20 @@ def test_fold_is_the_same_for_every_order_of_members(histories_, random):
 def test_a_single_member_folds_to_itself(made):
     row = replay(THING, made)
     assert state(fold(THING, {"a": row})) == state(row)
+
+
+@given(MEMBERS)
+def test_members_that_say_the_same_do_not_stand_against_each_other(histories_):
+    """What is shown stays so; a field keeps several values only where they differ."""
+    golden = fold(THING, rows(histories_))
+    card = agreed(THING, golden)
+    assert document.shown(THING, card) == document.shown(THING, golden)
+    for path, register in golden.items():
+        said = [candidate.value for candidate in register.values.values()]
+        if all(value == said[0] for value in said):
+            assert len(card[path].values) == len(said[:1])
+        else:
+            assert card[path].values == register.values
 
 
 @given(MEMBERS)
