@@ -269,7 +269,7 @@ class Desk:
         )
 
     async def _save(self, drafted: Sequence[Change]) -> None:
-        known = await self._rows.file.read(lambda c: int(replica.said(c, "stamp_max") or 0))
+        known = await self._rows.file.read(lambda c: replica.number(c, "stamp_max") or 0)
         await self._outbox.append(changes.grouped(drafted), known)
         self._nudge(drafted)
         self._tell({(change.entity, change.id) for change in drafted})

@@ -77,12 +77,18 @@ def explained(path: Path) -> Iterator[None]:
             raise LocalError("file_foreign", file=path.name) from error
         if "malformed" in said or "corrupt" in said:
             raise LocalError("file_damaged", file=path.name, reason=said) from error
+        if "decode" in said:
+            raise LocalError("file_damaged", file=path.name, reason=said) from None
         raise
 
 
 def is_damage(error: LocalError) -> bool:
-    """Whether the file is one of ours that something destroyed, or so broken that nobody can say."""
-    return error.code == "file_damaged" or (error.code == "file_foreign" and error.__cause__ is not None)
+    """Whether the file is one of ours that something destroyed, or so broken that nobody can say.
+
+    Not so when it is whole, and something in it can't be read.
+    """
+    is_sqlites = isinstance(error.__cause__, sqlite3.DatabaseError)
+    return error.code in {"file_damaged", "file_foreign"} and is_sqlites
 
 
 def kind_of(path: Path) -> int | None:

@@ -36,9 +36,9 @@ async def held_changes(rows: Replica, outbox: Outbox) -> list[HeldChange]:
     live = {change.cid: change for change in await outbox.live()}
 
     def work(connection: sqlite3.Connection) -> dict[str, dict[str, Any]]:
-        return {cid: v for cid, v in replica.verdicts(connection).items() if replica.is_open(v)}
+        return {cid: v for cid, v in replica.verdicts(connection, live).items() if replica.is_open(v)}
 
-    said = await rows.file.read(work)
+    said = await rows.read(work)
     return [
         HeldChange(
             cid,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 import orjson
@@ -50,7 +51,7 @@ class Overlay:
         def work(connection: sqlite3.Connection) -> dict[str, Laid]:
             return self._lay(connection, self._registry.get(entity), wanted, live)
 
-        return await self._rows.file.read(work)
+        return await self._rows.read(work)
 
     async def persons(self, ids: Iterable[str], unsaved: Sequence[Live] = ()) -> dict[str, list[Laid]]:
         """The rows of each of these customers' persons, the survivor's first; none where there is no row."""
@@ -68,7 +69,7 @@ class Overlay:
                 laid = self._lay(connection, customer, sorted(every), live)  # noqa: B023 (called at once)
                 return every, {id: [laid[m] for m in among[id] if m in laid] for id in wanted}
 
-            every, found = await self._rows.file.read(work)
+            every, found = await self._rows.read(work)
             if only is None or every <= guess:
                 return found
             guess = every
@@ -107,7 +108,7 @@ class Overlay:
             found.sort(key=lambda f: f[0], reverse=descending)
             return [row for _, row in found[:limit]]
 
-        return await self._rows.file.read(work)
+        return await self._rows.read(work)
 
     def sort_key(self, entity: Entity, row: Laid) -> tuple[str, str]:
         values = document.nested(entity, document.shown(entity, known(entity, row.registers)))
@@ -153,15 +154,15 @@ class Overlay:
         self, connection: sqlite3.Connection, entity: Entity, ids: Iterable[str], live: Sequence[Live]
     ) -> dict[str, Laid]:
         wanted = list(ids)
-        stored = replica.documents(connection, entity.name, wanted)
+        stored = replica.registers(connection, entity.name, wanted)
         among = set(wanted)
         relevant = [change for change in live if change.entity == entity.name and change.id in among]
         acked = replica.acks(connection) if relevant else {}
-        said = replica.verdicts(connection) if relevant else {}
+        said = replica.verdicts(connection, [change.cid for change in relevant]) if relevant else {}
         replaced = {change.replaces for change in relevant if change.replaces}
         laid: dict[str, Laid] = {}
         for id in wanted:
-            registers = document.decode(stored[id]) if id in stored else {}
+            registers = stored.get(id, {})
             own = [c for c in relevant if c.id == id and (is_pending(c, acked) or _is_open(c, said))]
             pending = False
             held: list[str] = []
@@ -202,7 +203,7 @@ def is_pending(change: Live, acked: dict[str, Acked]) -> bool:
     return change.n == 0 or ack is None or change.n > ack.n
 
 
-def _is_open(change: Live, said: dict[str, dict[str, object]]) -> bool:
+def _is_open(change: Live, said: dict[str, dict[str, Any]]) -> bool:
     verdict = said.get(change.cid)
     return verdict is not None and replica.is_open(verdict)
 

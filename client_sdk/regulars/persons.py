@@ -9,6 +9,7 @@ from dataclasses import replace
 import orjson
 
 from regulars.laid import Laid
+from regulars.replica import readable
 from regulars_schema.declare import Entity
 from regulars_sync import merge
 from regulars_sync.identity import Edge, agreed, clusters, fold, survivor
@@ -22,14 +23,16 @@ def clusters_in(connection: sqlite3.Connection, customers: Iterable[str]) -> dic
     while new:
         known |= new
         found = connection.execute(
-            "SELECT r.document FROM element e JOIN row r ON r.entity = e.entity AND r.id = e.id"
+            "SELECT r.id, CAST(r.document AS BLOB)"
+            " FROM element e JOIN row r ON r.entity = e.entity AND r.id = e.id"
             " WHERE e.entity = 'identity' AND e.field = 'party'"
             " AND e.key IN (SELECT value FROM json_each(?))",
             (orjson.dumps(sorted(new)).decode(),),
         )
-        for (raw,) in found.fetchall():
-            said = orjson.loads(raw)
-            edges[said["id"]] = Edge(said["one"], said["other"], said["decision"])
+        for id, raw in found.fetchall():
+            with readable("identity", id):
+                said = orjson.loads(raw)
+                edges[id] = Edge(said["one"], said["other"], said["decision"])
         new = {str(end) for edge in edges.values() for end in (edge.one, edge.other)} - known
     return clusters(edges.values()).of
 

@@ -7,23 +7,27 @@ always fits them.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import orjson
 
-from regulars.files import Connect, File, is_damage, put_aside
+from regulars.files import Connect, File, Work, is_damage, put_aside
 from regulars_schema.declare import Registry
-from regulars_sync import audit, replica_layout
+from regulars_sync import audit, document, replica_layout
 from regulars_sync.digest import EMPTY, Digest
 from regulars_sync.errors import LocalError
+from regulars_sync.merge import Registers
 from regulars_sync.protocol import Acked, Head, PullAnswer
-from regulars_sync.replica_layout import DDL, KIND, Key
+from regulars_sync.replica_layout import DDL, KIND, Key, sealed, unsealed
 
+T = TypeVar("T")
+BROKEN = (ValueError, KeyError, IndexError, TypeError, AttributeError)
+"""What decoding a document says of one that is none."""
 NAMED_MAX = 1_000
 """Applies that changed more rows are told as ones that may have changed any."""
 
@@ -81,19 +85,26 @@ class Replica:
     # --- receiving --------------------------------------------------------------------------------------
 
     async def cursor(self) -> str | None:
-        """Where the next pull goes on: behind the last staged page, else behind what was applied."""
+        """Where the next pull goes on: behind the last staged page, else behind what was applied.
+
+        Pages of which the last is not as it came any more are fetched anew.
+        """
 
         def work(connection: sqlite3.Connection) -> str | None:
             row = connection.execute("SELECT page FROM stage ORDER BY pos DESC LIMIT 1").fetchone()
-            if row:
-                return _page.decode(row[0]).cursor
-            return said(connection, "cursor")
+            if row and (raw := unsealed(row[0])):
+                return _page.decode(raw).cursor
+            return None if row else said(connection, "cursor")
 
-        return await self.file.read(work)
+        found = await self.file.read(work)
+        if found is None:
+            await self.file.write(lambda c: c.execute("DELETE FROM stage"))
+            found = await self.file.read(lambda c: said(c, "cursor"))
+        return found
 
     async def stage(self, page: PullAnswer) -> None:
         """Keep a page durably; nothing of it is shown before it is applied."""
-        raw = msgspec.json.encode(page)
+        raw = sealed(msgspec.json.encode(page))
         await self.file.write(lambda c: c.execute("INSERT INTO stage (page) VALUES (?)", (raw,)))
 
     async def reset(self) -> None:
@@ -121,7 +132,15 @@ class Replica:
 
     async def apply(self, head: Head, now_ms: int) -> Applied:
         """Move rows, cursor and acks to where the staged pages lead, in one transaction."""
+        try:
+            return await self._apply(head, now_ms)
+        except LocalError as error:
+            if not is_unreadable(error):
+                raise
+            await self.audit()
+            return await self._apply(head, now_ms)
 
+    async def _apply(self, head: Head, now_ms: int) -> Applied:
         def work(connection: sqlite3.Connection) -> Applied:
             changed: set[Key] = set()
             erased = False
@@ -130,17 +149,22 @@ class Replica:
                 erased = bool(changed)
             page, buckets = None, None
             departures = False
-            for (raw,) in connection.execute("SELECT page FROM stage ORDER BY pos").fetchall():
+            pages = connection.execute("SELECT page FROM stage ORDER BY pos").fetchall()
+            staged = [unsealed(raw) for (raw,) in pages]
+            if None in staged:
+                connection.execute("DELETE FROM stage")
+                staged.clear()
+            for raw in filter(None, staged):
                 page = _page.decode(raw)
                 changed |= replica_layout.place(connection, self._registry, page)
                 erased = erased or any(rows.erased for rows in page.pages)
                 departures = departures or bool(page.dropped) or any(rows.left for rows in page.pages)
-            if page is None:  # what was staged went with a damaged file
+            if page is None:  # what was staged went with a damaged file, or is not as it came
                 return Applied(changed, sorted(head.digests), {}, {}, [], [])
             connection.execute("DELETE FROM stage")
             facts = {
                 "cursor": page.cursor,
-                "acks": msgspec.json.encode(page.acks),
+                "acks": sealed(msgspec.json.encode(page.acks)),
                 "stamp_max": head.stamp_max,
                 "epoch": page.epoch,
                 "applied_ms": now_ms,
@@ -231,6 +255,29 @@ class Replica:
                 await self.file.purge(lambda connection: None)
                 await self.file.write(lambda c: c.execute("DELETE FROM said WHERE name = 'purge'"))
 
+    # --- reading ---------------------------------------------------------------------------------------
+
+    async def read(self, work: Work[T]) -> T:
+        """Run a function in one read transaction.
+
+        `LocalError("file_damaged")` when a document that it looks at can't be read any more: the others can,
+        and the next sync fetches it anew.
+        """
+        try:
+            return await self.file.read(work)
+        except LocalError as error:
+            if is_unreadable(error):
+                with suppress(LocalError):
+                    await self.file.write(
+                        lambda c: c.execute("INSERT OR REPLACE INTO said VALUES ('doubted', 1)")
+                    )
+                raise LocalError(error.code, **{"file": self.file.path.name, **error.detail}) from error
+            raise
+
+    async def is_doubted(self) -> bool:
+        """Whether something was found that can't be read, since the last audit."""
+        return await self.file.read(lambda connection: said(connection, "doubted")) is not None
+
     # --- proof ----------------------------------------------------------------------------------------
 
     async def audit(self) -> set[Key]:
@@ -241,8 +288,10 @@ class Replica:
         """
         try:
             return await self._audit()
-        except sqlite3.OperationalError:  # a key that is no text any more: nothing can name its row
-            await self.file.write(replica_layout.empty)
+        except LocalError as error:
+            if not is_unreadable(error):
+                raise
+            await self.file.write(replica_layout.empty)  # a key that is no text: nothing can name its row
             return set()
 
     async def _audit(self) -> set[Key]:
@@ -256,7 +305,12 @@ class Replica:
                 touched |= await self.file.write(partial(audit.mend, registry=self._registry, found=found))
             counted = audit.total(counted, found)
             after = found.end
-        await self.file.write(partial(audit.correct, counted=counted))
+
+        def settle(connection: sqlite3.Connection) -> None:
+            audit.correct(connection, counted)
+            connection.execute("DELETE FROM said WHERE name = 'doubted'")
+
+        await self.file.write(settle)
         return touched
 
     async def verify(self) -> dict[str, Digest]:
@@ -267,39 +321,84 @@ class Replica:
 
 def _changes(connection: sqlite3.Connection) -> list[tuple[int, list[Key] | None]]:
     """The numbers of the last applies, and the rows that each changed, where they were few."""
-    raw = said(connection, "changed")
-    return orjson.loads(raw) if raw else [(0, None)]
+    with suppress(*BROKEN):
+        return [(int(n), keys) for n, keys in orjson.loads(said(connection, "changed") or "")]
+    return [(0, None)]
 
 
 # --- reading, on a connection inside somebody's read transaction ----------------------------------------
 
 
+def is_unreadable(error: LocalError) -> bool:
+    """Whether something in a whole file can't be read."""
+    return error.code == "file_damaged" and not is_damage(error)
+
+
+@contextmanager
+def readable(entity: str, id: str) -> Iterator[None]:
+    """Of a document that is none any more: `LocalError("file_damaged")`."""
+    try:
+        yield
+    except BROKEN as error:
+        raise LocalError("file_damaged", reason=f"{entity} {id}") from error
+
+
 def said(connection: sqlite3.Connection, name: str) -> str | None:
-    row = connection.execute("SELECT value FROM said WHERE name = ?", (name,)).fetchone()
-    return row[0] if row else None
+    row = connection.execute("SELECT CAST(value AS BLOB) FROM said WHERE name = ?", (name,)).fetchone()
+    return row[0].decode(errors="replace") if row and row[0] is not None else None
+
+
+def number(connection: sqlite3.Connection, name: str) -> int | None:
+    found = said(connection, name) or ""
+    return int(found) if found.isdecimal() else None
 
 
 def acks(connection: sqlite3.Connection) -> dict[str, Acked]:
-    raw = connection.execute("SELECT value FROM said WHERE name = 'acks'").fetchone()
-    return _acks.decode(raw[0]) if raw else {}
+    """As of the rows; none when they can't be trusted, which the next apply makes good."""
+    row = connection.execute("SELECT value FROM said WHERE name = 'acks'").fetchone()
+    raw = unsealed(row[0]) if row else None
+    return _acks.decode(raw) if raw else {}
+
+
+def registers(connection: sqlite3.Connection, entity: str, ids: Iterable[str]) -> dict[str, Registers]:
+    """The registers of these rows; `LocalError("file_damaged")` when one of them can't be read."""
+    found: dict[str, Registers] = {}
+    for id, raws in documents(connection, entity, ids).items():
+        with readable(entity, id):
+            found[id] = document.decode(raws)
+    return found
 
 
 def documents(connection: sqlite3.Connection, entity: str, ids: Iterable[str]) -> dict[str, list[bytes]]:
     """The documents of these rows, all levels that this replica holds."""
     found: dict[str, list[bytes]] = {}
-    for id, document in connection.execute(
-        "SELECT id, document FROM row WHERE entity = ? AND id IN (SELECT value FROM json_each(?))",
+    for id, raw in connection.execute(
+        "SELECT id, CAST(document AS BLOB) FROM row "
+        "WHERE entity = ? AND id IN (SELECT value FROM json_each(?))",
         (entity, orjson.dumps(list(ids)).decode()),
     ):
-        found.setdefault(id, []).append(document)
+        found.setdefault(id, []).append(raw or b"")
     return found
 
 
-def verdicts(connection: sqlite3.Connection) -> dict[str, dict[str, object]]:
-    """What the server says of own changes that it held or rejected, by cid."""
-    rows = connection.execute("SELECT document FROM row WHERE entity = 'change_verdict'")
-    return {document["id"]: document for document in (orjson.loads(raw) for (raw,) in rows)}
+def verdicts(connection: sqlite3.Connection, among: Iterable[str] | None = None) -> dict[str, dict[str, Any]]:
+    """What the server says of own changes that it held or rejected, by cid; of these alone when given.
+
+    `LocalError("file_damaged")` when one of them can't be read.
+    """
+    wanted = None if among is None else orjson.dumps(list(among)).decode()
+    found: dict[str, dict[str, Any]] = {}
+    for id, raw in connection.execute(
+        "SELECT id, CAST(document AS BLOB) FROM row WHERE entity = 'change_verdict' "
+        "AND (?1 IS NULL OR id IN (SELECT value FROM json_each(?1)))",
+        (wanted,),
+    ):
+        with readable("change_verdict", id):
+            verdict = found[id] = orjson.loads(raw)
+            is_open(verdict)
+            verdict["code"]
+    return found
 
 
-def is_open(verdict: dict[str, object]) -> bool:
+def is_open(verdict: dict[str, Any]) -> bool:
     return verdict["verdict"] in {"held", "rejected"} and not verdict["closed"]

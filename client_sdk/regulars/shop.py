@@ -248,7 +248,7 @@ class Shop(Past):
     ) -> SyncReport:
         await self._outbox.said()
         audited = self._audited_ms
-        is_due = audited is None or abs(self.now_ms() - audited) >= AUDIT_MS
+        is_due = audited is None or abs(self.now_ms() - audited) >= AUDIT_MS or await self._rows.is_doubted()
         syncer = Syncer(
             self._rows,
             self._outbox,
@@ -426,7 +426,7 @@ class Shop(Past):
 
         def work(connection: Any) -> tuple[dict[str, Any], Any, int]:
             (rows,) = connection.execute("SELECT count(*) FROM row").fetchone()
-            return replica.acks(connection), replica.said(connection, "applied_ms"), rows
+            return replica.acks(connection), replica.number(connection, "applied_ms"), rows
 
         acked, applied, rows = await self._rows.file.read(work)
         pending = sum(

@@ -122,7 +122,7 @@ MESSAGES: Mapping[str, Message] = {
     "file_foreign": Message(C, 0, False, "{file} is not a Regulars file of this kind. Nothing was changed; choose another.", "{file} 不是此类熟客文件，未作任何改动，请另选文件。"),
     "file_newer": Message(C, 0, False, "{file} was written by a newer version ({found}; this one knows {known}). Update this program.", "{file} 由更新的版本写入（{found}，本程序支持 {known}），请升级程序。"),
     "file_unfinished": Message(C, 0, False, "{file} was left in the middle of an upgrade. Restore the copy made before it: {copy}.", "{file} 升级未完成，请恢复升级前的副本：{copy}。"),
-    "file_damaged": Message(C, 0, False, "{file} is damaged: {reason}. Keep it and restore a copy.", "{file} 已损坏：{reason}。请保留原文件并恢复副本。"),
+    "file_damaged": Message(C, 0, False, "{file} is damaged: {reason}. Keep it and restore a copy; a tablet fetches at its next sync what the server has.", "{file} 已损坏：{reason}。请保留原文件并恢复副本；平板在下次同步时会重新获取服务器上的数据。"),
     "outbox_lost": Message(C, 0, False, "{file} is gone, empty or destroyed, and with it what was written here and not yet sent. Put back a copy of it; or move this file and the replica away, and pair this tablet anew.", "{file} 丢失、为空或已损坏，其中尚未发送的修改无法读取。请恢复其副本；或移走该文件和本机数据文件，然后重新配对。"),
     "replica_differs": Message(C, 0, True, "This replica is not equal to the server in {scopes}; it is fetched again.", "本机数据与服务器不一致（{scopes}），正在重新获取。"),
     "setting_invalid": Message(C, 0, False, "The setting {name} can't be read from “{value}”. See docs/SETTINGS.md.", "无法从“{value}”读取设置 {name}，请参阅 docs/SETTINGS.md。"),

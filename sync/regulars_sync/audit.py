@@ -55,7 +55,7 @@ def look(connection: Connection, registry: Registry, after: Key, rows_max: int) 
     documents = {
         (entity, id, level): document
         for entity, id, level, document in connection.execute(
-            f"SELECT entity, id, level, document FROM row WHERE {within}", keys
+            f"SELECT entity, id, level, coalesce(CAST(document AS BLOB), x'') FROM row WHERE {within}", keys
         )
     }
     hashes = {key: row_hash(key[0], document) for key, document in documents.items()}

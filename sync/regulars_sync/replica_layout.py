@@ -6,6 +6,8 @@ Every function works on a connection that somebody else opened, inside somebody 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from hashlib import blake2b
 from typing import Any, Protocol
 
 import orjson
@@ -44,6 +46,8 @@ CREATE INDEX element_id ON element (entity, id)
 """
 REINDEX_ROWS = 1_000
 ROW_TABLES = ("row", "member", "digest", "find", "element")
+
+SEAL_BYTES = 8
 
 Key = tuple[str, str]
 """Entity and id of a row."""
@@ -204,22 +208,40 @@ def counted(connection: Connection) -> dict[str, Digest]:
 
 def is_indexed(connection: Connection, registry: Registry) -> bool:
     """Whether what rows are found by follows from these very declarations."""
-    row = connection.execute("SELECT value FROM said WHERE name = 'schema'").fetchone()
-    return row is not None and row[0] == registry.fingerprint
+    row = connection.execute("SELECT CAST(value AS BLOB) FROM said WHERE name = 'schema'").fetchone()
+    return row is not None and row[0] == registry.fingerprint.encode()
 
 
 def reindex(connection: Connection, registry: Registry) -> None:
-    """Make anew what rows are found by; the rows hold all fields, declared or not, so nothing is fetched."""
+    """Make anew what rows are found by; the rows hold all fields, declared or not, so nothing is fetched.
+
+    A document that can't be read is left for the audit.
+    """
     connection.execute("DELETE FROM find")
     connection.execute("DELETE FROM element")
     for entity in registry.entities:
         found = connection.execute(
-            "SELECT document FROM row WHERE entity = ? AND level = ?", (entity.name, Level.INTERNAL)
+            "SELECT id, CAST(document AS BLOB) FROM row WHERE entity = ? AND level = ?",
+            (entity.name, Level.INTERNAL),
         )
         while rows := found.fetchmany(REINDEX_ROWS):
-            parsed = [orjson.loads(document) for (document,) in rows]
-            _index(connection, entity, {document["id"]: nested(entity, document) for document in parsed})
+            parsed: dict[str, dict[str, object]] = {}
+            for id, document in rows:
+                with suppress(orjson.JSONDecodeError):
+                    parsed[id] = nested(entity, orjson.loads(document))
+            _index(connection, entity, parsed)
     connection.execute("INSERT OR REPLACE INTO said VALUES ('schema', ?)", (registry.fingerprint,))
+
+
+def sealed(raw: bytes) -> bytes:
+    """Bytes that tell whether they are still what was kept."""
+    return blake2b(raw, digest_size=SEAL_BYTES).digest() + raw
+
+
+def unsealed(kept: object) -> bytes | None:
+    """What was sealed; None when it is not that any more."""
+    raw = kept[SEAL_BYTES:] if isinstance(kept, bytes) else b""
+    return raw if kept == sealed(raw) else None
 
 
 def _hashes(connection: Connection, scope: str, name: str, ids: list[str]) -> dict[str, bytes]:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from regulars import Shop
 from regulars.files import connect_inline
+from regulars.transport import ask
 from regulars_sync.errors import LocalError
+from regulars_sync.protocol import PullAnswer, PullRequest
 from tests.support.chain import AppTransport, Chain, new_chain
 
 PAGE = 4096
@@ -260,3 +264,144 @@ async def test_damage_of_the_outbox_that_shows_while_it_is_open(chain: Chain) ->
         here = {customer.id for customer in await two.customers.list(limit=1000)}
         assert lin.id in here
         assert len(here & set(pending)) >= 30
+
+
+# --- a byte of what a replica keeps ---------------------------------------------------------------------
+
+
+async def with_a_held_change(chain: Chain) -> tuple[str, str]:
+    """A closed tablet `two` with two customers and a held change; their ids."""
+    two = await chain.tablet("two")
+    lin = await two.customers.create(name="林芳", notes="likes oak")
+    wang = await two.customers.create(name="王伟")
+    await two.interactions.record(lin, kind="visit", note="first")
+    await two.sync()
+    await two.interactions.record(chain.new_id(), kind="visit", note="of nobody")
+    await two.sync()
+    assert len(await two.held()) == 1
+    await close(two)
+    return lin.id, wang.id
+
+
+async def code_of(reading: Awaitable[object]) -> str:
+    with pytest.raises(LocalError) as error:
+        await reading
+    assert error.value.text()
+    return error.value.code
+
+
+DOCUMENTS = {
+    "customer": b'"notes":"likes oak"',
+    "its meta": b'"v":[["',
+    "fact": b'"note":"first"',
+    "verdict": b'"verdict":"held"',
+}
+
+
+@pytest.mark.parametrize("what", DOCUMENTS)
+@pytest.mark.parametrize("reindexed", [False, True])
+async def test_a_document_that_cant_be_read_is_said_and_mended_by_the_next_sync(
+    chain: Chain, what: str, reindexed: bool
+) -> None:
+    lin, wang = await with_a_held_change(chain)
+    file = chain.folder / "two.db"
+    with closing(sqlite3.connect(file)) as database:
+        entity = {"fact": "interaction", "verdict": "change_verdict"}.get(what, "customer")
+        id = database.execute(
+            "SELECT id, document FROM row WHERE entity = ? AND instr(document, CAST(? AS BLOB)) ORDER BY id",
+            (entity, DOCUMENTS[what].decode()),
+        ).fetchone()[0]
+        (raw,) = database.execute("SELECT document FROM row WHERE id = ?", (id,)).fetchone()
+        broken = raw.replace(
+            DOCUMENTS[what], b'"w":[["' if what == "its meta" else b"\x00" + DOCUMENTS[what][1:]
+        )
+        database.execute("UPDATE row SET document = ? WHERE id = ?", (broken, id))
+        if reindexed:
+            database.execute("UPDATE said SET value = 'older' WHERE name = 'schema'")
+        database.commit()
+    async with reopened(chain, "two") as two:
+        if what == "verdict":
+            assert await code_of(two.held()) == "file_damaged"
+            assert (await two.customers.get(lin)).name == "林芳"
+        elif what == "fact":
+            assert (await two.customers.get(lin)).name == "林芳"
+            if not reindexed:
+                assert await code_of(two.interactions.of(lin)) == "file_damaged"
+        else:
+            assert await code_of(two.customers.get(lin)) == "file_damaged"
+            if not reindexed:
+                assert await code_of(two.customers.list()) == "file_damaged"
+            assert (await two.customers.get(wang)).name == "王伟"
+        assert not list(chain.folder.glob("*damaged*"))
+        report = await two.sync()
+        assert (report.problem, report.equal) == (None, True)
+        assert {c.id for c in await two.customers.list()} == {lin, wang}
+        assert [fact.note for fact in await two.interactions.of(lin)] == ["first"]
+        assert len(await two.held()) == 1
+        assert await chain.digests_equal(two)
+
+
+async def test_damage_after_the_audit_of_today_is_mended_when_a_read_meets_it(chain: Chain) -> None:
+    lin, _ = await with_a_held_change(chain)
+    async with reopened(chain, "two") as two:
+        assert (await two.sync()).equal
+        await two._rows.file.write(
+            lambda c: c.execute(
+                "UPDATE row SET document = x'7b' WHERE entity = 'customer' AND id = ?", (lin,)
+            )
+        )
+        assert await code_of(two.customers.get(lin)) == "file_damaged"
+        report = await two.sync()
+        assert (report.equal, report.repaired != {}) == (True, True)
+        assert (await two.customers.get(lin)).name == "林芳"
+        await two._rows.file.write(
+            lambda c: c.execute("UPDATE row SET document = x'00' WHERE entity = 'change_verdict'")
+        )
+        assert (await two.sync()).equal  # the sync itself met it
+        assert len(await two.held()) == 1
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_a_bit_of_what_a_replica_notes_or_stages_never_misleads_it(chain: Chain, seed: int) -> None:
+    lin, wang = await with_a_held_change(chain)
+    other = await chain.tablet("one")
+    for number in range(30):
+        await other.customers.create(name=f"Early {number}")
+    assert (await other.sync()).equal
+    chance = random.Random(seed)
+    async with reopened(chain, "two") as two:
+        cursor = await two._rows.cursor()
+        request = PullRequest(schema=two.registry.version, cursor=cursor, acked={}, rows_max=8)
+        for _ in range(2):  # a pull that was cut off after two pages
+            page = await ask(two._connected(), "/sync/v1/pull", request, two._said["token"], PullAnswer)
+            assert isinstance(page, PullAnswer)
+            await two._rows.stage(page)
+            request = msgspec.structs.replace(request, cursor=page.cursor)
+
+        def flip_one(connection: sqlite3.Connection) -> None:
+            table, key, column = [("stage", "pos", "page"), ("said", "name", "value")][seed % 2]
+            rows = connection.execute(f"SELECT {key}, {column} FROM {table} ORDER BY 1").fetchall()
+            for name, value in rows:
+                if table == "stage" and chance.random() < 0.5:
+                    continue
+                raw = bytearray(value if isinstance(value, bytes) else str(value).encode())
+                raw[chance.randrange(len(raw))] ^= 1 << chance.randrange(8)
+                cast = "" if isinstance(value, bytes) else "TEXT"
+                given = f"CAST(? AS {cast})" if cast else "?"
+                connection.execute(
+                    f"UPDATE {table} SET {column} = {given} WHERE {key} = ?", (bytes(raw), name)
+                )
+
+        await two._rows.file.write(flip_one)
+        await close(two)
+    async with reopened(chain, "two") as two:
+        assert {c.id for c in await two.customers.list()} == {lin, wang}
+        fang = await two.customers.create(name="陈静")
+        report = await two.sync()
+        report = report if report.equal else await two.sync()
+        assert (report.problem, report.equal) == (None, True)
+        assert {lin, wang, fang.id} < {c.id for c in await two.customers.list(limit=100)}
+        assert len(await two.customers.list(limit=100)) == 33
+        assert len(await two.held()) == 1
+        assert (await two.status()).pending == 0
+        assert await chain.digests_equal(two)
