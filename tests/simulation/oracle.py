@@ -395,7 +395,9 @@ def _persons(world: World, tablet: Tablet, model: Model, over: Over, together: T
         changes = _shown_changes(tablet, model, over, held, key)
         if changes is not None and _values_shown(customer, changes):
             written[key[1]] = changes
-    persons = {id: sorted(together.get(id, {id})) for id in written}
+    persons = {  # of a row that left, the tablet has but what it tried to write, and no decisions
+        id: sorted(together.get(id, {id})) if ("customer", id) in held else [id] for id in written
+    }
     for id, members in persons.items():
         world.check(members == [id] or written.keys() >= set(members), "part of a person", tablet.index, id)
     listed = run(tablet.shop.customers.list(limit=10_000, archived=True))
