@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sqlite3
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from regulars_schema.entities import REGISTRY
+from regulars_server import snapshot_endpoint
 from regulars_server.access.throttle import Tally
 from regulars_server.admission import Admission
 from regulars_server.ageing import Ageing
@@ -26,6 +27,7 @@ from regulars_server.authors import SERVER, Posting, device_author
 from regulars_server.lookup import look_up
 from regulars_server.pull import pull
 from regulars_server.settings import Settings
+from regulars_server.snapshots import Snapshots
 from regulars_server.storage.sqlite import SqliteStorage
 from regulars_server.storage.sqlite.connection import InlineConnection
 from regulars_sync.changes import Change, Stated, Value
@@ -93,6 +95,14 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     raise AssertionError("it waits for something")
 
 
+async def at_once(work: Callable[..., Any], /, *given: Any) -> Any:
+    return work(*given)
+
+
+async def never() -> bool:
+    return False
+
+
 class CrashingConnection(InlineConnection):
     """A driver that ends the process at a chosen moment."""
 
@@ -136,13 +146,20 @@ class Token:
 
 class HeadOffice:
     def __init__(
-        self, path: Path, now_ms: Callable[[], int], entropy: Callable[[int], bytes], page_rows: int
+        self,
+        path: Path,
+        now_ms: Callable[[], int],
+        entropy: Callable[[int], bytes],
+        page_rows: int,
+        snapshot_rows_min: int | None,
     ) -> None:
         self.path = path
         self.backup = path.with_suffix(".backup")
         self.now_ms = now_ms
         self.entropy = entropy
         self.page_rows = page_rows
+        self.snapshot_rows_min = snapshot_rows_min
+        """None: there are no snapshots."""
         self.fuse = Fuse()
         self.trouble = Trouble()
         self.tokens: dict[str, Token] = {}
@@ -170,6 +187,14 @@ class HeadOffice:
             entropy=self.entropy,
             lookups=Tally(),
             settings=Settings(),
+        )
+        self.snapshots = Snapshots(
+            Settings(data=self.path.parent, snapshot_rows_min=self.snapshot_rows_min or 0),
+            self.storage,
+            self.now_ms,
+            self.entropy,
+            lambda: False,
+            at_once,
         )
         self.ageing = Ageing(self.storage, self.admission, self.now_ms, self.entropy)
         self.starts += 1
@@ -223,6 +248,31 @@ class HeadOffice:
             if not self.trouble.met:
                 raise
             return _problem(Refused("internal", incident="0"))
+
+    def fetch(self, bearer: str, start: int, etag: str | None) -> tuple[int, Mapping[str, str], bytes]:
+        """A snapshot from a byte on: status, headers and body; `ServerCrash` may come out of it."""
+        token = self.tokens[bearer]
+        try:
+            if token.revoked:
+                raise Refused("device_revoked")
+            if self.snapshot_rows_min is None:
+                raise Refused("snapshot_none")
+            found = run(self.snapshots.get(self.author(token).scopes or frozenset()))
+        except Refused as refused:
+            status, body = _problem(refused)
+            return status, {}, body
+        except sqlite3.Error:
+            if not self.trouble.met:
+                raise
+            return 500, {}, _problem(Refused("internal", incident="0"))[1]
+        headers = {"range": f"bytes={start}-", "if-range": etag} if start and etag else {}
+        request: Any = SimpleNamespace(headers=headers)
+        with found.file.open("rb") as file:
+            answer = snapshot_endpoint._answer(request, found, file, never)
+            if not isinstance(answer, snapshot_endpoint.FileStretch):
+                return answer.status_code, answer.headers, b""
+            file.seek(answer._start)
+            return answer.status_code, answer.headers, file.read(answer._end - answer._start)
 
     def author(self, token: Token) -> Author:
         tree = run(self.admission.tree())

@@ -111,6 +111,7 @@ def plan(seed: int, size: Size, lane: str = "L1") -> tuple[dict[str, Any], list[
         "branches": branches,
         "tablets": [_tablet(rnd, i, branches, lane) for i in range(tablets)],
         "page_rows": rnd.choice((3, 7, 20, 100)),
+        "snapshot_rows_min": rnd.choice((None, None, 5, 30)),
     }
     events: list[Event] = []
     for day in range(size.days):

@@ -76,8 +76,9 @@ FAULTS = (
     *(f"liar: {attack}" for attack in ATTACKS),
 )
 WEAR = (*DAMAGES, "departures dropped", "repaired", "cursor expired")
+SNAPSHOTS = ("snapshot taken", "snapshot cut", "snapshot went on", "snapshot changed in between")
 OF_LANE = {
-    "L1": ("pull cut between pages", "head office released", *WEAR),
+    "L1": ("pull cut between pages", "head office released", *WEAR, *SNAPSHOTS),
     "L2": (*EXCHANGE_FAULTS, "GraphQL CustomerSaved", "GraphQL HeldSettled"),
 }
 SOMETIMES = (

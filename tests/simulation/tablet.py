@@ -18,7 +18,7 @@ from regulars_schema.declare import Registry
 from regulars_schema.entities import REGISTRY
 from regulars_sync.errors import Offline
 from tests.simulation.hq import run
-from tests.simulation.trouble import Trouble, troubled
+from tests.simulation.trouble import Trouble, TroubledFile
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -27,6 +27,7 @@ T = TypeVar("T")
 ROAMING = 2
 """Tablets from this number on may go to another branch."""
 SUFFIXES = (".db", ".outbox.db")
+CHUNK_BYTES = 1_000
 
 
 NEW_FIELDS = frozenset({"wechat", "hobbies", "first_seen", "credit_status", "belief"})
@@ -68,8 +69,10 @@ class CrashingConnection(InlineConnection):
     """A connection that ends the process before or after a chosen transaction."""
 
     def __init__(self, path: Path, tablet: Tablet) -> None:
-        super().__init__(path)
-        self._connection = troubled(self._connection, tablet.trouble)
+        self._connection: TroubledFile = sqlite3.connect(
+            path, isolation_level=None, cached_statements=256, factory=TroubledFile
+        )
+        self._connection.trouble = tablet.trouble
         self._tablet = tablet
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -85,8 +88,11 @@ class CrashingConnection(InlineConnection):
         return result
 
 
-async def _chunks(body: bytes) -> AsyncIterator[bytes]:
-    yield body
+async def _chunks(body: bytes, is_cut: bool) -> AsyncIterator[bytes]:
+    for at in range(0, len(body), CHUNK_BYTES):
+        yield body[at : at + CHUNK_BYTES]
+    if is_cut:
+        raise Offline("offline", reason="cut off")
 
 
 class SimTransport:
@@ -104,7 +110,8 @@ class SimTransport:
         self, path: str, token: str, start: int = 0, etag: str | None = None
     ) -> AsyncIterator[Download]:
         await Pause()
-        yield Download(404, {}, _chunks(b'{"code":"snapshot_none"}'))
+        status, headers, body, is_cut = self._tablet.world.download(self._tablet, token, start, etag)
+        yield Download(status, headers, _chunks(body, is_cut))
 
     def listen(self, path: str, token: str) -> AsyncIterator[str]:
         raise Offline("offline")
@@ -259,7 +266,7 @@ class Tablet:
         return self._look(self.shop._outbox.file._connection, sql, given)
 
     def _look(self, connection: Any, sql: str, given: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        return connection._connection.raw.execute(sql, given).fetchall()  # type: ignore[no-any-return]
+        return connection._connection.look(sql, given)  # type: ignore[no-any-return]
 
     def acknowledge(self) -> list[str]:
         """Note what the SDK has written since: the caller was told that it is durable."""

@@ -75,5 +75,25 @@ class TroubledConnection:
         return getattr(self._connection, name)
 
 
+class TroubledFile(sqlite3.Connection):
+    """The same as a connection of SQLite's own kind, into which a snapshot is copied."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.trouble = Trouble()
+
+    def execute(self, sql: str, *given: Any) -> sqlite3.Cursor:
+        self.trouble.meet(sql)
+        return super().execute(sql, *given)
+
+    def executemany(self, sql: str, rows: Any) -> sqlite3.Cursor:
+        self.trouble.meet(sql)
+        return super().executemany(sql, rows)
+
+    def look(self, sql: str, given: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        """For whoever only looks, and is no part of what is tried."""
+        return super().execute(sql, given).fetchall()
+
+
 def troubled(connection: sqlite3.Connection, trouble: Trouble) -> sqlite3.Connection:
     return cast(sqlite3.Connection, TroubledConnection(connection, trouble))

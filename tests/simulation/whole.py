@@ -57,9 +57,9 @@ class App(HeadOffice):
     service: Service
     app: Any = None
 
-    def __init__(self, world: WholeWorld, page_rows: int) -> None:
+    def __init__(self, world: WholeWorld, *given: Any) -> None:
         self._world = world
-        super().__init__(world.folder / "chain.db", world.now_ms, world.entropy, page_rows)
+        super().__init__(world.folder / "chain.db", world.now_ms, world.entropy, *given)
 
     def start(self) -> None:
         self._world.loop.complete(self.begin())
@@ -221,8 +221,8 @@ class WholeWorld(World):
     def _ok(self, said: str, wanted: str) -> str:
         return "ok" if said.endswith(wanted) else said
 
-    def new_server(self, page_rows: int) -> App:
-        return App(self, page_rows)
+    def new_server(self, page_rows: int, snapshot_rows_min: int | None) -> App:
+        return App(self, page_rows, snapshot_rows_min)
 
     def new_tablet(self, *given: Any) -> Tablet:
         return WholeTablet(self, *given)

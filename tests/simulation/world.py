@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import random
 import re
+import shutil
 from collections import Counter
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import orjson
+import zstandard
 
 from regulars_schema.entities import REGISTRY
 from regulars_server import identities, retention
@@ -55,7 +57,9 @@ class World:
         self.trace = blake2b(digest_size=8)
         self.faults: Counter[str] = Counter()
         self.sometimes: Counter[str] = Counter()
-        self.server = self.new_server(chain["page_rows"])
+        self.is_calm = False
+        """Faults have stopped."""
+        self.server = self.new_server(chain["page_rows"], chain.get("snapshot_rows_min"))
         self.units: list[str] = []
         self.customers: dict[str, int] = {}
         """Every customer ever registered -> the number of its first home."""
@@ -114,8 +118,9 @@ class World:
 
     # --- founding -------------------------------------------------------------------------------------------
 
-    def new_server(self, page_rows: int) -> HeadOffice:
-        return HeadOffice(self.folder / "chain.db", self.now_ms, self.entropy, page_rows)
+    def new_server(self, page_rows: int, snapshot_rows_min: int | None) -> HeadOffice:
+        path = self.folder / "chain.db"
+        return HeadOffice(path, self.now_ms, self.entropy, page_rows, snapshot_rows_min)
 
     def new_tablet(self, *given: Any) -> Tablet:
         return Tablet(self, *given)
@@ -525,6 +530,44 @@ class World:
             raise Offline("offline")
         return status, answer
 
+    def download(
+        self, tablet: Tablet, token: str, start: int, etag: str | None
+    ) -> tuple[int, Mapping[str, str], bytes, bool]:
+        """Carry a snapshot to a tablet, or a part: status, headers, body, whether the line was cut there."""
+        server, rnd, some = self.server, self.random, self.sometimes
+        fault = tablet.fault if tablet.posts == tablet.at else None
+        tablet.posts += 1
+        match fault:
+            case "lost_request" | "delayed":
+                raise Offline("offline")
+            case "server_crash_before_commit":
+                server.fuse.before = rnd.randrange(12)
+        if start and rnd.random() < 0.3:
+            shutil.rmtree(server.snapshots.folder, ignore_errors=True)  # another one is made
+        try:
+            status, headers, body = server.fetch(token, start, etag)
+        except ServerCrash:
+            self.faults["server crash"] += 1
+            server.restart()
+            raise Offline("offline") from None
+        finally:
+            server.fuse.before = None
+        self.trace.update(f"{status} {headers.get('etag')}".encode())
+        if status not in {200, 206}:
+            return status, headers, body, False
+        (packed,) = server.snapshots.folder.glob(f"*-{headers['etag'][1:17]}/replica.zst")
+        with packed.open("rb") as file:
+            plain = zstandard.ZstdDecompressor().stream_reader(file).read()
+        law = "another branch's customer in a snapshot"
+        self.check_canaries(tablet.ever, plain, law, tablet.index)
+        some["snapshot went on"] += status == 206
+        some["snapshot changed in between"] += bool(start and status == 200)
+        if not self.is_calm and (fault in {"cut", "lost_answer"} or rnd.random() < 0.5):
+            self.faults["snapshot cut"] += 1
+            return status, headers, body[: rnd.randrange(len(body) + 1)], True
+        some["snapshot taken"] += 1
+        return status, headers, body, False
+
     def _serve(self, path: str, body: bytes, token: str | None) -> tuple[int, bytes]:
         server = self.server
         try:
@@ -578,6 +621,7 @@ class World:
         """No more faults, no more writes: every tablet must come to rest within ten virtual minutes."""
         self.say("faults stop")
         self.random.seed(self.ms)
+        self.is_calm = True
         begun = self.ms
         for tablet in self.tablets.values():
             if tablet.registry is not REGISTRY:
