@@ -24,7 +24,7 @@ import traceback
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Queue
@@ -153,6 +153,18 @@ def folder() -> Path:
     return Path(tempfile.mkdtemp(prefix="regulars-", dir=memory if memory.is_dir() else None))
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the server's log: a full disk would fill the screen."""
+    log = logging.getLogger("regulars")
+    before = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
+
+
 def simulate(chain: dict[str, Any], events: Sequence[Event], tell: bool = False) -> Outcome:
     """Run one chain's events, let it come to rest, and examine it."""
     days = 1 + max((event[0] for event in events), default=0) // 86_400_000
@@ -162,8 +174,7 @@ def simulate(chain: dict[str, Any], events: Sequence[Event], tell: bool = False)
     begun = time.process_time()
     world = None
     try:
-        logging.getLogger("regulars").setLevel(logging.CRITICAL)  # a full disk would fill the screen
-        with inline_aiosqlite() if is_whole else nullcontext(), eager_loop():
+        with quiet(), inline_aiosqlite() if is_whole else nullcontext(), eager_loop():
             world = (WholeWorld if is_whole else World)(chain, place, tell)
             try:
                 world.play(events)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -28,8 +29,10 @@ def test_what_once_failed_holds(path: Path) -> None:
 
 @pytest.mark.parametrize("lane", ["L1", "L2"])
 def test_the_same_seed_runs_the_same_way(lane: str) -> None:
+    level = logging.getLogger("regulars").level
     traces = {simulate(*plan(7, Size(), lane)).trace for _ in range(2)}
     assert len(traces) == 1
+    assert logging.getLogger("regulars").level == level, "it leaves the log of other tests alone"
 
 
 def test_a_long_run_goes_on_where_the_last_one_ended() -> None:
