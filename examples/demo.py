@@ -42,7 +42,6 @@ from regulars_server.cli import create_cli
 from regulars_server.cli.doctor import recount
 from regulars_server.cli.terminal import PARTLY, language
 from regulars_server.settings import Settings
-from regulars_server.storage.interface import EqualKey
 from regulars_sync.digest import EMPTY, Digest
 from regulars_sync.errors import Offline
 from regulars_sync.scope import CHAIN, device_scope, unit_scope
@@ -326,8 +325,8 @@ async def value(shop: Shop, clash: Clash) -> object:
     return key in found if key else found
 
 
-async def equal(show: Show, data: Path, shops: Sequence[Shop]) -> tuple[bool, list[EqualKey]]:
-    """Count anew what each tablet and the server hold, byte for byte; and who shares a key."""
+async def equal(show: Show, data: Path, shops: Sequence[Shop]) -> bool:
+    """Count anew what each tablet and the server hold, byte for byte."""
     is_equal = True
     rows: list[Sequence[object]] = []
     async with (
@@ -348,10 +347,9 @@ async def equal(show: Show, data: Path, shops: Sequence[Shop]) -> tuple[bool, li
                 is_equal &= fits
                 rows.append((n, named, here.rows, short(here), short(there), "✓" if fits else "✗"))
             is_equal &= held.keys() <= scopes.keys()
-        shared = await reader.equal_keys(10_000)
     heads = [("平板", "Tablet"), ("范围", "Scope"), ("行", "Rows"), ("平板摘要", "Its digest")]
     show.table([*heads, ("服务器摘要", "The server's"), ("", "")], rows)
-    return is_equal, shared
+    return is_equal
 
 
 def short(digest: Digest) -> str:
@@ -397,15 +395,16 @@ async def day(show: Show, regulars: Regulars, url: str, codes: Sequence[str], pe
         show.chapter("合并的结果与规则", "What was merged, and by which rule")
         await tell_merged(show, story, two)
         show.chapter("平板与服务器逐字节一致", "Tablets and server, byte for byte")
-        is_equal, shared = await equal(show, regulars.data, shops)
-        doubles = [key for key in shared if key.key == PHONE]
-        names = [c.name for c in await one.customers.with_phone("13800138000")]
+        is_equal = await equal(show, regulars.data, shops)
+        cards = [await shop.customers.with_phone("13800138000") for shop in shops]
+        (lin, *others), facts = cards[0], await one.interactions.of(cards[0][0])
         show.line(
-            f"号码相同的顾客：{PHONE} {names}；全连锁共 {len(shared)} 组，合并尚未支持",
-            f"Customers with an equal key: {PHONE} {names}; {len(shared)} keys in all; merging is to come",
+            f"两台平板各登记了 {PHONE}：现在是同一人 {lin.name}，{len(facts)} 次到店；合并可精确撤销",
+            f"Both tablets registered {PHONE}: one person, {lin.name}, {len(facts)} visits; undone at will",
         )
+        is_one = cards[0] == cards[1] and not others and (len(lin.members), len(facts)) == (2, 2)
         quiet = [await shop.held() for shop in shops]
-        return is_equal and len(doubles) == 1 and len(names) == 2 and quiet == [[], []]
+        return is_equal and is_one and quiet == [[], []]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
