@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -271,8 +272,8 @@ def copies(count: int) -> Iterator[SimpleQueue[Path]]:
         yield free
 
 
-def run(tree: Path, file: str = "") -> tuple[bool, float]:
-    """Whether the tests pass in this tree, in which a file was touched, and in how many seconds."""
+def run(tree: Path, file: str = "") -> tuple[str | None, float]:
+    """Which test fails in this tree, in which a file was touched, None when all pass; in how many seconds."""
     tests = sorted(TESTS, key=lambda test: test.startswith("tests/unit") is not file.startswith("sync"))
     tests.sort(key=lambda test: Path(file).stem not in test)
     paths = [str(tree), *(str(tree / room) for room in ROOMS)]
@@ -280,10 +281,14 @@ def run(tree: Path, file: str = "") -> tuple[bool, float]:
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
     begun = time.monotonic()
     try:
-        done = subprocess.run(command, cwd=tree, env=given, capture_output=True, timeout=SECONDS_MAX)
+        done = subprocess.run(
+            command, cwd=tree, env=given, capture_output=True, timeout=SECONDS_MAX, text=True
+        )
     except subprocess.TimeoutExpired:
-        return False, SECONDS_MAX
-    return done.returncode == 0, time.monotonic() - begun
+        return "no end", SECONDS_MAX
+    failed = re.search(r"^(?:FAILED|ERROR) \S+?(test_\w+(?:\.py::\S+)?)", done.stdout, re.MULTILINE)
+    name = None if done.returncode == 0 else failed[1] if failed else "no start"
+    return name, time.monotonic() - begun
 
 
 def outlives(mutant: Mutant, free: SimpleQueue[Path]) -> bool:
@@ -293,12 +298,12 @@ def outlives(mutant: Mutant, free: SimpleQueue[Path]) -> bool:
     sound = file.read_text()
     try:
         file.write_text(sound.replace(mutant.old, mutant.new))
-        passed, seconds = run(tree, mutant.file)
+        failed, seconds = run(tree, mutant.file)
     finally:
         file.write_text(sound)
         free.put(tree)
-    print(f"{'SURVIVED' if passed else 'killed  '} {seconds:5.1f} s  {mutant.name}", flush=True)
-    return passed
+    print(f"{seconds:5.1f} s | {mutant.name} | {failed or 'SURVIVED'}", flush=True)
+    return failed is None
 
 
 def main() -> int:
@@ -315,10 +320,10 @@ def main() -> int:
     chosen = [mutant for mutant in MUTANTS[given.start :] if given.only in mutant.name]
     with copies(PROCESSES) as free:
         tree = free.get()
-        passed, seconds = run(tree)
+        failed, seconds = run(tree)
         free.put(tree)
-        if not passed:
-            print("the tests fail without any mutant")
+        if failed:
+            print(f"without any mutant there fails {failed}")
             return 1
         print(f"without a mutant the tests take {seconds:.1f} s", flush=True)
         with ThreadPoolExecutor(PROCESSES) as pool:

@@ -348,6 +348,20 @@ class StorageContract:
             assert not await reader.knows_mark(heads[0].seq, heads[1].mark)
             assert not await reader.knows_mark(9, heads[1].mark)
 
+    async def test_pages_of_any_size_bring_the_same(self, storage, scribe):
+        made = [scribe.customer(number, number % 2) for number in range(9)]
+        await scribe.push(storage, made)
+        away = {"home_unit": UNITS[1]}
+        await scribe.push(
+            storage, [scribe.change("customer", uid(4), away, "edit", {"home_unit": [made[4].cid]})]
+        )
+        scopes = {UNIT_0: 0, UNIT_1: 0}
+        whole = await read(storage, scopes)
+        assert len(whole[0]) == 10
+        for rows_max in (1, 2, 3, 5):
+            for bytes_max in (1, BYTES_MAX):
+                assert await read(storage, scopes, rows_max, bytes_max) == whole
+
     async def test_the_highest_stamp_never_falls(self, storage):
         for stamp, highest in ((5, 5), (9, 9), (7, 9)):
             async with storage.writer() as writer:

@@ -13,8 +13,9 @@ import msgspec
 import pytest
 
 from regulars import Shop
-from regulars.files import connect_inline
+from regulars.files import aside, connect_inline
 from regulars.transport import ask
+from regulars_server.erasure import erase
 from regulars_sync.errors import LocalError
 from regulars_sync.protocol import PullAnswer, PullRequest
 from tests.support.chain import AppTransport, Chain, new_chain
@@ -206,6 +207,22 @@ async def test_every_readable_change_of_a_damaged_outbox_is_sent(chain: Chain, s
         report = await two.sync()
         assert (report.pushed, report.equal) == (1, True)
         assert (await two.customers.get(again.id)).name == "afterwards"
+
+
+async def test_files_that_were_set_aside_go_with_whoever_is_erased(chain: Chain) -> None:
+    await written(chain, 3, 40)
+    file = chain.folder / "two.outbox.db"
+    flip(file, file.read_bytes().index(b'"Late 20"') // PAGE)
+    async with reopened(chain, "two") as two:
+        assert (await two.sync()).equal
+        assert aside(file).exists()
+        early = next(c for c in await two.customers.list(limit=100) if c.name == "Early 7")
+        await erase(chain.service, early.id, "asked for it")
+        assert aside(file).exists()
+        assert (await two.sync()).equal
+        assert not aside(file).exists()
+        found = b"".join(each.read_bytes() for each in chain.folder.glob("two*"))
+        assert b"Early 7" not in found
 
 
 async def test_numbers_that_were_lost_are_named(chain: Chain) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from regulars import LocalError, Shop
 from regulars_schema.declare import Level
-from regulars_server import devices
+from regulars_server import devices, sync_endpoints
 from regulars_server.admission import Admission
 from regulars_server.authors import SERVER
 from regulars_server.storage.layout import level_of
@@ -132,6 +132,26 @@ async def test_the_confirmation_is_repeated_until_the_server_has_answered_it(cha
     assert (await one.sync()).wiped
     assert not (await one.status()).paired
     assert (await row_of(chain, device))["wiped_at"] == first
+
+
+async def test_a_server_that_has_no_time_for_the_confirmation_is_told_again(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = await filled(chain)
+    device = await device_of(one)
+    await devices.revoke(chain.service, device)
+
+    async def busy(*_: object) -> None:
+        raise Refused("busy", seconds=1)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sync_endpoints, "confirm_wiped", busy)
+        assert (await one.sync()).wiped
+        assert (await one.status()).paired
+    assert "wiped_at" not in await row_of(chain, device)
+    await one.sync()
+    assert not (await one.status()).paired
+    assert "wiped_at" in await row_of(chain, device)
 
 
 async def test_a_device_with_all_its_rights_can_not_say_that_it_was_wiped(chain: Chain) -> None:
