@@ -292,6 +292,7 @@ class Outbox:
                 first, bodies = self._batch(connection, id, n)
                 if bodies:
                     fixed = self._fix(connection, bodies, contact.now, offset_ms)
+                    self._name_rest(connection, id, first, [changes.decode(body) for body in fixed])
                     gap = connection.execute("SELECT value FROM said WHERE name = 'gap'").fetchone()
                     return PushRequest(
                         incarnation=id,
@@ -316,11 +317,11 @@ class Outbox:
             is_used = n > 0 or id == rows[-1][0]
             if is_used and id in acks and not self._agrees(connection, id, acks[id]):
                 self._renumber(connection, id, 1)
-        for id, _ in rows:
+        for id, written in rows:
             n = acks[id].n if id in acks else 0
             sql = "SELECT count(*), max(n) FROM change WHERE incarnation = ? AND n > ?"
             count, last = connection.execute(sql, (id, n)).fetchone()
-            if count and count < last - n:
+            if count and count < max(last, written) - n:
                 self._renumber(connection, id, n + 1)
         rows = connection.execute("SELECT id FROM incarnation ORDER BY place").fetchall()
         return [(id, acks[id].n if id in acks else 0) for (id,) in rows]
@@ -363,6 +364,17 @@ class Outbox:
             at = end
         return rows[0][5] if rows else n + 1, taken
 
+    def _name_rest(
+        self, connection: sqlite3.Connection, incarnation: str, first: int, batch: Sequence[Change]
+    ) -> None:
+        """Of a last group of which some are lost, whoever knows: say that no more of it will come."""
+        last = batch[-1]
+        missing = last.size - sum(change.group == last.group for change in batch)
+        n = first + len(batch) - 1
+        if missing > 0:
+            gap = msgspec.json.encode(Gap(incarnation, n + 1, n + missing))
+            connection.execute("INSERT OR IGNORE INTO said VALUES ('gap', ?)", (gap,))
+
     def _fix(
         self,
         connection: sqlite3.Connection,
@@ -398,9 +410,13 @@ class Outbox:
         rows = connection.execute(
             "SELECT pos, cid, n FROM change WHERE incarnation = ? AND n >= ? ORDER BY n", (incarnation, first)
         ).fetchall()
+        (written,) = connection.execute(
+            "SELECT max(n) FROM incarnation WHERE id = ?", (incarnation,)
+        ).fetchone() or (0,)
+        numbers = [first - 1, *(n for _, _, n in rows)]
         lost = [
             (before + 1, n - 1)
-            for before, n in pairwise([first - 1, *(n for _, _, n in rows)])
+            for before, n in pairwise([*numbers, max(numbers[-1], written or 0) + 1])
             if n > before + 1
         ]
         if lost:

@@ -119,7 +119,7 @@ class Admission:
         """Take a device's changes: exactly once, whole groups, a verdict for each.
 
         `Refused` with nothing done: number_gap, number_taken, body_invalid. An incomplete last group
-        is left for the next push.
+        is left for the next push, and held as `group_broken` where the device names a gap.
         """
         assert author.device is not None
         arrived = _arrived(request)
@@ -138,7 +138,8 @@ class Admission:
                 if a.n < expect and a.cid not in known:
                     raise Refused("number_taken", n=a.n, expect=a.n)
             await settling.load([a.change for a in arrived if a.change is not None and a.cid not in known])
-            verdicts = await self._take(settling, incarnation, arrived, known)
+            is_rest = request.gap is not None
+            verdicts = await self._take(settling, incarnation, arrived, known, is_rest)
             if request.gap is not None:
                 await _log_gap(settling, request.gap)
             if incarnation.n >= expect:
@@ -148,9 +149,17 @@ class Admission:
         return PushAnswer(settling.now_ms, Acked(incarnation.n, incarnation.trail), verdicts)
 
     async def _take(
-        self, settling: Settling, incarnation: Incarnation, arrived: list[Arrived], known: dict[str, Entry]
+        self,
+        settling: Settling,
+        incarnation: Incarnation,
+        arrived: list[Arrived],
+        known: dict[str, Entry],
+        is_rest: bool,
     ) -> list[Verdict]:
-        """Settle what is new, answer what is known, and move the incarnation's number and trail on."""
+        """Settle what is new, answer what is known, and move the incarnation's number and trail on.
+
+        `is_rest`: of a last group that is not whole no more will come.
+        """
         verdicts: list[Verdict] = []
         at = 0
         while at < len(arrived):
@@ -164,7 +173,7 @@ class Admission:
                 ruling = Ruling(_stand_in(first.cid), "rejected", "change_malformed", None, reason, "person")
                 settling.log(ruling, first.raw, incarnation, first.n)
                 verdicts.append(settling.verdicts[first.cid])
-            elif at == len(arrived) and len(members) < first.change.size:
+            elif at == len(arrived) and len(members) < first.change.size and not is_rest:
                 break
             else:
                 rulings = await _settle(settling, members)

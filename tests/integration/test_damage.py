@@ -422,3 +422,35 @@ async def test_a_bit_of_what_a_replica_notes_or_stages_never_misleads_it(chain: 
         assert len(await two.held()) == 1
         assert (await two.status()).pending == 0
         assert await chain.digests_equal(two)
+
+
+@pytest.mark.parametrize("sent", [False, True])
+@pytest.mark.parametrize("lost", [(2,), (3,), (1,), (2, 3)])
+async def test_what_is_left_of_a_transaction_never_waits_for_another_write(
+    chain: Chain, lost: tuple[int, ...], sent: bool
+) -> None:
+    two = await chain.tablet("two")
+    wang = await two.customers.create(name="王伟")
+    if sent:
+        await two.sync()
+    async with two.transaction():
+        for number in (1, 2, 3):
+            await two.customers.create(name=f"Late {number}")
+    gone = [(1 + number,) for number in lost]
+    delete = "DELETE FROM change WHERE pos = ?"
+    await two._outbox.file.write(lambda connection: connection.executemany(delete, gone))
+    await two.sync()
+    report = await two.sync()
+    assert (report.problem, report.equal) == (None, True)
+    assert (await two.status()).pending == 0
+    held = await two.held()
+    assert [change.code for change in held] == ["group_broken"] * (3 - len(lost))
+    async with chain.service.storage.unscoped_reader() as reader:
+        assert len(await reader.gaps(10)) == 1
+        assert len(await reader.open_entries(10)) == 3 - len(lost)
+    assert await two.customers.find(wang.id) is not None
+    assert await chain.service.admission.retry(held[0].change.group, by_head_office=True)
+    assert (await two.sync()).equal
+    assert await two.held() == []
+    assert len(await two.customers.list()) == 4 - len(lost)
+    assert await chain.digests_equal(two)
