@@ -10,13 +10,15 @@ import asyncio
 import random
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 from unittest.mock import patch
 
 import httpx2
 from httpx2._transports import default
 
-from regulars.transport import HttpTransport
+from regulars.transport import Download, HttpTransport
+from regulars_sync.errors import Offline
 
 _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # reading the authorities takes a tablet 50 ms
 LATENCY_S = (0.005, 0.4)
@@ -204,7 +206,7 @@ class Network(httpx2.AsyncBaseTransport):
             headers = [(name, value) for name, value in headers if name.lower() != b"content-encoding"]
         is_cut = fault in {"answer cut short", "answer ends early"}
         cut = chance.randrange(1, 400) if is_cut else None
-        if is_cut:
+        if fault == "answer ends early":
             headers = [(name, value) for name, value in headers if name.lower() != b"content-length"]
         stream = Answer(line, patience_s, cut, is_clean=fault == "answer ends early")
         return httpx2.Response(line.status, headers=headers, stream=stream, request=request)
@@ -213,13 +215,37 @@ class Network(httpx2.AsyncBaseTransport):
 class Wire(HttpTransport):
     """The SDK's own HTTP transport, on that network in place of sockets."""
 
-    def __init__(self, url: str, network: Network, heard: Callable[[str, bytes], None]) -> None:
+    def __init__(
+        self,
+        url: str,
+        network: Network,
+        heard: Callable[[str, bytes], None],
+        fetched: Callable[[str], None],
+    ) -> None:
         with patch.object(default, "create_ssl_context", lambda **given: _NO_TLS):
             super().__init__(url)
         self._client._transport = network
         self._heard = heard
+        self._fetched = fetched
 
     async def post(self, path: str, body: bytes, token: str | None) -> tuple[int, bytes]:
         status, answer = await super().post(path, body, token)
         self._heard(path, answer)
         return status, answer
+
+    @asynccontextmanager
+    async def fetch(
+        self, path: str, token: str, start: int = 0, etag: str | None = None
+    ) -> AsyncIterator[Download]:
+        async with super().fetch(path, token, start, etag) as answer:
+            if answer.status == 206:
+                self._fetched("snapshot went on")
+            elif answer.status == 200 and start:
+                self._fetched("snapshot changed in between")
+            try:
+                yield answer
+            except (httpx2.HTTPError, OSError, Offline):
+                self._fetched("snapshot cut")
+                raise
+            if answer.status in {200, 206}:
+                self._fetched("snapshot taken")

@@ -79,7 +79,7 @@ WEAR = (*DAMAGES, "departures dropped", "repaired", "cursor expired")
 SNAPSHOTS = ("snapshot taken", "snapshot cut", "snapshot went on", "snapshot changed in between")
 OF_LANE = {
     "L1": ("pull cut between pages", "head office released", *WEAR, *SNAPSHOTS),
-    "L2": (*EXCHANGE_FAULTS, "GraphQL CustomerSaved", "GraphQL HeldSettled"),
+    "L2": (*EXCHANGE_FAULTS, "GraphQL CustomerSaved", "GraphQL HeldSettled", *SNAPSHOTS[:3]),
 }
 SOMETIMES = (
     "merged",

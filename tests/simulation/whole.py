@@ -29,6 +29,7 @@ from regulars_server.app import create_app, opened
 from regulars_server.hub import Hub
 from regulars_server.service import Service
 from regulars_server.settings import Settings
+from regulars_server.snapshots import Snapshots
 from regulars_server.storage.sqlite import SqliteStorage
 from regulars_sync.errors import LocalError, Offline, Refused
 from regulars_sync.round import SyncReport
@@ -49,6 +50,9 @@ FLAKY_RATE = 0.3
 EXCHANGE_FAULTS = NETWORK["L2"][:-1]
 CHEAP = Argon2(passes=1, memory_kib=64, lanes=1, threads=0)
 STEP_S = 30.0
+NO_SNAPSHOTS = 1_000_000
+CUT_RATE = 0.4
+"""Of the downloads of snapshots."""
 
 
 class App(HeadOffice):
@@ -76,12 +80,19 @@ class App(HeadOffice):
 
         self.fuse.before = self.fuse.after = None
         self.trouble.end()
-        settings = Settings(data=self.path.parent, page_rows_max=self.page_rows)
+        settings = Settings(
+            data=self.path.parent,
+            page_rows_max=self.page_rows,
+            snapshot_rows_min=self.snapshot_rows_min or NO_SNAPSHOTS,
+        )
         self.storage = SqliteStorage(self.path, REGISTRY, self.entropy, readers=1, connect=connect)
         access = Access(self.path, now_ms=self.now_ms, entropy=self.entropy, argon2=CHEAP, busy_ms=0)
         hub = Hub()
         self.admission = Admission(self.storage, self.now_ms, self.entropy, hub.publish)
-        self.service = Service(settings, self.storage, self.admission, access, self.now_ms, self.entropy, hub)
+        made = Snapshots(settings, self.storage, self.now_ms, self.entropy, lambda: hub.is_closing)
+        self.service = Service(
+            settings, self.storage, self.admission, access, self.now_ms, self.entropy, hub, made
+        )
         self._opened = opened(self.service)
         await self._opened.__aenter__()
         self.app = create_app(settings, self.service)
@@ -105,7 +116,10 @@ class WholeTablet(Tablet):
     def new_transport(self, url: str) -> Transport:
         world = self.world
         network = Network(world.reachable_app, world.serve, self._meets, self.chance, self._keep)
-        return Wire(url, network, self._hears)
+        return Wire(url, network, self._hears, self._fetches)
+
+    def _fetches(self, what: str) -> None:
+        self.world.sometimes[what] += 1
 
     def _hears(self, path: str, body: bytes) -> None:
         self.world.heard(path, self.units, body, self.index)
@@ -118,6 +132,9 @@ class WholeTablet(Tablet):
             world.overheard = [*world.overheard[-20:], (request.url.path, body)]
             if self.chance.random() < 0.1:
                 world.kept_back.append((request, body))
+        if request.url.path.endswith("snapshot") and not world.is_calm and self.chance.random() < CUT_RATE:
+            world.faults["answer cut short"] += 1
+            return "answer cut short"
         fault = self.fault
         if fault == "flaky":
             fault = self.chance.choice(EXCHANGE_FAULTS) if self.chance.random() < FLAKY_RATE else None
@@ -417,6 +434,7 @@ class WholeWorld(World):
         """No more faults, no more writes: the loops alone must bring every tablet to rest."""
         self.say("faults stop")
         self.random.seed(self.ms)
+        self.is_calm = True
         self.kept_back.clear()
         begun_s = self.loop.time()
         for tablet in self.tablets.values():
