@@ -18,9 +18,11 @@ from hypothesis import given
 from hypothesis.strategies import text
 
 from regulars import Shop
+from regulars.replica import Replica
 from regulars_schema.entities import REGISTRY
 from regulars_server import devices, erasure
 from regulars_server.snapshot_endpoint import ranged
+from regulars_sync.replica_layout import Key
 from tests.support.chain import Chain, new_chain
 
 PATH = f"/sync/v1/snapshot?schema={REGISTRY.version}"
@@ -195,6 +197,30 @@ async def test_bytes_that_were_altered_on_the_way_are_thrown_away_and_pages_come
     part.write_bytes(raw)
     report = await two.sync()
     assert (report.equal, report.pages > 0) == (True, True)
+    assert beside(chain, "two") == []
+    assert await same(chain, two)
+
+
+async def test_a_snapshot_whose_rows_are_not_the_servers_never_takes_their_place(chain: Chain) -> None:
+    """It is looked at once; pages bring the rows."""
+    two = await chain.tablet("two")
+    opened, taken = two._snapshot.open, 0
+
+    async def altered(chain: str | None) -> Replica | None:
+        nonlocal taken
+        made = await opened(chain)
+        if made is not None:
+            taken += 1
+            await made.file.write(lambda c: c.execute("UPDATE digest SET rows = rows + 1").rowcount)
+        return made
+
+    async def become(other: Path) -> set[Key]:
+        raise AssertionError(other)
+
+    two._snapshot.open = altered  # type: ignore[method-assign]
+    two._rows.become = become  # type: ignore[method-assign]
+    report = await two.sync()
+    assert (report.equal, report.pages > 0, taken) == (True, True, 1)
     assert beside(chain, "two") == []
     assert await same(chain, two)
 
