@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import random
 import shutil
 import sqlite3
@@ -222,6 +223,18 @@ async def test_a_snapshot_whose_rows_are_not_the_servers_never_takes_their_place
     report = await two.sync()
     assert (report.equal, report.pages > 0, taken) == (True, True, 1)
     assert beside(chain, "two") == []
+    assert await same(chain, two)
+
+
+async def test_where_a_snapshot_finds_no_room_pages_come(chain: Chain) -> None:
+    two = await chain.tablet("two")
+
+    async def full(transport: object, token: str, on_progress: object) -> int:
+        raise OSError(errno.ENOSPC, "full")
+
+    two._snapshot.fetch = full  # type: ignore[method-assign]
+    report = await two.sync()
+    assert (report.equal, report.pages > 0, report.problem) == (True, True, None)
     assert await same(chain, two)
 
 
