@@ -232,15 +232,25 @@ class File:
         """
         await self.write(work)
 
-        def scrub(connection: sqlite3.Connection) -> None:
-            connection.execute("VACUUM")
+        if self._connection is not None:
+            with explained(self.path):
+                await self._connection.run(lambda connection: connection.execute("VACUUM"))
+        await self.flush()
+
+    async def flush(self) -> None:
+        """Bring the log into the file and empty it: nothing that was overwritten is left beside the file.
+
+        `LocalError("file_busy")` when another process reads.
+        """
+
+        def work(connection: sqlite3.Connection) -> None:
             (busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             if busy:
                 raise LocalError("file_busy", file=self.path.name)
 
         if self._connection is not None:
             with explained(self.path):
-                await self._connection.run(scrub)
+                await self._connection.run(work)
 
     async def become(self, other: Path, work: Work[T]) -> T:
         """Take the content of another file of this kind in the place of one's own, durably, or none of it.

@@ -168,11 +168,12 @@ class Replica:
                 "stamp_max": head.stamp_max,
                 "epoch": page.epoch,
                 "applied_ms": now_ms,
-                "departures": int(departures),
                 "changed": self._changes_with(connection, changed),
             }
             if erased:
                 facts["purge"] = 1
+            if departures:
+                facts["departures"] = 1
             connection.executemany("INSERT OR REPLACE INTO said VALUES (?, ?)", list(facts.items()))
             if page.buckets is not None:
                 changed |= audit.whole(connection, self._registry)
@@ -249,11 +250,19 @@ class Replica:
         return await self.file.read(work)
 
     async def purge(self) -> None:
-        """Leave no byte of what was erased in the file or beside it; put off while somebody else reads."""
-        if await self.file.read(lambda connection: said(connection, "purge")):
-            with suppress(LocalError):
+        """Leave no byte of what left or was erased in the file or beside it; put off while others read.
+
+        What left was overwritten where it stood, so only the log has it still.
+        """
+        with suppress(LocalError):
+            if await self.file.read(lambda connection: said(connection, "purge")):
                 await self.file.purge(lambda connection: None)
-                await self.file.write(lambda c: c.execute("DELETE FROM said WHERE name = 'purge'"))
+            elif await self.file.read(lambda connection: said(connection, "departures")):
+                await self.file.flush()
+            else:
+                return
+            sql = "DELETE FROM said WHERE name IN ('purge', 'departures')"
+            await self.file.write(lambda connection: connection.execute(sql))
 
     # --- reading ---------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,9 @@ async def test_the_examples_run(tmp_path: Path):
         headers = {"authorization": f"Bearer {graph.token}", "content-type": "application/json"}
         said = (await graph.http.post("/graphql", content=query, headers=headers)).json()
         assert said == {"data": {"me": {"name": "amy", "role": "admin"}}}
-        known: dict[str, Any] = {}
+        known: dict[str, Any] = {"other": await graph.customer("林方")}
+        served = (await graph.http.get("/sync/v1")).json()
+        assert f'"protocol": {served["protocol"]}, "schema": {json.dumps(served["schema"])}' in TEXT
         answers: dict[str, Any] = {}
         for example in re.findall(r"```graphql\n(.*?)```", TEXT, re.DOTALL):
             variables = {name: known[name] for name in re.findall(r"\$(\w+): \w+!", example)}
@@ -38,6 +41,12 @@ async def test_the_examples_run(tmp_path: Path):
         assert answers["interactionRecord"]["interaction"]["at"] == "2026-11-22T08:20:00.000Z"
         (noted,) = answers["history"]["nodes"]
         assert noted["fields"][0]["value"] == "likes oak"
+        assert answers["identityDecide"]["identity"]["decision"] == "SAME"
+        assert len(answers["identityDecide"]["one"]["members"]) == 2
+        assert [one["id"] for one in answers["customerUnmerge"]["customer"]["members"]] in (
+            [],
+            [known["other"]],
+        )
         assert answers["changeReverse"]["row"]["notes"] is None
         assert [found["name"] for found in answers["customerLookup"]["customers"]] == ["林芳"]
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from regulars import LocalError, Offline, Refused, Shop
 from regulars.records import Customer
 from regulars_server import devices, erasure
 from regulars_server.ageing import Ageing, edge_at
+from regulars_server.app import DATABASE
 from regulars_server.authors import SERVER
 from regulars_sync.document import decode
 from regulars_sync.ids import identity_id
@@ -398,3 +401,51 @@ async def test_head_office_moves_a_tablet_over_graphql(chain: Chain) -> None:
     assert await there.customers.list() == []
     absent = {"id": chain.new_id(), "unit": chain.units[HERE]}
     assert (await office.ask(query, key=office.key(), **absent))["deviceMove"]["code"] == "not_found"
+
+
+# --- the sensitive level --------------------------------------------------------------------------
+
+
+def grant(chain: Chain, device: str, sensitive: bool) -> None:
+    with closing(sqlite3.connect(chain.folder / DATABASE)) as database:
+        changed = database.execute(
+            "UPDATE access_token SET sensitive = ? WHERE owner = ?", (sensitive, device)
+        )
+        assert changed.rowcount
+        database.commit()
+    chain.clock.pass_(minutes=5)
+
+
+async def test_a_right_to_the_sensitive_level_brings_its_history_and_takes_back_every_byte(
+    chain: Chain,
+) -> None:
+    open_, here = await chain.tablet("open", HERE, sensitive=True), await chain.tablet("here", HERE)
+    secret = "canary of belief"
+    for number in range(30):
+        await open_.customers.create(name=f"林芳 {number}", belief=f"{secret} {number}")
+    await sync(open_, here)
+    device = (await here.status()).device
+    assert device is not None
+
+    async def seen() -> list[str | None]:
+        return [customer.belief for customer in await here.customers.list()]
+
+    def holding() -> set[str]:
+        """The files of the tablet in which it stands."""
+        files = {file.name: file.read_bytes() for file in chain.folder.glob("here*") if file.is_file()}
+        return {name for name, content in files.items() if secret.encode() in content}
+
+    for _ in range(2):
+        assert await seen() == [None] * 30
+        assert holding() == set()
+        grant(chain, device, True)
+        await sync(here)
+        assert sorted(map(str, await seen())) == sorted(f"{secret} {number}" for number in range(30))
+        assert holding()
+        assert await chain.digests_equal(here)
+        assert any(scope.endswith("/sensitive") for scope in await here.verify())
+        grant(chain, device, False)
+        await sync(here)
+        assert await seen() == [None] * 30
+        assert not any(scope.endswith("/sensitive") for scope in await here.verify())
+        assert await chain.digests_equal(here)
