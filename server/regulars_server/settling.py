@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 import orjson
 
-from regulars_schema.declare import Level, Registry, Scope
+from regulars_schema.declare import JSON, Level, Registry, Scope
 from regulars_schema.entities import CHANGE_VERDICT, CUSTOMER
 from regulars_server.authors import SERVER, Posting, UnitTree, device_author
 from regulars_server.storage.interface import Batch, Incarnation, Writer
@@ -27,8 +27,8 @@ from regulars_sync.scope import Reach, device_scope, reach
 _MEND_WAITS = "mend_waits"
 _MEND_FOREIGN = "mend_foreign"
 """The code of a mend that was let into the place of what it replaces and does not pass there yet."""
-_BELOW = {"unit": "parent", "device": "unit"}
-"""Entity -> the field that says below which unit it stands."""
+_STANDING = {"unit": ("parent",), "device": ("unit", "left_units/")}
+"""Entity -> the fields that say below which units it stands, or stood."""
 
 
 class Settling:
@@ -329,11 +329,11 @@ class Settling:
 
     @property
     def regrants(self) -> bool:
-        """Whether a unit or a device now stands below another unit, so that somebody has other scopes."""
+        """Whether a unit or a device now stands below other units, so that somebody has other scopes."""
         for (entity, _), row in self._world.rows.items():
-            if entity in _BELOW and row.written and row.documents:
-                before = orjson.loads(row.documents[Level.INTERNAL]).get(_BELOW[entity])
-                if row.values.get(_BELOW[entity]) != before:
+            if entity in _STANDING and row.written and row.documents:
+                before = orjson.loads(row.documents[Level.INTERNAL])
+                if _standing(entity, row.values) != _standing(entity, before):
                     return True
         return False
 
@@ -368,6 +368,10 @@ class Settling:
         groups += [group for group, waits in batch.waits.items() if waits in ready and group not in groups]
         await self.writer.commit(batch)
         return [group for group in groups if batch.waits.get(group, "") is not None]
+
+
+def _standing(entity: str, values: Mapping[str, JSON]) -> dict[str, JSON]:
+    return {path: value for path, value in values.items() if value and path.startswith(_STANDING[entity])}
 
 
 def elevated(author: Author) -> Author:

@@ -365,6 +365,22 @@ async def test_a_tablet_that_is_moved_belongs_to_its_new_unit_and_loses_nothing(
     assert await there.customers.find(wang.id) is None
 
 
+async def test_what_a_tablet_wrote_is_taken_once_the_server_knows_that_it_was_there(chain: Chain) -> None:
+    """A restored server has forgotten where the tablet stood; head office says so again."""
+    _, lin = await of_orchard(chain)
+    here = await chain.tablet("here", HERE)
+    await here.interactions.record(lin.id, kind="call")
+    await sync(here)
+    assert [held.code for held in await here.held()] == ["row_unknown"]
+    device = (await here.status()).device
+    assert device is not None
+    stood = chain.service.change("edit", "device", device, {f"left_units/{chain.units[THERE]}": True})
+    await chain.service.admission.write(SERVER, [[stood]])
+    await sync(here)
+    assert await here.held() == []
+    assert await here.customers.find(lin.id) is None
+
+
 async def test_a_phone_is_read_in_the_country_in_which_it_was_typed(chain: Chain) -> None:
     there = await chain.tablet("there", THERE)
     await sync(there)

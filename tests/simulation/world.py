@@ -153,6 +153,7 @@ class World:
         self._create("device", device, {"name": f"tablet {tablet.index}", "unit": tablet.unit})
         self.server.invited[device] = Token(device, tablet.unit, tablet.sensitive)
         tablet.fault = tablet.fuse = None
+        tablet.trouble.end()
         self._drive(tablet.shop.pair("http://hq", device))
         tablet.bearer = tablet.shop._said["token"]
 
