@@ -55,12 +55,20 @@ async def _write(service: Service, batch: Iterable[Change]) -> None:
         assert ruling.verdict == "applied", ruling
 
 
+_HELD = """SELECT feed.row FROM feed JOIN term ON term.id = feed.entity JOIN scope ON scope.id = feed.scope
+    WHERE term.name = ? AND NOT gone AND (scope.name = 'chain' OR scope.name LIKE 'unit:%')"""
+"""Rows that a tablet holds: what waits for head office's word, and head office's own, it does not."""
+
+
 def _copy_documents(ours: Path, folder: Path) -> None:
     folder.mkdir()
     source = sqlite3.connect(ours / DATABASE)
     connection = floor.connect(folder)
     for table in TABLES:
-        rows = source.execute(f"SELECT id, document FROM {table} WHERE document IS NOT NULL ORDER BY row")
+        rows = source.execute(
+            f"SELECT id, document FROM {table} WHERE document IS NOT NULL AND row IN ({_HELD}) ORDER BY row",
+            (table,),
+        )
         floor.store(connection, rows)
     connection.close()
     source.close()

@@ -131,7 +131,7 @@ async def test_nothing_acknowledged_is_lost_in_the_shortest_session() -> None:
 
 async def test_without_full_syncs_something_acknowledged_is_lost() -> None:
     """So the tests above can tell."""
-    on_tablet, on_server = await lost_everywhere(WRITES, "NORMAL")
+    on_tablet, on_server = await lost_everywhere(2 * PUSHES, "NORMAL")
     assert on_tablet > 0
     assert on_server > 0
 
