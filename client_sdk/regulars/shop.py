@@ -179,15 +179,18 @@ class Shop(Past):
         await self._outbox.said()
         if self._said.get("token") and not self._said.get("refused"):
             raise LocalError("already_paired")
-        transport = self._new_transport(url)
+        used = self._transport if self._url == url else None  # a loop may be listening on it
+        transport = used or self._new_transport(url)
         try:
             request = PairRequest(code, name or Path(self._rows.file.path).stem, self.registry.version)
             answer = await ask(transport, "/sync/v1/pair", request, None, PairAnswer)
         except BaseException:
-            await transport.close()
+            if used is None:
+                await transport.close()
             raise
         if isinstance(answer, Problem):
-            await transport.close()
+            if used is None:
+                await transport.close()
             raise Refused(answer.code, **answer.detail)
         facts = {
             "url": url,
@@ -201,7 +204,8 @@ class Shop(Past):
             await self._leave()
             await self._outbox.enrol(facts)
         except BaseException:
-            await transport.close()
+            if used is None:
+                await transport.close()
             raise
         if self._transport not in (None, transport):
             await self._transport.close()

@@ -141,3 +141,39 @@ async def test_processes_that_open_a_new_replica_at_once_all_get_it(tmp_path: Pa
         assert [await process.wait() for process in processes] == [0] * 4
         async with Shop.open(file) as shop:
             assert len(await shop.customers.list()) == 4
+
+
+async def test_a_tablet_that_is_paired_anew_within_its_loop_still_hears_the_server(
+    server: ServerProcess, tmp_path: Path
+) -> None:
+    unit = str(server.run("unit", "add", "Nanjing Road", "--kind", "branch")["id"])
+
+    def code() -> str:
+        return str(server.run("device", "invite", unit)["code"])
+
+    rounds: asyncio.Queue[object] = asyncio.Queue()
+    async with (
+        asyncio.timeout(PATIENCE_S),
+        Shop.open(tmp_path / "one.db") as one,
+        Shop.open(tmp_path / "two.db") as two,
+    ):
+        for shop in (one, two):
+            await shop.pair(server.url, code())
+        syncing = asyncio.create_task(one.sync_forever(rounds.put_nowait))
+        await rounds.get()
+        await asyncio.sleep(5)  # it listens by now, and no round is under way
+        former = (await one.status()).device
+        await one._outbox.say({"refused": "device_cloned"})
+        await one.pair(server.url, code())
+        assert (await one.status()).device != former
+        lin = await one.customers.create(name="林芳")  # a round under the new token
+        while await two.customers.find(lin.id) is None:
+            await two.sync()
+        await asyncio.sleep(5)  # what was heard of it makes no round any more
+        wang = await two.customers.create(name="王伟")
+        await two.sync()
+        async with asyncio.timeout(20):  # far below the time after which it looks by itself
+            while await one.customers.find(wang.id) is None:
+                await rounds.get()
+        syncing.cancel()
+        await asyncio.gather(syncing, return_exceptions=True)
