@@ -362,6 +362,17 @@ class StorageContract:
             for bytes_max in (1, BYTES_MAX):
                 assert await read(storage, scopes, rows_max, bytes_max) == whole
 
+    async def test_a_row_that_left_is_out_of_reach(self, storage, scribe):
+        await scribe.push(storage, [made := scribe.customer(1), scribe.customer(2)])
+        away = {"home_unit": UNITS[1]}
+        moved = scribe.change("customer", uid(1), away, "edit", {"home_unit": [made.cid]})
+        await scribe.push(storage, [moved])
+        for scope, id in ((UNIT_0, uid(2)), (UNIT_1, uid(1))):
+            async with storage.reader(frozenset({scope})) as reader:
+                assert (await reader.find("customer", [uid(1), uid(2)])).keys() == {id}
+                assert await reader.count("customer", None) == 1
+                assert [f.id for f in await reader.select("customer", None, Order("name"), 9)] == [id]
+
     async def test_the_highest_stamp_never_falls(self, storage):
         for stamp, highest in ((5, 5), (9, 9), (7, 9)):
             async with storage.writer() as writer:

@@ -613,6 +613,8 @@ async def test_a_server_restored_to_before_the_change_is_met_with_the_former_tok
     assert (await one.sync()).equal
     assert token_of(one) == second
     assert (await one.sync()).equal
+    with pytest.raises(LocalError, match="already_paired"):  # nobody refuses it any more
+        await one.pair("http://hq", await invited(chain))
 
 
 async def test_a_device_that_was_shut_out_gets_no_other_token(chain: Chain) -> None:
