@@ -260,6 +260,8 @@ class File:
         """
 
         def whole(connection: sqlite3.Connection) -> T:
+            if any(name == "other" for _, name, _ in connection.execute("PRAGMA database_list")):
+                connection.execute("DETACH other")  # a disk that failed kept the last attempt from doing so
             connection.execute("ATTACH ? AS other", (str(other),))
             try:
                 result = work(connection)

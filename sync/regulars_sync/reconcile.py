@@ -293,14 +293,18 @@ def _accept(world: World, author: Author, change: Change, draft: dict[Key, Row])
 
 
 def _rehome(world: World, author: Author, row: Row, home: str | None, change: Change, is_new: bool) -> None:
-    """A customer who moves leaves the old home; one who is registered for another unit was seen here."""
+    """A customer who moves leaves the old home; one who is registered for another unit was seen here.
+
+    But one that a tablet registered where it stood before it was moved was seen there.
+    """
     row.rehomed = True
     now = row.values.get("home_unit")
     if home and now != home:
         row.sighted[home] = None
         if author.device:
             world.moved_by_author.add(row.id)
-    if is_new and author.unit and now != author.unit:
+    was_there = now is not None and unit_scope(now) in author.lost
+    if is_new and author.unit and now != author.unit and not was_there:
         row.sighted[author.unit] = min(change.stated.at + change.stated.offset, world.now_ms)
 
 

@@ -500,3 +500,13 @@ async def test_a_server_that_stops_ends_what_is_being_made(chain: Chain) -> None
     answer = await get(chain, two)
     assert (answer.status_code, answer.json()["code"]) == (503, "busy")
     assert kept(chain) == []
+
+
+async def test_a_takeover_that_a_failing_disk_left_open_is_in_nobodys_way(chain: Chain) -> None:
+    two = await chain.tablet("two")
+    connection = two._rows.file._connection
+    assert connection is not None
+    await connection.run(lambda c: c.execute("ATTACH ':memory:' AS other").fetchall())
+    report = await two.sync()
+    assert (report.equal, report.problem) == (True, None)
+    assert await same(chain, two)

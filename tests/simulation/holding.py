@@ -68,7 +68,7 @@ class Holding:
             after = self.shown(change.key, "home_unit")
             if before and after != before:
                 self.seen[id].pop(before, None)
-            if is_new and unit and after != unit:
+            if is_new and unit and after != unit and after not in self.left_by(told.device):
                 self.seen[id][unit] = min(stated["at"] + stated.get("offset", 0), told.at_ms)
         elif entity == "interaction":
             self.changes[change.key].append(change)
@@ -90,6 +90,13 @@ class Holding:
 
     def unit_of(self, device: str | None) -> str | None:
         return (self.shown(("device", device), "unit") or self.paired.get(device)) if device else None
+
+    def left_by(self, device: str | None) -> set[str | None]:
+        """The units from which a tablet was moved away, with all below them."""
+        key = ("device", device or "")
+        paths = {path for change in self.changes.get(key, ()) for path in change.fields}
+        units = [p.partition("/")[2] for p in paths if p.startswith("left_units/") and self.shown(key, p)]
+        return self.below(units) - self.below({self.unit_of(device)})
 
     def below(self, units: Iterable[str | None]) -> set[str | None]:
         found: set[str | None] = set()

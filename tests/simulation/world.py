@@ -37,6 +37,8 @@ LEAP_MS = (DEPARTURES_DAYS + 1) * 86_400_000
 LIVENESS_MS_MAX = 10 * 60_000
 LIVENESS_ROUNDS = 8
 COUNTRIES = ("CN", "CN", "SG")
+LIAR_AT = 0
+"""The number of the branch in which the liar stands."""
 CANARY = re.compile(rb"ca-([0-9])-([a-p]{0,8})")
 
 
@@ -71,6 +73,7 @@ class World:
         """Customer -> all who were ever the same person, at once or one after the other."""
         self._told_of = 0
         """How far the log was read for who is the same."""
+        self.registered_by_liar: set[str] = set()
         self.groups: dict[str, list[str]] = {}
         """Tag that one transaction puts on several customers -> those customers."""
         self.late: list[tuple[str, bytes, str | None]] = []
@@ -275,9 +278,9 @@ class World:
 
     def new_liar(self) -> Liar:
         device = self.new_id()
-        self._create("device", device, {"name": "liar", "unit": self.units[0]})
+        self._create("device", device, {"name": "liar", "unit": self.units[LIAR_AT]})
         bearer = self.entropy(8).hex()
-        self.server.tokens[bearer] = Token(device, self.units[0], False)
+        self.server.tokens[bearer] = Token(device, self.units[LIAR_AT], False)
         return Liar(self, device, bearer)
 
     def send(self, path: str, body: bytes, bearer: str) -> tuple[int, bytes]:
@@ -304,10 +307,20 @@ class World:
         members = {member for id in named for member in self.persons.get(id, ())}
         if members:
             self.sometimes["a canary followed a merge"] += 1
+        if LIAR_AT in numbers and (named | members) & self.registered_by_liar:
+            return True
         return bool(members & self.movers) or any(self.customers.get(id, 0) in numbers for id in members)
 
     def note_persons(self) -> None:
-        """Who was the same person by now, also of what a restored server has forgotten since."""
+        """Who was the same person by now, also of what a restored server has forgotten since.
+
+        And whom the liar registered first, with what it heard from others: they were seen where it stands.
+        """
+        if self.liar is not None:
+            sql = (
+                "SELECT DISTINCT id FROM log WHERE device = ? AND entity = 'customer' AND verdict = 'applied'"
+            )
+            self.registered_by_liar |= {id for (id,) in self.log(sql, self.liar.device)}
         accepted = "entity = 'identity' AND verdict IN ('applied', 'merged') AND body IS NOT NULL"
         ((last,),) = self.log("SELECT ifnull(max(pos), 0) FROM log")
         sql = f"SELECT body FROM log WHERE pos > ? AND {accepted} ORDER BY pos"

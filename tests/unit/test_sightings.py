@@ -1,10 +1,13 @@
 """Being seen: what begins, renews and ends the sighting of a customer by a unit that is not its home."""
 
+from dataclasses import replace
+
 import msgspec
 
 from regulars_sync.changes import Change, Stated
 from regulars_sync.clock import ms_of
 from regulars_sync.reconcile import Author, Ruling, World, settle
+from regulars_sync.scope import unit_scope
 from tests.unit.histories import (
     AUTHOR_A,
     HEAD_OFFICE,
@@ -54,6 +57,14 @@ def test_a_customer_registered_for_another_unit_was_seen_where_that_was_done():
     assert sighted(world, id_of(77)) == {}
     assert alone(world, HEAD_OFFICE, change(4, fields, op="create", id=id_of(78))).verdict == "applied"
     assert sighted(world, id_of(78)) == {}
+
+
+def test_what_a_tablet_registered_before_it_was_moved_was_not_seen_where_it_is_now():
+    world = small_world()
+    moved = replace(AUTHOR_A, lost=frozenset({unit_scope(UNIT_B)}))
+    made = change(1, {"name": "x", "home_unit": UNIT_B}, op="create", id=TWO)
+    assert alone(world, moved, made).verdict == "applied"
+    assert sighted(world, TWO) == {}
 
 
 def test_a_move_hands_over():
