@@ -317,13 +317,13 @@ class World:
         And whom the liar registered first, with what it heard from others: they were seen where it stands.
         """
         if self.liar is not None:
-            sql = (
-                "SELECT DISTINCT id FROM log WHERE device = ? AND entity = 'customer' AND verdict = 'applied'"
-            )
+            sql = "SELECT id FROM log WHERE device = ? AND entity = 'customer' AND verdict = 'applied'"
             self.registered_by_liar |= {id for (id,) in self.log(sql, self.liar.device)}
-        accepted = "entity = 'identity' AND verdict IN ('applied', 'merged') AND body IS NOT NULL"
         ((last,),) = self.log("SELECT ifnull(max(pos), 0) FROM log")
-        sql = f"SELECT body FROM log WHERE pos > ? AND {accepted} ORDER BY pos"
+        sql = (  # also what was refused first, and let through by head office
+            "SELECT b.body FROM log a JOIN log b ON b.cid = a.cid AND b.body IS NOT NULL WHERE a.pos > ?"
+            " AND a.entity = 'identity' AND a.verdict IN ('applied', 'merged') ORDER BY a.pos"
+        )
         for (body,) in self.log(sql, self._told_of):
             said = {path: given["value"] for path, given in orjson.loads(body)["fields"].items()}
             if said.get("decision") == "same":
