@@ -326,7 +326,8 @@ class Shop(Past):
         Ends when it is cancelled, after the round under way when `stopped` is set, and when this tablet was
         wiped. `LocalError("not_paired")`.
         """
-        await self._outbox.said()
+        with contextlib.suppress(LocalError):  # of a disk that fails for a moment the rounds will tell
+            await self._outbox.said()
 
         def chance() -> float:
             return int.from_bytes(self.entropy(4)) / 2**32
@@ -346,7 +347,8 @@ class Shop(Past):
             while token() and not loop.stopped.is_set():
                 with self._lease.taken() as is_ours:
                     if is_ours:
-                        await self._outbox.said()
+                        with contextlib.suppress(LocalError):
+                            await self._outbox.said()
                         if token():
                             loop.transport = self._connected()
                             await loop.run()

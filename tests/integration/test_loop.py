@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -16,7 +17,7 @@ from regulars import Shop
 from regulars.desk import NOTICE_S
 from regulars.looping import CAP_S, GATHER_S, IDLE_S
 from regulars_sync import changes
-from regulars_sync.errors import Offline
+from regulars_sync.errors import LocalError, Offline
 from regulars_sync.protocol import PushRequest
 from regulars_sync.round import SyncReport
 from tests.support.chain import AppTransport, Chain, Clock, new_chain
@@ -115,6 +116,26 @@ async def test_a_queue_goes_out_by_itself_within_ten_minutes_of_the_end_of_all_f
         await tablet.time.pass_(LIVENESS_S)
         assert await tablet.pending() == 0
         assert tablet.reports[-1].equal
+
+
+@pytest.mark.parametrize("failing", [{1}, {2}, {1, 2, 3}])
+async def test_a_disk_that_fails_for_a_moment_does_not_end_the_loop(
+    tablet: Looping, failing: set[int]
+) -> None:
+    said, times = tablet.shop._outbox.said, 0
+
+    async def failing_said() -> Mapping[str, Any]:
+        nonlocal times
+        times += 1
+        if times in failing:
+            raise LocalError("disk_full", file="one.outbox.db")
+        return await said()
+
+    tablet.shop._outbox.said = failing_said  # type: ignore[method-assign]
+    async with tablet.running():
+        await tablet.shop.customers.create(name="林芳")
+        await tablet.time.pass_(LIVENESS_S)
+        assert await tablet.pending() == 0
 
 
 async def test_a_write_goes_out_after_a_moment_in_which_others_may_join_it(tablet: Looping) -> None:

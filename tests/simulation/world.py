@@ -321,13 +321,12 @@ class World:
             self.registered_by_liar |= {id for (id,) in self.log(sql, self.liar.device)}
         ((last,),) = self.log("SELECT ifnull(max(pos), 0) FROM log")
         sql = (  # also what was refused first, and let through by head office
-            "SELECT b.body FROM log a JOIN log b ON b.cid = a.cid AND b.body IS NOT NULL WHERE a.pos > ?"
-            " AND a.entity = 'identity' AND a.verdict IN ('applied', 'merged') ORDER BY a.pos"
+            "SELECT i.one, i.other, b.body FROM log a JOIN log b ON b.cid = a.cid AND b.body IS NOT NULL"
+            " JOIN identity i ON i.id = a.id"
+            " WHERE a.pos > ? AND a.entity = 'identity' AND a.verdict IN ('applied', 'merged') ORDER BY a.pos"
         )
-        for (body,) in self.log(sql, self._told_of):
-            said = {path: given["value"] for path, given in orjson.loads(body)["fields"].items()}
-            if said.get("decision") == "same":
-                one, other = said["one"], said["other"]
+        for one, other, body in self.log(sql, self._told_of):
+            if orjson.loads(body)["fields"].get("decision", {}).get("value") == "same":
                 both = self.persons.get(one, frozenset({one})) | self.persons.get(other, frozenset({other}))
                 self.persons.update(dict.fromkeys(both, both))
         self._told_of = last
