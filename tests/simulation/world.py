@@ -309,7 +309,14 @@ class World:
             self.sometimes["a canary followed a merge"] += 1
         if LIAR_AT in numbers and (named | members) & self.registered_by_liar:
             return True
-        return bool(members & self.movers) or any(self.customers.get(id, 0) in numbers for id in members)
+        return bool(members & self.movers) or any(self._first_home(id) in numbers for id in members)
+
+    def _first_home(self, id: str) -> int:
+        """The number of the branch that registered it; the liar registers for whichever it likes."""
+        if id not in self.customers:
+            found = self.log("SELECT home_unit FROM customer WHERE id = ? AND home_unit IS NOT NULL", id)
+            return self.units.index(found[0][0]) if found and found[0][0] in self.units else LIAR_AT
+        return self.customers[id]
 
     def note_persons(self) -> None:
         """Who was the same person by now, also of what a restored server has forgotten since.
