@@ -260,7 +260,7 @@ def run_many(seeds: range, size: Size, lane: str) -> Iterator[Outcome]:
 
     def drive(number: int) -> None:
         command = [sys.executable, __file__, "--work", ",".join(map(str, shares[number]))]
-        command += ["--days", str(size.days), "--lane", lane]
+        command += ["--days", str(size.days), "--writes", str(size.writes), "--lane", lane]
         command += ["--tablets", str(size.tablets)] if size.tablets else []
         given = {**os.environ, "PYTHONHASHSEED": str(number + 1)}
         with subprocess.Popen(command, env=given, stdout=subprocess.PIPE, text=True) as process:
@@ -399,6 +399,7 @@ def main() -> int:
     parser.add_argument("--from", type=int, default=1, dest="start", help="the first of them")
     parser.add_argument("--days", type=int, default=Size.days, help="virtual days of each chain")
     parser.add_argument("--tablets", type=int, help="tablets of each chain, three to five without")
+    parser.add_argument("--writes", type=int, default=Size.writes, help="deeds on each tablet a day")
     parser.add_argument("--lane", choices=("L1", "L2"), default="L1", help="the core alone, or app and SDK")
     parser.add_argument("--replay", type=Path, help="a kept regression")
     parser.add_argument("--for-ever", action="store_true", help="both lanes, on and on, into docs/PROOF.md")
@@ -406,7 +407,7 @@ def main() -> int:
     parser.add_argument("--name", help="keep the minimised events under this name")
     parser.add_argument("--work", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    size = Size(days=given.days, tablets=given.tablets)
+    size = Size(days=given.days, tablets=given.tablets, writes=given.writes)
     if given.work is not None:
         work([int(seed) for seed in given.work.split(",") if seed], size, given.lane)
         return 0
