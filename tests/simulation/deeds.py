@@ -305,7 +305,7 @@ async def invalid(world: World, tablet: Tablet) -> str:
         ("edit", "customer", id, {"nickname": "x"}),
         ("edit", "customer", id, {"gender": "robot"}),
         ("edit", "customer", id, {"name": None}),
-        ("create", "customer", world.new_id(), {"notes": text(world, id)}),
+        ("create", "customer", world.new_id(), {"notes": text(world)}),  # whose home is where it is mended
         ("edit", "unit", world.units[0], {"name": "mine"}),
         ("edit", "interaction", world.new_id(), {"note": "changed"}),
         ("create", "link", world.new_id(), {"from_customer": id, "to_customer": id, "kind": "family"}),
