@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -142,6 +143,31 @@ def _alone(connection: sqlite3.Connection) -> Iterator[None]:
         connection.execute("PRAGMA journal_mode = WAL")
 
 
+@contextmanager
+def _transaction(connection: sqlite3.Connection, begin: str) -> Iterator[None]:
+    connection.execute(begin)
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _keep_log(connection: sqlite3.Connection, patience_s: float = 5.0) -> None:
+    """Keep a write-ahead log from now on. SQLite itself waits for nobody when two processes ask at once."""
+    until = time.monotonic() + patience_s
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+
+
 class File:
     """One SQLite file of a known kind and version.
 
@@ -185,26 +211,31 @@ class File:
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA busy_timeout = 5000")
+        with _transaction(connection, "BEGIN"):
+            is_new = self._is_new(connection)
+        if is_new:
+            with _transaction(connection, "BEGIN EXCLUSIVE"):
+                if self._is_new(connection):  # else another process was quicker
+                    for statement in self._ddl.split(";"):
+                        connection.execute(statement)
+                    connection.execute(f"PRAGMA application_id = {self._kind}")
+                    connection.execute(f"PRAGMA user_version = {self.VERSION}")
+        _keep_log(connection)
+        connection.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'OFF'}")
+        connection.execute("PRAGMA secure_delete = ON")
+
+    def _is_new(self, connection: sqlite3.Connection) -> bool:
+        """Whether nothing was written to the file yet; raises when what was is not ours to read."""
         (kind,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if (kind, version) == (0, 0) and not tables:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("BEGIN IMMEDIATE")
-            (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            if not tables:  # else another process was quicker
-                for statement in self._ddl.split(";"):
-                    connection.execute(statement)
-                connection.execute(f"PRAGMA application_id = {self._kind}")
-                connection.execute(f"PRAGMA user_version = {self.VERSION}")
-            connection.execute("COMMIT")
-        elif kind != self._kind:
+        if (kind, version, tables) == (0, 0, 0):
+            return True
+        if kind != self._kind:
             raise LocalError("file_foreign", file=self.path.name)
-        elif version > self.VERSION:
+        if version > self.VERSION:
             raise LocalError("file_newer", file=self.path.name, found=version, known=self.VERSION)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'OFF'}")
-        connection.execute("PRAGMA secure_delete = ON")
+        return False
 
     @property
     def damaged(self) -> str | None:
@@ -291,17 +322,13 @@ class File:
 
     async def _attempt(self, begin: str, work: Work[T]) -> T:
         def whole(connection: sqlite3.Connection) -> T:
-            connection.execute(begin)
             try:
-                self._notice(connection)
-                result = work(connection)
-                connection.execute("COMMIT")
+                with _transaction(connection, begin):
+                    self._notice(connection)
+                    return work(connection)
             except BaseException:
                 self._is_stale = True
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
                 raise
-            return result
 
         if self._connection is None:
             raise LocalError("file_closed", file=self.path.name)
