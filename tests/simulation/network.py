@@ -150,11 +150,11 @@ class Network(httpx2.AsyncBaseTransport):
                 raise httpx2.ConnectError("no route")
             case "captive portal":
                 headers = {"content-type": "text/html"}
-                return httpx2.Response(200, headers=headers, content=PORTAL, request=request)
+                stream = httpx2.ByteStream(PORTAL)  # a Response of `content` counts as read already
+                return httpx2.Response(200, headers=headers, stream=stream, request=request)
             case "server overloaded":
-                return httpx2.Response(
-                    503, headers={"retry-after": "40"}, content=b"overloaded", request=request
-                )
+                stream = httpx2.ByteStream(b"overloaded")
+                return httpx2.Response(503, headers={"retry-after": "40"}, stream=stream, request=request)
             case "request delayed":
                 self._late(request, body)
                 raise httpx2.WriteTimeout("no buffer space")
