@@ -47,7 +47,7 @@ class Loop:
     """Runs rounds for ever. `chance` gives a number in [0, 1); `wait` is the only clock."""
 
     sync: Callable[[], Awaitable[SyncReport]]
-    transport: Transport
+    transport: Callable[[], Transport]
     token: Callable[[], str | None]
     chance: Callable[[], float]
     on_report: Callable[[SyncReport], None]
@@ -117,7 +117,7 @@ class Loop:
             least = 0.0
             standing = asyncio.ensure_future(self.wait(never, STANDING_S))
             try:
-                async for event in self.transport.listen("/sync/v1/live", token):
+                async for event in self.transport().listen("/sync/v1/live", token):
                     if event in {"ready", "change", "end"}:  # at the end the next pull says why
                         self.nudged.set()
             except Offline as offline:

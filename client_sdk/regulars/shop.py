@@ -338,7 +338,8 @@ class Shop(Past):
         def sync() -> Awaitable[SyncReport]:
             return self.sync(on_step, on_progress, on_bytes)
 
-        loop = Loop(sync, self._connected(), token, chance, on_report, wait)
+        self._connected()
+        loop = Loop(sync, self._connected, token, chance, on_report, wait)
         if stopped is not None:
             loop.stopped = stopped
         self._nudges.add(loop.nudge)
@@ -350,7 +351,6 @@ class Shop(Past):
                         with contextlib.suppress(LocalError):
                             await self._outbox.said()
                         if token():
-                            loop.transport = self._connected()
                             await loop.run()
                         return
                 await wait(loop.stopped, TAKE_OVER_S)

@@ -1,7 +1,7 @@
 """Every road out of the held changes, from both ends, for each thing that a change may wait for.
 
-A group of two is held: a good edit, and a culprit. Whatever road is taken ends in the same place at both ends:
-the tablet is told, nothing is left open that was not meant to be, and the good edit shares the group's fate.
+A group of two is held: a good edit, and a culprit. Whatever road is taken ends in the same place at both
+ends: the tablet is told, nothing is left open that was not meant to be, and the good edit shares the fate.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ DROP = """mutation ($key: String!, $cid: String!) {
     heldDrop(idempotencyKey: $key, cid: $cid) { __typename ... on Error { code } }
 }"""
 MOVE = """mutation ($key: String!, $id: UUID!, $unit: UUID!) {
-    customerUpdate(idempotencyKey: $key, id: $id, set: {homeUnitId: $unit}) { __typename ... on Error { code } }
+    customerUpdate(idempotencyKey: $key, id: $id, set: {homeUnitId: $unit}) {
+        __typename ... on Error { code }
+    }
 }"""
 RETRY = DROP.replace("heldDrop", "heldRetry")
 

@@ -115,6 +115,19 @@ async def test_one_unit_registers_a_person_twice_offline_and_they_are_one(chain:
     assert (row["decision"], row["reason"], row["matched"]) == ("same", "equal_key", "phones")
 
 
+async def test_cards_of_one_person_are_no_shared_key_any_more(chain: Chain, office: Graph) -> None:
+    keys = "{ equalKeys { key customers { id } } }"
+    a = await office.customer("林芳", phones=[PHONE])
+    b = await office.customer("林芳", phones=[PHONE])
+    (shared,) = (await office.ask(keys))["equalKeys"]
+    assert {customer["id"] for customer in shared["customers"]} == {a, b}
+    await office.ask(DECIDE, key=office.key(), input={"one": a, "other": b, "decision": "SAME"})
+    assert (await office.ask(keys))["equalKeys"] == []
+    c = await office.customer("王伟", phones=[PHONE])
+    (shared,) = (await office.ask(keys))["equalKeys"]
+    assert {customer["id"] for customer in shared["customers"]} == {a, b, c}
+
+
 async def test_two_units_wait_for_head_office_and_then_hold_both(chain: Chain, office: Graph) -> None:
     here, there = await chain.tablet("here"), await chain.tablet("there", "Orchard")
     a = await here.customers.create(name="林芳", phone=PHONE, notes="likes oak")

@@ -44,7 +44,7 @@ class Rounds:
         self.waits: list[float] = []
         self.reports: list[SyncReport] = []
         self.nudge_at: set[int] = set()
-        self.loop = Loop(self.sync, Silent(), lambda: "token", lambda: 0.5, self.reports.append, self.wait)
+        self.loop = Loop(self.sync, Silent, lambda: "token", lambda: 0.5, self.reports.append, self.wait)
 
     async def sync(self) -> SyncReport:
         problem = self.problems.pop(0)
@@ -145,7 +145,7 @@ async def test_a_dead_line_is_opened_again_ever_more_patiently():
     async def sync() -> SyncReport:
         return SyncReport()
 
-    loop = Loop(sync, Dead(), lambda: "token", lambda: 0.5, lambda report: None, wait)
+    loop = Loop(sync, Dead, lambda: "token", lambda: 0.5, lambda report: None, wait)
     await loop.run()
     assert opened == sorted(opened)
     assert opened[0] == BASE_S

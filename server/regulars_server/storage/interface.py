@@ -196,7 +196,7 @@ class Bucket(NamedTuple):
 
 
 class EqualKey(NamedTuple):
-    """Customers (two or more, not archived) that share a value of an identity field."""
+    """Customers (two or more persons, not archived) that share a value of an identity field."""
 
     field: str
     key: str
@@ -334,7 +334,7 @@ class Reader(Protocol):
         ...
 
     async def equal_keys(self, limit: int) -> list[EqualKey]:
-        """Groups of two or more customers within reach that share an identity key; `?` phones never count."""
+        """Customers within reach, of two or more persons, that share an identity key; never a `?` phone."""
         ...
 
 

@@ -501,8 +501,11 @@ class MemoryReader:
                     mine = {values[declared.name]} if values.get(declared.name) else set()
                 for key in mine:
                     ids[declared.name, key].append(found.id)
+        merged = self._state.merged
         groups = [
-            EqualKey(name, key, tuple(sorted(i))) for (name, key), i in sorted(ids.items()) if len(i) > 1
+            EqualKey(name, key, tuple(sorted(i)))
+            for (name, key), i in sorted(ids.items())
+            if len({merged.get(id, id) for id in i}) > 1
         ]
         return groups[:limit]
 

@@ -511,7 +511,7 @@ class Snapshot:
             if table.keys_of(field.name):
                 number = self.terms[f"customer.{field.name}"]
                 parts.append(
-                    f"SELECT '{field.name}' AS field, e.key AS key, t.id AS id FROM element e"
+                    f"SELECT '{field.name}' AS field, e.key AS key, t.id AS id, t.row AS row FROM element e"
                     f" CROSS JOIN customer t ON t.row=e.row WHERE e.field={number} AND e.key IN"
                     f" (SELECT key FROM element WHERE field={number} GROUP BY key HAVING count(*) > 1)"
                     f" AND substr(e.key, 1, 1) <> '?' AND {within}"
@@ -519,14 +519,16 @@ class Snapshot:
             else:
                 column = f't."{field.name}"'
                 parts.append(
-                    f"SELECT '{field.name}', {column}, t.id FROM customer t WHERE {column} IN"
+                    f"SELECT '{field.name}', {column}, t.id, t.row FROM customer t WHERE {column} IN"
                     f' (SELECT "{field.name}" FROM customer WHERE "{field.name}" IS NOT NULL'
                     f" AND \"{field.name}\" <> '' GROUP BY 1 HAVING count(*) > 1) AND {within}"
                 )
         sql = (
             "SELECT field, key, json_group_array(id) FROM"
-            f" (SELECT * FROM ({' UNION ALL '.join(parts)}) ORDER BY field, key, id)"
-            " GROUP BY field, key HAVING count(*) > 1 ORDER BY field, key LIMIT ?"
+            " (SELECT field, key, id, ifnull(m.survivor, p.row) AS person"
+            f" FROM ({' UNION ALL '.join(parts)}) p LEFT JOIN merged m ON m.row=p.row"
+            " ORDER BY field, key, id)"
+            " GROUP BY field, key HAVING count(DISTINCT person) > 1 ORDER BY field, key LIMIT ?"
         )
         return [EqualKey(f, key, tuple(sorted(orjson.loads(ids)))) for f, key, ids in self.rows(sql, limit)]
 
