@@ -7,23 +7,18 @@ the token, 413 and 415 for the body, 406 when neither is taken.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from inspect import isawaitable
 from typing import Any
 
 import orjson
-from graphql import ExecutionResult, execute
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from regulars_server import web
 from regulars_server.graph import ide
-from regulars_server.graph.documents import Documents, Invalid, nesting
-from regulars_server.graph.executor import CompiledExecutor
-from regulars_server.graph.problems import coded, formatted
-from regulars_server.graph.request import Context, Invites
-from regulars_server.graph.schema import build_schema
+from regulars_server.graph.documents import nesting
+from regulars_server.graph.operations import Asked, Operations
+from regulars_server.graph.problems import coded
 from regulars_server.service import Service
 from regulars_sync.errors import Refused, RegularsError
 
@@ -31,14 +26,6 @@ RESPONSE_MEDIA = "application/graphql-response+json"
 JSON_MEDIA = "application/json"
 BODY_BYTES_MAX = 1024 * 1024
 VARIABLES_DEPTH_MAX = 40
-INCIDENT_BYTES = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    query: str
-    operation: str | None
-    variables: dict[str, Any]
 
 
 class _Unacceptable(Exception):
@@ -46,32 +33,8 @@ class _Unacceptable(Exception):
 
 
 def routes(service: Service) -> list[Route]:
-    graphql_schema = build_schema()._schema
     settings = service.settings
-    documents = Documents(
-        graphql_schema, settings.query_bytes_max, settings.query_tokens_max, settings.query_depth_max
-    )
-    invites: Invites = {}
-
-    def incident() -> str:
-        return service.entropy(INCIDENT_BYTES).hex()
-
-    async def run(asked: Asked, context: Context) -> ExecutionResult:
-        try:
-            document = documents.read(asked.query)
-        except Invalid as invalid:
-            return ExecutionResult(None, invalid.errors)
-        result = execute(
-            graphql_schema,
-            document,
-            context_value=context,
-            variable_values=asked.variables,
-            operation_name=asked.operation,
-            executor_class=CompiledExecutor,
-        )
-        if isawaitable(result):
-            return await result
-        return result
+    operations = Operations(service)
 
     async def post(request: Request) -> Response:
         lang = web.language(request)
@@ -80,37 +43,28 @@ def routes(service: Service) -> list[Route]:
         except _Unacceptable:
             return Response(status_code=406)
         try:
-            principal = await service.access.principal(web.bearer(request))
+            principal = await operations.principal(web.bearer(request))
             if principal.device is not None:
                 request.state.said = {"device": principal.device}
-            if principal.revoked:
-                raise Refused("device_revoked")
             if not _is_json(request.headers.get("content-type", "")):
                 return _answer(request, JSON_MEDIA, 415, _refused_media())
-            body = await web.read_body(request, min(settings.body_bytes_max, BODY_BYTES_MAX))
-            asked = read(body)
-            context = Context(service, principal, await service.author(principal), lang, invites)
+            asked = read(await web.read_body(request, min(settings.body_bytes_max, BODY_BYTES_MAX)))
+            context = await operations.context(principal, lang)
         except RegularsError as error:
             # A body that holds no GraphQL request is 400 in either form.
             return _answer(request, media, error.status, {"errors": [coded(error.code, error.detail, lang)]})
         try:
-            result = await run(asked, context)
+            result = await operations.run(asked, context)
         except RegularsError as error:
             status = error.status if media == RESPONSE_MEDIA else 200
             return _answer(request, media, status, {"errors": [coded(error.code, error.detail, lang)]})
         finally:
             await context.close()
-        said: dict[str, Any] = {}
-        broke = False
-        if result.errors:
-            said["errors"], broke = formatted(result.errors, lang, incident)
-        ran = result.data is not None or any(error.path for error in result.errors or ())
-        if ran:
-            said["data"] = result.data
+        said = operations.said(result, lang)
         status = 200
-        if not ran and media == RESPONSE_MEDIA:
-            status = 500 if broke else 400
-        return _answer(request, media, status, said)
+        if not said.ran and media == RESPONSE_MEDIA:
+            status = 500 if said.broke else 400
+        return _answer(request, media, status, said.body)
 
     async def get(request: Request) -> Response:
         if not settings.ide:
