@@ -73,13 +73,14 @@ def enums(registry: Registry) -> str:
         "",
     ]
     for enum in _enums(registry):
-        lines += ["", "@strawberry.enum", f"class {enum.name}(Enum):"]
+        about = _both(enum.label)
+        lines += ["", f"@strawberry.enum(description={about!r})", f"class {enum.name}(Enum):"]
         for value, label in enum.values.items():
             lines.append(f"    {value.upper()} = valued({value!r}, {_both(label)!r})")
         lines.append("")
     lines += [
         "",
-        "@strawberry.enum(description='An entity whose rows can be asked for.')",
+        "@strawberry.enum(description='实体 · An entity whose rows can be asked for.')",
         "class EntityName(Enum):",
     ]
     for name in EXPOSED:
@@ -159,11 +160,13 @@ def roots(registry: Registry) -> str:
         "",
         "from __future__ import annotations",
         "",
+        "from typing import Annotated",
+        "",
         "import strawberry",
         "",
         "from regulars_server.graph import inputs, types",
         "from regulars_server.graph.connection import Connection, page",
-        "from regulars_server.graph.declared import resolved",
+        "from regulars_server.graph.declared import resolved, said",
         "from regulars_server.graph.request import Info",
         "from regulars_server.graph.scalars import UUID",
         "",
@@ -314,7 +317,7 @@ def _related_all(attribute: str, name: str, target: str, about: str) -> list[str
 
 
 def _struct_type(struct: Struct) -> list[str]:
-    lines = ["", "@strawberry.type", f"class {struct.name}:"]
+    lines = ["", f"@strawberry.type(description={_both(struct.label)!r})", f"class {struct.name}:"]
     builds, relations = [], []
     for name, part in struct.parts.items():
         attribute = _attribute(name, part.type)
@@ -420,7 +423,7 @@ def _naming(other: Entity) -> list[str]:
 
 
 def _struct_input(struct: Struct) -> list[str]:
-    lines = ["", "@strawberry.input", f"class {struct.name}Input:"]
+    lines = ["", f"@strawberry.input(description={_both(struct.label)!r})", f"class {struct.name}Input:"]
     for name, part in struct.parts.items():
         optional = "" if part.required else " | None"
         default = {} if part.required else {"default": "None"}
@@ -522,7 +525,9 @@ def _root(entity: Entity) -> list[str]:
     search = ["        search: str | None = None,"] if searched else []
     persons = entity.name == "customer"
     if persons:
-        search.append("        merged: bool = False,")
+        search.append(
+            "        merged: Annotated[bool, said('Every row, also those that are one person.')] = False,"
+        )
     about = f"{_both(entity.label)}: all within reach, by keyset"
     if persons:
         about += "; one for each person, or every row (`merged`)"

@@ -219,6 +219,7 @@ class Enum:
     was: Mapping[str, tuple[int, str | None]] = field(default_factory=dict)
     """Values that are gone: the first schema version without each, and the value that stands for it; None
     where only a person can say."""
+    label: Label = field(kw_only=True)
 
     @property
     def graphql(self) -> str:
@@ -251,6 +252,7 @@ class Struct:
 
     name: str
     parts: Mapping[str, Part]
+    label: Label = field(kw_only=True)
 
     @property
     def graphql(self) -> str:

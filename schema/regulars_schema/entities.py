@@ -37,6 +37,7 @@ UNIT_KIND = Enum(
         "branch": L("门店", "Branch"),
         "point_of_sale": L("销售点", "Point of sale"),
     },
+    label=L("组织单元类型", "Kind of unit"),
 )
 STAFF_ROLE = Enum(
     "StaffRole",
@@ -46,12 +47,23 @@ STAFF_ROLE = Enum(
         "manager": L("经理", "Manager"),
         "clerk": L("店员", "Clerk"),
     },
+    label=L("员工角色", "Role of a member of staff"),
 )
 CUSTOMER_KIND = Enum(
-    "CustomerKind", {"person": L("个人", "Person"), "organization": L("组织", "Organization")}
+    "CustomerKind",
+    {"person": L("个人", "Person"), "organization": L("组织", "Organization")},
+    label=L("顾客性质", "Kind of customer"),
 )
-GENDER = Enum("Gender", {"female": L("女", "Female"), "male": L("男", "Male"), "other": L("其他", "Other")})
-CALENDAR = Enum("Calendar", {"solar": L("公历", "Solar"), "lunar": L("农历", "Lunar")})
+GENDER = Enum(
+    "Gender",
+    {"female": L("女", "Female"), "male": L("男", "Male"), "other": L("其他", "Other")},
+    label=L("性别", "Gender"),
+)
+CALENDAR = Enum(
+    "Calendar",
+    {"solar": L("公历", "Solar"), "lunar": L("农历", "Lunar")},
+    label=L("历法", "Calendar"),
+)
 ACQUISITION_CHANNEL = Enum(
     "AcquisitionChannel",  # S75
     {
@@ -64,6 +76,7 @@ ACQUISITION_CHANNEL = Enum(
         "event": L("活动", "Event"),
         "other": L("其他", "Other"),
     },
+    label=L("来源渠道", "Acquisition channel"),
 )
 CREDIT_STATUS = Enum(
     "CreditStatus",  # S13, S120
@@ -73,6 +86,7 @@ CREDIT_STATUS = Enum(
         "watch": L("观察", "Watch"),
         "dangerous": L("危险客户", "Dangerous"),
     },
+    label=L("信用状况", "Credit status"),
 )
 INCOME_BAND = Enum(
     "IncomeBand",
@@ -82,6 +96,7 @@ INCOME_BAND = Enum(
         "high": L("较高", "High"),
         "very_high": L("很高", "Very high"),
     },
+    label=L("收入档次", "Income band"),
 )
 PRIVACY_NOTICE = Enum(
     "PrivacyNotice",
@@ -90,6 +105,7 @@ PRIVACY_NOTICE = Enum(
         "shown": L("已告知", "Shown"),
         "accepted": L("已接受", "Accepted"),
     },
+    label=L("隐私告知", "Privacy notice"),
 )
 CHANNEL = Enum(
     "Channel",
@@ -104,6 +120,7 @@ CHANNEL = Enum(
         "event": L("活动", "Event"),
         "home": L("上门", "Home visit"),
     },
+    label=L("渠道", "Channel"),
 )
 LINK_KIND = Enum(
     "LinkKind",
@@ -120,6 +137,7 @@ LINK_KIND = Enum(
         "supplies": L("供货", "Supplies"),
         "alliance": L("战略联盟", "Alliance"),
     },
+    label=L("关系类型", "Kind of link"),
 )
 INTERACTION_KIND = Enum(
     "InteractionKind",
@@ -143,6 +161,7 @@ INTERACTION_KIND = Enum(
         "touch": L("触达", "Touch"),
         "note": L("备注", "Note"),
     },
+    label=L("往来类型", "Kind of interaction"),
 )
 PARTY_ROLE = Enum(
     "PartyRole",  # S7
@@ -153,6 +172,7 @@ PARTY_ROLE = Enum(
         "payer": L("付款人", "Payer"),
         "user": L("使用者", "User"),
     },
+    label=L("参与角色", "Role in a party"),
 )
 OUTCOME = Enum(
     "Outcome",
@@ -164,6 +184,7 @@ OUTCOME = Enum(
         "no_answer": L("未接通", "No answer"),
         "solved": L("已解决", "Solved"),
     },
+    label=L("结果", "Outcome"),
 )
 REPORT_CLASS = Enum(
     "ReportClass",  # S81
@@ -172,6 +193,7 @@ REPORT_CLASS = Enum(
         "urgent": L("紧急报告", "Urgent"),
         "periodic": L("定期报告", "Periodic"),
     },
+    label=L("报告类别", "Report class"),
 )
 IDENTITY_DECISION = Enum(
     "IdentityDecision",
@@ -181,6 +203,7 @@ IDENTITY_DECISION = Enum(
         "household": L("同一家庭", "One household"),
         "not_same": L("不是同一人", "Not the same"),
     },
+    label=L("身份判定", "Identity decision"),
 )
 IDENTITY_REASON = Enum(
     "IdentityReason",
@@ -191,6 +214,7 @@ IDENTITY_REASON = Enum(
         "person": L("人工判断", "Somebody's judgement"),
         "kept": L("拆分后保留", "Kept together when another was taken out"),
     },
+    label=L("判定依据", "Reason of an identity decision"),
 )
 VERDICT = Enum(
     "Verdict",
@@ -200,6 +224,7 @@ VERDICT = Enum(
         "held": L("暂存", "Held"),
         "rejected": L("待修正", "Rejected"),
     },
+    label=L("处理结果", "Verdict"),
 )
 
 # --- shared shapes ----------------------------------------------------------------------------
@@ -218,6 +243,7 @@ BIRTH = Struct(
         "calendar": Part(CALENDAR, L("历法", "Calendar")),
         "leap": Part(Bool(), L("闰月", "Leap month")),
     },
+    label=L("生日", "Birth"),
 )
 PARTY = Struct(
     "PartyMember",
@@ -226,6 +252,7 @@ PARTY = Struct(
         "role": Part(PARTY_ROLE, L("角色", "Role")),
         "name": Part(Text(200), L("姓名", "Name")),
     },
+    label=L("参与人", "Member of a party"),
 )
 LINE = Struct(
     "Line",
@@ -237,6 +264,7 @@ LINE = Struct(
         "cost": Part(MONEY_MINOR, L("成本", "Cost in minor units")),
         "currency": Part(CURRENCY, L("币种", "Currency")),
     },
+    label=L("明细", "Line"),
 )
 
 ARCHIVED = Field("archived", Bool(), L("已归档", "Archived"), Rule.ANY_TRUE, stored=True)

@@ -53,7 +53,7 @@ def split(enum: Enum, version: int, **stands: str | None) -> Enum:
     """The enum without these values, others standing for them; None where only a person can say."""
     values = {name: label for name, label in enum.values.items() if name not in stands}
     values |= {name: Label(name, name) for name in stands.values() if name is not None}
-    return Enum(enum.name, values, {name: (version, to) for name, to in stands.items()})
+    return dataclasses.replace(enum, values=values, was={name: (version, to) for name, to in stands.items()})
 
 
 def _customer(entity: Entity) -> Entity:
@@ -91,7 +91,7 @@ def _fourth(entity: Entity) -> Entity:
     old = entity.by_name
     channel = old["preferred_channel"]
     chat = split(CHANNEL, 3, sms="chat")
-    chat = Enum(chat.name, chat.values, {"sms": (3, "text"), "text": (4, "chat")})
+    chat = dataclasses.replace(chat, was={"sms": (3, "text"), "text": (4, "chat")})
     return with_fields(
         entity,
         dataclasses.replace(old["remarks"], name="comments", was=(("notes", 3), ("remarks", 4))),

@@ -18,7 +18,7 @@ NOW_MS = 1_795_000_000_000
 NOW_STAMP = NOW_MS * 1_000
 LABEL = Label("某", "some")
 
-GRADE = Enum("Grade", {"low": LABEL, "middle": LABEL, "high": LABEL})
+GRADE = Enum("Grade", {"low": LABEL, "middle": LABEL, "high": LABEL}, label=LABEL)
 
 THING = Entity(
     "customer",

@@ -31,8 +31,8 @@ from regulars_schema.entities import REGISTRY
 from tests.unit.histories import id_of
 
 LABEL = Label("某", "some")
-GRADE = Enum("Grade", {"low": LABEL, "high": LABEL})
-PAIR = Struct("Pair", {"a": Part(Int(0, 9), LABEL, required=True), "b": Part(Text(3), LABEL)})
+GRADE = Enum("Grade", {"low": LABEL, "high": LABEL}, label=LABEL)
+PAIR = Struct("Pair", {"a": Part(Int(0, 9), LABEL, required=True), "b": Part(Text(3), LABEL)}, label=LABEL)
 TYPES = [
     Text(),
     Text(3, empty=False),

@@ -133,7 +133,9 @@ def test_values_inside_lists_parts_and_sets_are_converted() -> None:
         old = entity.by_name["party"]
         struct = old.type.of
         parts = {**struct.parts, "role": dataclasses.replace(struct.parts["role"], type=role)}
-        return with_fields(entity, dataclasses.replace(old, type=List(Struct(struct.name, parts), 50)))
+        return with_fields(
+            entity, dataclasses.replace(old, type=List(dataclasses.replace(struct, parts=parts), 50))
+        )
 
     def consent(entity: Any) -> Any:
         old = entity.by_name["contact_by"]

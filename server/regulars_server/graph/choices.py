@@ -30,7 +30,7 @@ SCANNED_MAX = 2_000
 CHUNK = 250
 
 
-@strawberry.enum(description="How values that have not seen each other are settled.")
+@strawberry.enum(description="合并规则 · How values that have not seen each other are settled.")
 class MergeRule(Enum):
     LAST_WRITER = valued(Rule.LAST_WRITER, "以最后为准 · The last writer")
     VERIFIED = valued(Rule.VERIFIED, "已核实优先 · Verified first, then the last writer")
@@ -46,12 +46,12 @@ class MergeRule(Enum):
 @strawberry.input(description="All that is given must hold.")
 class LedgerFilter:
     unit: UUID | None = strawberry.field(default=None, description="Whose tablet wrote the change.")
-    device: UUID | None = None
+    device: UUID | None = strawberry.field(default=None, description="Which tablet wrote the change.")
     field: str | None = strawberry.field(default=None, description="The name of a field, such as `phones`.")
     since: DateTime | None = strawberry.field(
         default=None, description="Decided at this instant or later, by the server's clock."
     )
-    rule: MergeRule | None = None
+    rule: MergeRule | None = strawberry.field(default=None, description="By which rule it was chosen.")
     reversible: bool | None = strawberry.field(
         default=None, description="Whether the values stand beside each other still."
     )
@@ -78,7 +78,7 @@ class Contender(FieldValue):
 @strawberry.type(description="A field of which the shown value was chosen by its rule.")
 class ChosenField:
     path: str
-    rule: MergeRule
+    rule: MergeRule = strawberry.field(description="By which it was chosen.")
     winner: str = strawberry.field(description="The cid of the value shown then.")
     values: list[Contender] = strawberry.field(description="The one shown first.")
     reversible: bool = strawberry.field(
@@ -103,8 +103,8 @@ class LedgerEntry:
     stated: DateTime = strawberry.field(description="When it was made, as the device's clock said.")
     corrected: DateTime = strawberry.field(description="The same, put right.")
     stamp_replaced: bool = strawberry.field(description="Its stamp was impossible: the server's own counts.")
-    chosen: list[ChosenField]
-    admitted: list[AdmittedField]
+    chosen: list[ChosenField] = strawberry.field(description="Where it met values that had not seen it.")
+    admitted: list[AdmittedField] = strawberry.field(description="Where it is not stored as it came.")
     reversible: bool = strawberry.field(description="Whether any of `chosen` can be reversed still.")
     actor_id: UUID | None
     device_id: UUID | None

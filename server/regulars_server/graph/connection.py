@@ -28,12 +28,12 @@ ROWS_MAX = 250
 CURSOR_CHARS_MAX = 2_000
 
 
-@strawberry.type
+@strawberry.type(description="Where a page stands in its list.")
 class PageInfo:
-    has_next_page: bool
-    has_previous_page: bool
-    start_cursor: str | None
-    end_cursor: str | None
+    has_next_page: bool = strawberry.field(description="Whether more follows: ask `after` the end cursor.")
+    has_previous_page: bool = strawberry.field(description="Whether there is more before it.")
+    start_cursor: str | None = strawberry.field(description="The place of the first; null when it is empty.")
+    end_cursor: str | None = strawberry.field(description="The place of the last; null when it is empty.")
 
 
 @strawberry.type

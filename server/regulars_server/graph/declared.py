@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import strawberry
+from strawberry.types.arguments import StrawberryArgumentAnnotation
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -24,6 +25,11 @@ def mutation(about: str | None = None) -> Callable[[F], F]:
         return strawberry.mutation(method, description=about)  # type: ignore[return-value]
 
     return declare
+
+
+def said(about: str) -> StrawberryArgumentAnnotation:
+    """The description of an argument: `Annotated[bool, said("Whether ...")]`."""
+    return strawberry.argument(description=about)
 
 
 def valued(value: str, about: str) -> str:

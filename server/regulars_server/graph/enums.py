@@ -7,7 +7,7 @@ import strawberry
 from regulars_server.graph.declared import valued
 
 
-@strawberry.enum
+@strawberry.enum(description="组织单元类型 · Kind of unit")
 class UnitKind(Enum):
     COMPANY = valued("company", "公司 · Company")
     REGION = valued("region", "区域 · Region")
@@ -16,7 +16,7 @@ class UnitKind(Enum):
     POINT_OF_SALE = valued("point_of_sale", "销售点 · Point of sale")
 
 
-@strawberry.enum
+@strawberry.enum(description="员工角色 · Role of a member of staff")
 class StaffRole(Enum):
     ADMIN = valued("admin", "管理员 · Administrator")
     ANALYST = valued("analyst", "分析员 · Analyst")
@@ -24,26 +24,26 @@ class StaffRole(Enum):
     CLERK = valued("clerk", "店员 · Clerk")
 
 
-@strawberry.enum
+@strawberry.enum(description="顾客性质 · Kind of customer")
 class CustomerKind(Enum):
     PERSON = valued("person", "个人 · Person")
     ORGANIZATION = valued("organization", "组织 · Organization")
 
 
-@strawberry.enum
+@strawberry.enum(description="性别 · Gender")
 class Gender(Enum):
     FEMALE = valued("female", "女 · Female")
     MALE = valued("male", "男 · Male")
     OTHER = valued("other", "其他 · Other")
 
 
-@strawberry.enum
+@strawberry.enum(description="历法 · Calendar")
 class Calendar(Enum):
     SOLAR = valued("solar", "公历 · Solar")
     LUNAR = valued("lunar", "农历 · Lunar")
 
 
-@strawberry.enum
+@strawberry.enum(description="来源渠道 · Acquisition channel")
 class AcquisitionChannel(Enum):
     MASS_MEDIA = valued("mass_media", "大众媒体 · Mass media")
     NICHE_MEDIA = valued("niche_media", "差异化媒体 · Niche media")
@@ -55,14 +55,14 @@ class AcquisitionChannel(Enum):
     OTHER = valued("other", "其他 · Other")
 
 
-@strawberry.enum
+@strawberry.enum(description="隐私告知 · Privacy notice")
 class PrivacyNotice(Enum):
     NOT_SHOWN = valued("not_shown", "未告知 · Not shown")
     SHOWN = valued("shown", "已告知 · Shown")
     ACCEPTED = valued("accepted", "已接受 · Accepted")
 
 
-@strawberry.enum
+@strawberry.enum(description="渠道 · Channel")
 class Channel(Enum):
     STORE = valued("store", "门店 · Store")
     PHONE = valued("phone", "电话 · Phone")
@@ -75,7 +75,7 @@ class Channel(Enum):
     HOME = valued("home", "上门 · Home visit")
 
 
-@strawberry.enum
+@strawberry.enum(description="收入档次 · Income band")
 class IncomeBand(Enum):
     LOW = valued("low", "较低 · Low")
     MIDDLE = valued("middle", "中等 · Middle")
@@ -83,7 +83,7 @@ class IncomeBand(Enum):
     VERY_HIGH = valued("very_high", "很高 · Very high")
 
 
-@strawberry.enum
+@strawberry.enum(description="信用状况 · Credit status")
 class CreditStatus(Enum):
     UNKNOWN = valued("unknown", "未知 · Unknown")
     GOOD = valued("good", "良好 · Good")
@@ -91,7 +91,7 @@ class CreditStatus(Enum):
     DANGEROUS = valued("dangerous", "危险客户 · Dangerous")
 
 
-@strawberry.enum
+@strawberry.enum(description="关系类型 · Kind of link")
 class LinkKind(Enum):
     COMPANION = valued("companion", "同伴 · Companion")
     FAMILY = valued("family", "家人 · Family")
@@ -106,7 +106,7 @@ class LinkKind(Enum):
     ALLIANCE = valued("alliance", "战略联盟 · Alliance")
 
 
-@strawberry.enum
+@strawberry.enum(description="身份判定 · Identity decision")
 class IdentityDecision(Enum):
     PROPOSED = valued("proposed", "待确认 · Proposed")
     SAME = valued("same", "同一人 · The same")
@@ -114,7 +114,7 @@ class IdentityDecision(Enum):
     NOT_SAME = valued("not_same", "不是同一人 · Not the same")
 
 
-@strawberry.enum
+@strawberry.enum(description="判定依据 · Reason of an identity decision")
 class IdentityReason(Enum):
     VERIFIED_KEY = valued("verified_key", "已核实的相同号码 · Equal verified key")
     EQUAL_KEY = valued("equal_key", "相同号码 · Equal key")
@@ -123,7 +123,7 @@ class IdentityReason(Enum):
     KEPT = valued("kept", "拆分后保留 · Kept together when another was taken out")
 
 
-@strawberry.enum
+@strawberry.enum(description="往来类型 · Kind of interaction")
 class InteractionKind(Enum):
     VISIT = valued("visit", "到店 · Visit")
     PURCHASE = valued("purchase", "购买 · Purchase")
@@ -145,7 +145,7 @@ class InteractionKind(Enum):
     NOTE = valued("note", "备注 · Note")
 
 
-@strawberry.enum
+@strawberry.enum(description="参与角色 · Role in a party")
 class PartyRole(Enum):
     PRINCIPAL = valued("principal", "主客 · Principal")
     COMPANION = valued("companion", "同伴 · Companion")
@@ -154,7 +154,7 @@ class PartyRole(Enum):
     USER = valued("user", "使用者 · User")
 
 
-@strawberry.enum
+@strawberry.enum(description="结果 · Outcome")
 class Outcome(Enum):
     OPEN = valued("open", "待定 · Open")
     INTERESTED = valued("interested", "有意向 · Interested")
@@ -164,14 +164,14 @@ class Outcome(Enum):
     SOLVED = valued("solved", "已解决 · Solved")
 
 
-@strawberry.enum
+@strawberry.enum(description="报告类别 · Report class")
 class ReportClass(Enum):
     ROUTINE = valued("routine", "日常报告 · Routine")
     URGENT = valued("urgent", "紧急报告 · Urgent")
     PERIODIC = valued("periodic", "定期报告 · Periodic")
 
 
-@strawberry.enum
+@strawberry.enum(description="处理结果 · Verdict")
 class Verdict(Enum):
     APPLIED = valued("applied", "已采用 · Applied")
     MERGED = valued("merged", "已合并 · Merged")
@@ -179,7 +179,7 @@ class Verdict(Enum):
     REJECTED = valued("rejected", "待修正 · Rejected")
 
 
-@strawberry.enum(description="An entity whose rows can be asked for.")
+@strawberry.enum(description="实体 · An entity whose rows can be asked for.")
 class EntityName(Enum):
     UNIT = valued("unit", "组织单元 · Unit")
     STAFF = valued("staff", "员工 · Staff")

@@ -28,7 +28,7 @@ POS_DIGITS_MAX = 18
 NESTING_MAX = 40
 
 
-@strawberry.enum(description="What has become of one written value.")
+@strawberry.enum(description="取值状态 · What has become of one written value.")
 class FieldState(Enum):
     SHOWN = valued(State.SHOWN, "当前显示 · Shown")
     BESIDE = valued(State.BESIDE, "并列 · Stands beside the shown one")
@@ -64,7 +64,7 @@ class WrittenField:
 @strawberry.type(description="A change as it came, and what became of it.")
 class LoggedChange:
     cid: str = strawberry.field(description="The identity of the change for ever.")
-    op: str | None = strawberry.field(description="create or edit.")
+    op: str | None = strawberry.field(description="`create` or `edit`.")
     entity: str
     row_id: str
     at: DateTime = strawberry.field(description="When the server took it.")
@@ -72,18 +72,18 @@ class LoggedChange:
     corrected: DateTime | None = strawberry.field(
         description="The same, put right by what the device's clock was off when it was sent."
     )
-    verdict: Verdict
+    verdict: Verdict = strawberry.field(description="What became of it, as it is now.")
     code: str | None = strawberry.field(
         description="Why, where it was not simply applied: see docs/ERRORS.md."
     )
-    message: str | None
+    message: str | None = strawberry.field(description="The same in words, zh or en by Accept-Language.")
     path: str | None = strawberry.field(description="The field that is to blame.")
-    detail: scalars.JSON | None
+    detail: scalars.JSON | None = strawberry.field(description="What fills the message.")
     closed: bool = strawberry.field(description="Refused for good: mended or dropped.")
     emptied: bool = strawberry.field(description="Erasure destroyed what it said.")
     replaces: str | None = strawberry.field(description="The cid of the change that this one mends.")
     began: bool = strawberry.field(description="Whether the row began with it.")
-    fields: list[WrittenField]
+    fields: list[WrittenField] = strawberry.field(description="What it wrote, field by field.")
     actor_id: UUID | None
     device_id: UUID | None
     pos: strawberry.Private[int]

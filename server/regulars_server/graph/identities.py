@@ -22,7 +22,7 @@ from regulars_sync.errors import Refused
 from regulars_sync.ids import identity_id
 
 
-@strawberry.enum(description="What head office can say of two customers.")
+@strawberry.enum(description="判定 · What head office can say of two customers.")
 class IdentityVerdict(Enum):
     SAME = valued("same", "同一人 · They are one person; branches that hold one get both")
     NOT_SAME = valued("not_same", "不是同一人 · They are two; it is remembered")
@@ -37,43 +37,43 @@ class IdentityReview:
         " decided otherwise, nobody in the cluster is merged."
     )
 
-    @resolved()
+    @resolved("One of the two; null when erased since.")
     async def one(self, info: Info) -> Customer | None:
         return await info.context.related(Customer, self.identity.one_id)
 
-    @resolved()
+    @resolved("The other; null when erased since.")
     async def other(self, info: Info) -> Customer | None:
         return await info.context.related(Customer, self.identity.other_id)
 
 
-@strawberry.type
+@strawberry.type(description="Pairs that head office is asked about.")
 class IdentityReviewConnection:
     edges: list[Edge[IdentityReview]]
     nodes: list[IdentityReview]
     page_info: PageInfo
 
 
-@strawberry.input
+@strawberry.input(description="Two customers, in whichever order.")
 class IdentityPairInput:
-    one: UUID
-    other: UUID
+    one: UUID = strawberry.field(description="One of the two.")
+    other: UUID = strawberry.field(description="The other.")
 
 
-@strawberry.input
+@strawberry.input(description="What is said of two customers.")
 class IdentityDecisionInput(IdentityPairInput):
-    decision: IdentityVerdict
+    decision: IdentityVerdict = strawberry.field(description="What they are to each other.")
 
 
-@strawberry.input
+@strawberry.input(description="Who is taken out of its cluster.")
 class CustomerUnmergeInput:
     id: UUID
 
 
-@strawberry.type
+@strawberry.type(description="It was decided; this is what both became.")
 class IdentityDecided:
     one: Customer | None = strawberry.field(description=GONE)
     other: Customer | None = strawberry.field(description=GONE)
-    identity: Identity | None
+    identity: Identity | None = strawberry.field(description="What stands of the pair now.")
 
 
 @strawberry.type(description="Head office will see the proposal; nothing is merged by it.")
@@ -82,7 +82,7 @@ class IdentityProposed:
     other: Customer | None = strawberry.field(description=GONE)
 
 
-@strawberry.type
+@strawberry.type(description="All were looked at; what was found waits in `identityReviews`.")
 class IdentityScanned:
     customers: int = strawberry.field(description="How many were looked at.")
 

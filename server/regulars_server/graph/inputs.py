@@ -40,7 +40,7 @@ from regulars_server.graph.filters import (
 from regulars_server.graph.scalars import UUID, Date, DateTime, Money
 
 
-@strawberry.input
+@strawberry.input(description="生日 · Birth")
 class BirthInput:
     year: int | None = strawberry.field(description="年 · Year", default=None)
     month: int = strawberry.field(description="月 · Month")
@@ -49,14 +49,14 @@ class BirthInput:
     leap: bool | None = strawberry.field(description="闰月 · Leap month", default=None)
 
 
-@strawberry.input
+@strawberry.input(description="参与人 · Member of a party")
 class PartyMemberInput:
     customer_id: UUID | None = strawberry.field(description="顾客 · Customer", default=None)
     role: PartyRole | None = strawberry.field(description="角色 · Role", default=None)
     name: str | None = strawberry.field(description="姓名 · Name", default=None)
 
 
-@strawberry.input
+@strawberry.input(description="明细 · Line")
 class LineInput:
     product_id: UUID | None = strawberry.field(description="商品 · Product", default=None)
     name: str | None = strawberry.field(description="名称 · Name", default=None)

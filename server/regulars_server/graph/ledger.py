@@ -28,16 +28,16 @@ class HeldConnection:
 
 @strawberry.type(description="Customers that share a phone, e-mail, member number or external id.")
 class EqualKey:
-    field: str
-    key: str
-    customers: list[Customer]
+    field: str = strawberry.field(description="The field in which it stands.")
+    key: str = strawberry.field(description="The key, in its normal form.")
+    customers: list[Customer] = strawberry.field(description="Who has it, those within reach.")
 
 
 @strawberry.type(description="Changes that were made on a tablet and that nobody has any more.")
 class NumberGap:
     incarnation: str = strawberry.field(description="Of the tablet's counter.")
     first: int = strawberry.field(description="The first number that is lost.")
-    last: int
+    last: int = strawberry.field(description="The last number that is lost.")
     at: DateTime = strawberry.field(description="When the tablet said so.")
     device_id: UUID
 

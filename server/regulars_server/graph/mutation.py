@@ -6,6 +6,7 @@ The same key with the same content gives the same answer and does nothing twice.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Annotated
 
 import strawberry
 from strawberry import scalars
@@ -13,7 +14,7 @@ from strawberry import scalars
 from regulars_schema.declare import JSON
 from regulars_server import devices, erasure
 from regulars_server.graph import inputs, payloads
-from regulars_server.graph.declared import mutation
+from regulars_server.graph.declared import mutation, said
 from regulars_server.graph.enums import LinkKind
 from regulars_server.graph.identities import IdentityMutations
 from regulars_server.graph.ledger import held_change
@@ -109,13 +110,13 @@ class Mutation(ReversalMutations, IdentityMutations):
 
         return await settled(info.context, idempotency_key, run)
 
-    @mutation()
+    @mutation("Put tags on a customer.")
     async def customer_tag(
         self, info: Info, idempotency_key: str, id: UUID, tags: list[str]
     ) -> payloads.CustomerResult:
         return await _write_customer(info, idempotency_key, id, {f"tags/{tag}": True for tag in tags})
 
-    @mutation()
+    @mutation("Take tags off a customer.")
     async def customer_untag(
         self, info: Info, idempotency_key: str, id: UUID, tags: list[str]
     ) -> payloads.CustomerResult:
@@ -128,8 +129,8 @@ class Mutation(ReversalMutations, IdentityMutations):
         idempotency_key: str,
         from_customer_id: UUID,
         to_customer_id: UUID,
-        kind: LinkKind,
-        active: bool = True,
+        kind: Annotated[LinkKind, said("What the first is to the second.")],
+        active: Annotated[bool, said("False takes it back.")] = True,
         note: str | None = strawberry.UNSET,
     ) -> payloads.LinkResult:
         id = link_id(from_customer_id, to_customer_id, kind.value)
@@ -279,7 +280,7 @@ class Mutation(ReversalMutations, IdentityMutations):
         idempotency_key: str,
         cid: str,
         set: scalars.JSON,
-        without: list[str] = [],  # noqa: B006 (strawberry copies it)
+        without: Annotated[list[str], said("Paths of the change that are left out.")] = [],  # noqa: B006 (strawberry copies it)
     ) -> payloads.HeldResult:
         async def run(writing: Writing) -> payloads.HeldSettled:
             writing.require(KEEPERS, head_office=True)
@@ -303,7 +304,12 @@ class Mutation(ReversalMutations, IdentityMutations):
 
     @mutation("A pairing code for one tablet of a unit. Sensitive only if you are.")
     async def device_invite(
-        self, info: Info, idempotency_key: str, unit: UUID, name: str, sensitive: bool = False
+        self,
+        info: Info,
+        idempotency_key: str,
+        unit: UUID,
+        name: Annotated[str, said("What the tablet is called, such as `till 2`.")],
+        sensitive: Annotated[bool, said("Whether it is to hold sensitive fields.")] = False,
     ) -> payloads.DeviceInviteResult:
         async def run(writing: Writing) -> payloads.DeviceInvited:
             writing.require(KEEPERS)

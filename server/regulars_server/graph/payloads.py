@@ -7,6 +7,7 @@ from typing import Annotated
 
 import strawberry
 
+from regulars_server.graph.declared import valued
 from regulars_server.graph.history import LoggedChange
 from regulars_server.graph.problems import Refusal, VersionConflict
 from regulars_server.graph.rows import Node
@@ -60,17 +61,17 @@ class ProductSaved:
 
 @strawberry.type(description="What became of one customer of a bulk mutation.")
 class MemberResult:
-    customer_id: UUID
+    customer_id: UUID = strawberry.field(description="Whose result it is.")
     error: Refusal | None = strawberry.field(description="Null when it was done.")
 
 
 @strawberry.type(description="Those without an error were done; the others are as they were.")
 class SegmentMembersSaved:
     segment: Segment | None = strawberry.field(description=GONE)
-    results: list[MemberResult]
+    results: list[MemberResult] = strawberry.field(description="One for each customer that was named.")
 
 
-@strawberry.type
+@strawberry.type(description="It was tried, mended or dropped.")
 class HeldSettled:
     waits: bool = strawberry.field(description="Whether it waits still; `change` says for what.")
     change: LoggedChange | None = strawberry.field(description="Null once it is settled.")
@@ -83,39 +84,39 @@ class ChangeReversed:
     paths: list[str] = strawberry.field(description="What it wrote.")
 
 
-@strawberry.type
+@strawberry.type(description="A tablet may be paired.")
 class DeviceInvited:
     code: str = strawberry.field(description="For one tablet, once, within fifteen minutes.")
 
 
-@strawberry.type
+@strawberry.type(description="The tablet reads nothing any more.")
 class DeviceRevoked:
     device: Device | None = strawberry.field(description=GONE)
 
 
-@strawberry.enum(description="By what a customer of another unit is looked up.")
+@strawberry.enum(description="查询依据 · By what a customer of another unit is looked up.")
 class IdentityKey(Enum):
-    PHONE = "phones"
-    EMAIL = "emails"
-    MEMBER_NO = "member_no"
-    EXTERNAL_ID = "external_ids"
+    PHONE = valued("phones", "电话 · Phone")
+    EMAIL = valued("emails", "邮箱 · E-mail")
+    MEMBER_NO = valued("member_no", "会员号 · Member number")
+    EXTERNAL_ID = valued("external_ids", "外部编号 · External id")
 
 
-@strawberry.input
+@strawberry.input(description="Who is looked up.")
 class CustomerLookupInput:
-    field: IdentityKey
+    field: IdentityKey = strawberry.field(description="What the key is.")
     key: str = strawberry.field(description="The whole of it; a phone in any spelling.")
     unit_id: UUID | None = strawberry.field(description="Who asks; by default your unit.", default=None)
 
 
-@strawberry.type
+@strawberry.type(description="Customers who have the key.")
 class CustomersFound:
     customers: list[Customer] = strawberry.field(
         description="Who has the key, and who is the same person; the survivor of each cluster first."
     )
 
 
-@strawberry.type
+@strawberry.type(description="The tablet belongs to the other unit.")
 class DeviceMoved:
     device: Device | None = strawberry.field(description=GONE)
 

@@ -30,7 +30,7 @@ class Error:
     retryable: bool = strawberry.field(description="Whether the same mutation may pass later.")
 
 
-@strawberry.type
+@strawberry.type(description="Nothing was done, and why.")
 class Refusal(Error):
     pass
 

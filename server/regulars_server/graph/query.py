@@ -5,9 +5,9 @@ from __future__ import annotations
 from enum import Enum
 
 import strawberry
+from graphql import GraphQLEnumType
 
-from regulars_schema.declare import Enum as EnumType
-from regulars_schema.declare import Label, Level, List, Struct, Type
+from regulars_schema.declare import Label, Level
 from regulars_server.graph import ledger
 from regulars_server.graph.choices import LedgerConnection, LedgerFilter
 from regulars_server.graph.choices import ledger as read_ledger
@@ -25,68 +25,70 @@ from regulars_server.graph.roots import RowQueries
 from regulars_server.graph.rows import Node
 from regulars_server.graph.scalars import SCALARS, UUID
 from regulars_server.graph.types import TYPES, Customer, Device, Segment, Staff, Unit
+from regulars_server.graph.words import said
 from regulars_server.storage.interface import Test
 
 
-@strawberry.enum(description="A language of labels.")
+@strawberry.enum(description="语言 · A language of labels.")
 class Language(Enum):
-    ZH = valued("zh", "中文")
-    EN = valued("en", "English")
+    ZH = valued("zh", "中文 · Chinese")
+    EN = valued("en", "英文 · English")
 
 
 @strawberry.type(description="Whom the token stands for, and what it may read.")
 class Me:
-    kind: str = strawberry.field(description="session, developer or device.")
-    name: str
-    role: str
+    kind: str = strawberry.field(description="`session`, `developer` or `device`.")
+    name: str = strawberry.field(description="Of the person, program or tablet.")
+    role: str = strawberry.field(description="What it may do: docs/API.md says of each.")
     sensitive: bool = strawberry.field(description="Whether sensitive fields are shown.")
-    head_office: bool
+    head_office: bool = strawberry.field(description="Whether it may write what head office alone writes.")
     whole_chain: bool = strawberry.field(
         description="Whether nothing is out of reach; `units` is empty then."
     )
-    unit_ids: list[UUID]
-    staff_id: UUID | None
-    device_id: UUID | None
+    unit_ids: list[UUID] = strawberry.field(description="The units granted, by id.")
+    staff_id: UUID | None = strawberry.field(description="The member of staff, by id.")
+    device_id: UUID | None = strawberry.field(description="The tablet, by id.")
 
     @resolved("The units granted; all below them are within reach too.")
     async def units(self, info: Info) -> list[Unit]:
         return await info.context.related_all(Unit, self.unit_ids)
 
-    @resolved()
+    @resolved("The member of staff; null for a program or a tablet.")
     async def staff(self, info: Info) -> Staff | None:
         return await info.context.related(Staff, self.staff_id)
 
-    @resolved()
+    @resolved("The tablet; null for a person or a program.")
     async def device(self, info: Info) -> Device | None:
         return await info.context.related(Device, self.device_id)
 
 
-@strawberry.type
+@strawberry.type(description="A value of a closed list, in one language.")
 class EnumValueLabel:
     name: str = strawberry.field(description="The name in GraphQL.")
-    value: str = strawberry.field(description="The value in files and on tablets.")
-    label: str
+    value: str = strawberry.field(description="The value in files and on tablets, where it stands in any.")
+    label: str = strawberry.field(description="What people call it.")
 
 
-@strawberry.type
+@strawberry.type(description="A closed list, in one language.")
 class EnumLabels:
-    name: str
-    values: list[EnumValueLabel]
+    name: str = strawberry.field(description="The name of the enum in GraphQL.")
+    label: str = strawberry.field(description="What people call it.")
+    values: list[EnumValueLabel] = strawberry.field(description="Its values, in their order.")
 
 
-@strawberry.type
+@strawberry.type(description="A field of an entity, in one language.")
 class FieldLabel:
-    name: str
-    label: str
-    sensitive: bool
+    name: str = strawberry.field(description="The name in files, paths and on tablets.")
+    label: str = strawberry.field(description="What people call it.")
+    sensitive: bool = strawberry.field(description="Whether it takes that right to read it.")
     rule: str = strawberry.field(description="How values that have not seen each other are settled.")
 
 
-@strawberry.type
+@strawberry.type(description="An entity, in one language.")
 class EntityLabels:
-    name: str
-    label: str
-    fields: list[FieldLabel]
+    name: str = strawberry.field(description="The name in files and on tablets.")
+    label: str = strawberry.field(description="What people call it.")
+    fields: list[FieldLabel] = strawberry.field(description="Its fields, in their order.")
 
 
 @strawberry.type
@@ -177,21 +179,25 @@ class Query(RowQueries, IdentityQueries):
 
     @resolved("Every closed list with the labels of its values.")
     def enum_labels(self, info: Info, lang: Language = Language.EN) -> list[EnumLabels]:
-        found: dict[str, EnumType] = {}
-        for entity in info.context.service.storage.registry.entities:
-            for field in entity.fields:
-                for type_ in _inner(field.type):
-                    if isinstance(type_, EnumType):
-                        found[type_.name] = type_
+        enums = [
+            type_
+            for name, type_ in sorted(info._raw_info.schema.type_map.items())
+            if isinstance(type_, GraphQLEnumType) and not name.startswith("__")
+        ]
         return [
             EnumLabels(
-                name=name,
+                name=enum.name,
+                label=said(enum.description, lang.value),
                 values=[
-                    EnumValueLabel(name=value.upper(), value=value, label=_said(label, lang))
-                    for value, label in found[name].values.items()
+                    EnumValueLabel(
+                        name=name,
+                        value=str(getattr(value.value, "value", value.value)),
+                        label=said(value.description, lang.value),
+                    )
+                    for name, value in enum.values.items()
                 ],
             )
-            for name in sorted(found)
+            for enum in enums
         ]
 
     @resolved("The labels of entities and their fields.")
@@ -217,11 +223,3 @@ class Query(RowQueries, IdentityQueries):
 
 def _said(label: Label, lang: Language) -> str:
     return label.zh if lang is Language.ZH else label.en
-
-
-def _inner(type_: Type) -> list[Type]:
-    if isinstance(type_, List):
-        return _inner(type_.of)
-    if isinstance(type_, Struct):
-        return [inner for part in type_.parts.values() for inner in _inner(part.type)]
-    return [type_]

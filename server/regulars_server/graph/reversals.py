@@ -17,7 +17,7 @@ from regulars_sync.changes import is_cid
 from regulars_sync.errors import Refused
 
 
-@strawberry.input
+@strawberry.input(description="What is reversed.")
 class ChangeReverseInput:
     cid: str = strawberry.field(description="Of the change, as `history` and `ledger` tell it.")
     path: str | None = strawberry.field(
@@ -25,7 +25,7 @@ class ChangeReverseInput:
     )
 
 
-@strawberry.input
+@strawberry.input(description="Which value stays.")
 class FieldChooseInput:
     entity: EntityName
     id: UUID

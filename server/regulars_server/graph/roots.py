@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import strawberry
 
 from regulars_server.graph import inputs, types
 from regulars_server.graph.connection import Connection, page
-from regulars_server.graph.declared import resolved
+from regulars_server.graph.declared import resolved, said
 from regulars_server.graph.request import Info
 from regulars_server.graph.scalars import UUID
 
@@ -119,7 +121,7 @@ class RowQueries:
         where: inputs.CustomerWhere | None = None,
         order_by: inputs.CustomerOrder = inputs.CustomerOrder.ID_ASC,
         search: str | None = None,
-        merged: bool = False,
+        merged: Annotated[bool, said("Every row, also those that are one person.")] = False,
     ) -> Connection[types.Customer]:
         return await page(
             info.context,

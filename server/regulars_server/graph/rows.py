@@ -39,8 +39,8 @@ class Beside:
 @strawberry.type(description="A field that holds several values which have not seen each other.")
 class ContestedField:
     path: str = strawberry.field(description="The field; of a set `field/key`.")
-    shown: scalars.JSON | None
-    beside: list[Beside]
+    shown: scalars.JSON | None = strawberry.field(description="The value that its rule shows.")
+    beside: list[Beside] = strawberry.field(description="The values that stand beside it, the latest first.")
 
 
 @dataclass(slots=True)

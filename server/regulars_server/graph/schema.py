@@ -9,12 +9,15 @@ from regulars_server.graph.mutation import Mutation
 from regulars_server.graph.query import Query
 from regulars_server.graph.scalars import SCALARS
 from regulars_server.graph.types import TYPES
+from regulars_server.graph.words import describe
 
 
 def build_schema() -> strawberry.Schema:
-    return strawberry.Schema(
+    schema = strawberry.Schema(
         query=Query,
         mutation=Mutation,
         types=list(TYPES.values()),
         config=StrawberryConfig(scalar_map=dict(SCALARS)),
     )
+    describe(schema._schema)
+    return schema

@@ -35,7 +35,7 @@ from regulars_server.graph.rows import Element, Node, Row
 from regulars_server.graph.scalars import UUID, Date, DateTime, Money
 
 
-@strawberry.type
+@strawberry.type(description="生日 · Birth")
 class Birth:
     year: int | None = strawberry.field(description="年 · Year")
     month: int = strawberry.field(description="月 · Month")
@@ -54,7 +54,7 @@ class Birth:
         )
 
 
-@strawberry.type
+@strawberry.type(description="参与人 · Member of a party")
 class PartyMember:
     customer_id: UUID | None = strawberry.field(description="顾客 · Customer")
     role: PartyRole | None = strawberry.field(description="角色 · Role")
@@ -69,7 +69,7 @@ class PartyMember:
         return await info.context.related(Customer, self.customer_id)
 
 
-@strawberry.type
+@strawberry.type(description="明细 · Line")
 class Line:
     product_id: UUID | None = strawberry.field(description="商品 · Product")
     name: str | None = strawberry.field(description="名称 · Name")
