@@ -1,8 +1,12 @@
-"""What schema/generate.py writes is committed and current."""
+"""What schema/generate.py writes is committed and current, and the SDL keeps the rules of schemas."""
 
 import subprocess
 import sys
 from pathlib import Path
+
+from graphql import build_schema
+
+from tests.support.schema_rules import found
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -16,3 +20,7 @@ def test_generated_code_is_current():
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_sdl_keeps_every_rule():
+    assert found(build_schema((ROOT / "schema" / "schema.graphql").read_text("utf-8"))) == []
