@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from regulars_server.storage.interface import Storage
 
 POLL_S = 2.0
+EVERYTHING = "*"
+"""No scope: whoever waits for it is told of every commit, also of one that touched no scope."""
 HEARTBEAT_S = 20.0
 """A client that hears nothing for longer than this takes the connection for dead."""
 
@@ -47,7 +49,8 @@ class Hub:
         return self._closing
 
     def publish(self, scopes: Iterable[str]) -> None:
-        for scope in scopes:
+        """A commit touched these scopes."""
+        for scope in (*scopes, EVERYTHING):
             for event in self._waiting.get(scope, ()):
                 event.set()
 

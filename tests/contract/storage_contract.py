@@ -336,6 +336,21 @@ class StorageContract:
             assert (await reader.digests([UNIT_0]))[UNIT_0].rows == 1
             assert not (await reader.feed({UNIT_0: 1}, 9, BYTES_MAX)).rows
 
+    async def test_the_tail_of_the_log_tells_what_came_after_to_whoever_holds_all(self, storage, scribe):
+        await scribe.push(storage, [scribe.customer(1), scribe.customer(2)])
+        async with storage.unscoped_reader() as reader:
+            entries, end = await reader.tail(0, 9)
+            assert [(e.pos, e.entity, e.id, e.accepted) for e in entries] == [
+                (1, "customer", uid(1), True),
+                (2, "customer", uid(2), True),
+            ]
+            assert end == 2
+            assert [e.pos for e in (await reader.tail(0, 1)).entries] == [1]
+            assert await reader.tail(end, 9) == ([], end)
+        async with storage.reader(frozenset({UNIT_0})) as reader:
+            with pytest.raises(LookupError):
+                await reader.tail(0, 9)
+
     async def test_head_grows_with_every_commit_and_knows_its_mark(self, storage, scribe):
         heads = []
         for batch in range(3):

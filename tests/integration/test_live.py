@@ -14,7 +14,7 @@ from regulars import Shop
 from regulars_schema.declare import Level
 from regulars_server.authors import SERVER
 from regulars_server.devices import revoke
-from regulars_server.hub import HEARTBEAT_S, Hub
+from regulars_server.hub import EVERYTHING, HEARTBEAT_S, Hub
 from regulars_server.live import events
 from regulars_sync.round import SyncReport
 from tests.support.chain import Chain, new_chain
@@ -112,6 +112,14 @@ def test_who_has_gone_is_woken_no_more() -> None:
         hub.publish(["a", "b"])
     assert there.is_set()
     assert not gone.is_set()
+
+
+def test_a_commit_that_touched_no_scope_wakes_who_waits_for_everything() -> None:
+    hub = Hub()
+    with hub.waiting([EVERYTHING]) as all_, hub.waiting(["a"]) as some:
+        hub.publish([])
+        assert all_.is_set()
+        assert not some.is_set()
 
 
 async def test_a_server_that_stops_ends_every_line(chain: Chain) -> None:

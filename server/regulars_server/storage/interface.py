@@ -187,6 +187,23 @@ class Chosen:
     """Beside those `fields` let pass, also what was chosen of no field: a stamp that was replaced."""
 
 
+class Noted(NamedTuple):
+    """An entry of the log, without what it says."""
+
+    pos: int
+    entity: str
+    id: str
+    accepted: bool
+
+
+class Tail(NamedTuple):
+    """The log beyond some position."""
+
+    entries: list[Noted]
+    end: int
+    """The position of the last entry that this snapshot sees; 0 when there is none."""
+
+
 class Bucket(NamedTuple):
     """The rows of a scope whose hashes begin with one byte."""
 
@@ -319,6 +336,14 @@ class Reader(Protocol):
 
         These are accepted changes with values beside, in another form than they came in, or with another
         stamp. What erasure emptied is not among them. One statement to find them, one to read them.
+        """
+        ...
+
+    async def tail(self, after: int, limit: int) -> Tail:
+        """The entries beyond a position, oldest first, `limit` at most.
+
+        Only the unscoped reader has it (`LookupError`): whoever holds all rows is told of changes by the log,
+        also of rows that no scope holds.
         """
         ...
 

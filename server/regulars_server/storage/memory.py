@@ -37,10 +37,12 @@ from regulars_server.storage.interface import (
     Head,
     Incarnation,
     Not,
+    Noted,
     Order,
     Person,
     Reader,
     Since,
+    Tail,
     Test,
     Torn,
     Where,
@@ -463,6 +465,13 @@ class MemoryReader:
             and (chosen.unit is None or self._unit_of(entry) == chosen.unit)
             and self._found(entry.entity, entry.id)
         ][:limit]
+
+    async def tail(self, after: int, limit: int) -> Tail:
+        if self._scopes is not None:
+            raise LookupError("the log is the unscoped reader's")
+        beyond = [entry for entry in self._state.log if entry.pos > after][:limit]
+        noted = [Noted(entry.pos, entry.entity, entry.id, entry.is_accepted) for entry in beyond]
+        return Tail(noted, self._state.log[-1].pos if self._state.log else 0)
 
     async def gaps(self, limit: int, device: str | None = None) -> list[Entry]:
         return [

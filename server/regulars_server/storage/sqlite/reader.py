@@ -24,6 +24,7 @@ from regulars_server.storage.interface import (
     Incarnation,
     Order,
     Since,
+    Tail,
     Where,
 )
 from regulars_server.storage.sqlite.commit import Transaction
@@ -115,6 +116,9 @@ class SqliteReader(Generic[S]):
 
     async def choices(self, limit: int, before: int | None, chosen: Chosen) -> list[Choice]:
         return await self._run(lambda _: self._snapshot.choices(limit, before, chosen))
+
+    async def tail(self, after: int, limit: int) -> Tail:
+        return await self._run(lambda _: self._snapshot.tail(after, limit))
 
     async def gaps(self, limit: int, device: str | None = None) -> list[Entry]:
         return await self._run(lambda _: self._snapshot.gaps(limit, device))

@@ -24,8 +24,10 @@ from regulars_server.storage.interface import (
     FeedRows,
     Found,
     Head,
+    Noted,
     Order,
     Since,
+    Tail,
     Where,
 )
 from regulars_server.storage.layout import Table, check_order, check_where, level_of
@@ -34,7 +36,7 @@ from regulars_server.storage.tables import TABLES
 from regulars_server.storage.verify import check_log
 from regulars_sync import digest, trail
 from regulars_sync.digest import EMPTY, Digest
-from regulars_sync.log import Entry
+from regulars_sync.log import ACCEPTED, Entry
 from regulars_sync.protocol import Acked
 from regulars_sync.scope import unit_scope
 
@@ -428,6 +430,16 @@ class Snapshot:
         found = self.rows(f"{sql} ORDER BY b.pos DESC LIMIT ?", *parameters, limit)
         entries = self.entries(cid.hex() for _, _, cid in found)
         return [Choice(pos, at_ms, entries[cid.hex()]) for pos, at_ms, cid in found]
+
+    def tail(self, after: int, limit: int) -> Tail:
+        if self.scopes is not None:
+            raise LookupError("the log is the unscoped reader's")
+        sql = "SELECT pos, entity, id, verdict FROM log WHERE pos>? ORDER BY pos LIMIT ?"
+        found = [
+            Noted(pos, entity, id, verdict in ACCEPTED)
+            for pos, entity, id, verdict in self.rows(sql, after, limit)
+        ]
+        return Tail(found, self.rows("SELECT ifnull(max(pos), 0) FROM log")[0][0])
 
     def gaps(self, limit: int, device: str | None) -> list[Entry]:
         sql, parameters = f"SELECT {COLUMNS} FROM log b WHERE code='number_gap'", []
