@@ -23,11 +23,12 @@ serve: $(READY) ## Run the server
 test: $(READY) ## Run the tests
 	$(BIN)/python -m pytest $(ARGS)
 
-check: $(READY) ## Lint, format, types, import rules; changes nothing
+check: $(READY) ## Lint, format, types, import rules, breaking changes of the SDL; changes nothing
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python schema/compare_graphql.py
 
 fmt: $(READY) ## Format, and fix what ruff can fix
 	$(BIN)/ruff check --fix
