@@ -98,6 +98,7 @@ MESSAGES: Mapping[str, Message] = {
     "too_many_tries": Message(R, 429, True, "Too many tries. Wait {seconds} seconds.", "尝试过多，请等待 {seconds} 秒。"),
     "pairing_code_invalid": Message(R, 403, False, "The pairing code is wrong, used or expired. Ask for a new one: `regulars device invite`.", "配对码错误、已用或已过期，请重新获取：regulars device invite。"),
     "not_allowed": Message(R, 403, False, "Your role may not do this.", "您的角色无权执行此操作。"),
+    "scope_missing": Message(R, 403, False, "This token was not given the scope {scope}. Make one that has it.", "该令牌没有权限范围 {scope}，请生成包含它的令牌。"),
     "not_found": Message(R, 404, False, "There is no such {entity} within reach.", "没有可访问的该{entity}。"),
     "path_unknown": Message(R, 404, False, "There is nothing to {method} at {path}. Tablets use /sync/v1, people /graphql.", "{path} 没有可供 {method} 的内容。平板使用 /sync/v1，其他使用 /graphql。"),
     "version_conflict": Message(R, 409, True, "It was changed since you read it. Read it again and decide.", "读取后已被他人修改，请重新读取后再提交。"),

@@ -18,6 +18,7 @@ import msgspec
 from regulars_schema.declare import JSON, Entity, Level, Ref, Registry, Scope, Unfit, check_text, is_id
 from regulars_schema.normal import element_path
 from regulars_server.access import Principal
+from regulars_server.access.rights import WRITE
 from regulars_server.admission import Expected
 from regulars_server.service import Service
 from regulars_server.storage.interface import Reader
@@ -82,6 +83,7 @@ class Mutations:
 
     async def admit(self, change: Change, expected_seq: int | None = None) -> None:
         """Apply a change that was made elsewhere. `Refused` as for `write`."""
+        self._require(change.entity)
         versions = None
         if expected_seq is not None:
             expected = Expected(expected_seq, self._principal.sensitive)
@@ -97,9 +99,16 @@ class Mutations:
 
     async def write_each(self, edits: Sequence[Edit]) -> list[Refused | None]:
         """Apply each change that can be applied; what became of each, in order."""
+        for entity in {edit.entity for edit in edits}:
+            self._require(entity)
         made = [[await self._change(edit)] for edit in edits]
         results = await self._service.admission.write(self._author, made, keep_going=True)
         return [refusal(ruling) for (ruling,) in results]
+
+    def _require(self, entity: str) -> None:
+        """`Refused`: not_allowed, scope_missing."""
+        if entity in WRITE:
+            self._principal.require(WRITE[entity])
 
     # --- what waits -------------------------------------------------------------------------------------
 
@@ -126,6 +135,7 @@ class Mutations:
         old = _change_in(entry)
         if old is None:
             raise Refused("mend_invalid", replaces=cid)
+        self._require(old.entity)
         kept = {path: value for path, value in old.fields.items() if path not in without}
         old = msgspec.structs.replace(old, fields=kept)
         if old.entity in self._registry.by_name:

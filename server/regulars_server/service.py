@@ -20,8 +20,6 @@ from regulars_sync.changes import Change, Source, Stated, Value
 from regulars_sync.errors import Refused
 from regulars_sync.reconcile import Author
 
-HEAD_OFFICE_ROLES = frozenset({"admin"})
-
 
 @dataclass(frozen=True)
 class Service:
@@ -49,7 +47,7 @@ class Service:
             if posting is None:  # the server was restored to before it was paired
                 posting = Posting((principal.units or ("",))[0])
             return device_author(tree, principal.device, posting, principal.sensitive, principal.revoked)
-        head_office = principal.role in HEAD_OFFICE_ROLES and principal.units is None
+        head_office = principal.standing == "head_office"
         return person_author(tree, principal.units, principal.sensitive, head_office)
 
     async def device(self, bearer: str | None) -> tuple[Principal, Author]:

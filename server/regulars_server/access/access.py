@@ -28,6 +28,7 @@ from regulars_server.access import bearers
 from regulars_server.access.bearers import Kind
 from regulars_server.access.models import Database, LoginRow, PairingRow, TokenRow
 from regulars_server.access.passwords import Argon2, Passwords, check_name, check_password, plain_name
+from regulars_server.access.rights import rights_of, standing
 from regulars_server.access.throttle import Throttle, remote_keys
 from regulars_sync.errors import Refused
 from regulars_sync.ids import ENTROPY_BYTES, uuid7
@@ -66,6 +67,24 @@ class Principal:
     name: str
     issued_ms: int = 0
     """Since when its bearer is in use; 0 for one that was replaced and serves for its grace."""
+    scopes: tuple[str, ...] | None = None
+    """The rights that a program was given of its role's; None is all of them."""
+
+    @property
+    def standing(self) -> str:
+        """A row of `rights.ROLES`."""
+        return standing(self.role, self.units)
+
+    @property
+    def rights(self) -> frozenset[str]:
+        return rights_of(self.standing, self.scopes, self.kind == "developer")
+
+    def require(self, right: str) -> None:
+        """`Refused`: not_allowed (the role has it not), scope_missing (the token was not given it)."""
+        if right and right not in self.rights:
+            if right in rights_of(self.standing, None, self.kind == "developer"):
+                raise Refused("scope_missing", scope=right)
+            raise Refused("not_allowed")
 
 
 @dataclass(frozen=True, slots=True)

@@ -222,7 +222,7 @@ def _learn(known: _Known, entry: Entry) -> None:
 def _entry(context: Context, choice: Choice, known: _Known, wanted: LedgerFilter) -> LedgerEntry | None:
     """The entry with what its reader may see of it; None where that is nothing of its fields."""
     entry, registry = choice.entry, context.service.storage.registry
-    if entry.cid not in known.changes:
+    if entry.cid not in known.changes or not context.may_read(entry.entity):
         return None
     change = known.changes[entry.cid][1]
     said = entry.detail or {}

@@ -112,6 +112,7 @@ class HistoryConnection:
 
 async def read_story(context: Context, entity: Entity, id: str) -> Story:
     """The story of a row within reach; an empty one otherwise."""
+    context.require_read(entity.name)
     async with context.reading() as reader:
         entries = await reader.history(entity.name, id)
     context.spend(len(entries))
@@ -143,6 +144,8 @@ async def logged_change(context: Context, cid: str) -> LoggedChange | None:
     if waiting:
         return logged(context, opened(waiting[0]), keep=True)
     if cid not in accepted:
+        return None
+    if not context.may_read(accepted[cid].entity):
         return None
     entity = context.service.storage.registry.by_name[accepted[cid].entity]
     story = await read_story(context, entity, accepted[cid].id)
@@ -178,6 +181,8 @@ def logged(
 ) -> LoggedChange | None:
     """The change with what its reader may see of it; None when that is nothing of its fields (at `only`)."""
     entry, last, change = step.entry, step.last, step.change
+    if not context.may_read(entry.entity):
+        return None
     registry = context.service.storage.registry
     hidden: set[str] = set()
     if not context.sensitive:

@@ -18,6 +18,7 @@ from strawberry.dataloader import DataLoader
 
 from regulars_schema.declare import JSON, Entity, Level
 from regulars_server.access import Principal
+from regulars_server.access.rights import READ, READS
 from regulars_server.graph.connection import Connection, clamp, connected, decode_cursor
 from regulars_server.graph.rows import Node, Row, row_of
 from regulars_server.service import Service
@@ -79,6 +80,18 @@ class Context:
 
     close = refresh
 
+    # --- rights ----------------------------------------------------------------------------------------
+
+    def may_read(self, entity: str) -> bool:
+        """Whether rows of this entity are within the token's rights; of what has no right, only with all."""
+        right, rights = READ.get(entity), self.principal.rights
+        return rights >= READS if right is None else right in rights
+
+    def require_read(self, entity: str) -> None:
+        """`Refused`: not_allowed, scope_missing."""
+        if not self.may_read(entity):
+            self.principal.require(READ.get(entity, "read:changes"))
+
     # --- rows ----------------------------------------------------------------------------------------------
 
     def entity(self, type_: type[Node]) -> Entity:
@@ -91,6 +104,9 @@ class Context:
         return type_.of(self.row(self.entity(type_), found))
 
     async def find(self, entity: Entity, ids: Iterable[str]) -> dict[str, Found]:
+        """The rows with these ids; none of an entity that may not be read."""
+        if not self.may_read(entity.name):
+            return {}
         async with self.reading() as reader:
             found = await reader.find(entity.name, ids)
         self.spend(len(found))
@@ -106,6 +122,7 @@ class Context:
         before: tuple[JSON, str] | None = None,
         backwards: bool = False,
     ) -> list[Found]:
+        self.require_read(entity.name)
         limit = min(limit, self.rows_left + 1)
         async with self.reading() as reader:
             found = await reader.select(entity.name, where, order, limit, after, before, backwards)
@@ -113,6 +130,7 @@ class Context:
         return found
 
     async def count(self, entity: Entity, where: Where | None) -> int:
+        self.require_read(entity.name)
         self.spend(COUNT_ROWS)
         async with self.reading() as reader:
             return await reader.count(entity.name, where)

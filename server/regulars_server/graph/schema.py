@@ -5,6 +5,7 @@ from __future__ import annotations
 import strawberry
 from strawberry.schema.config import StrawberryConfig
 
+from regulars_server.graph.guard import guard
 from regulars_server.graph.mutation import Mutation
 from regulars_server.graph.query import Query
 from regulars_server.graph.scalars import SCALARS
@@ -20,4 +21,5 @@ def build_schema() -> strawberry.Schema:
         config=StrawberryConfig(scalar_map=dict(SCALARS)),
     )
     describe(schema._schema)
+    guard(schema._schema)
     return schema

@@ -1,0 +1,177 @@
+"""Who may do what, as data: rights, the roles that have them, and what each way into the server asks for.
+
+A **right** is a family of operations on one kind of thing: `read:customers`, `write:interactions`,
+`admin:devices`. A **role** is a set of rights; the scopes of a token cut its role's rights down. *Which* rows
+a right reaches is not said here: that is `units` and `sensitive`, which storage turns into SQL.
+
+Every root field of the schema has a row in `ROOTS`, every endpoint one in `ENDPOINTS`: a server whose schema
+has another one does not start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+
+from regulars_schema.declare import Entity, Nature
+from regulars_schema.entities import REGISTRY
+
+INNER = frozenset({"staff_pin", "window", "change_verdict"})
+"""Entities that tablets alone hold; no right reads them."""
+
+_SHOWN = [entity for entity in REGISTRY.entities if entity.name not in INNER]
+
+
+def _family(verb: str, entities: list[Entity]) -> dict[str, str]:
+    said = {"read": "Read {}.", "write": "Write {}."}[verb]
+    return {f"{verb}:{entity.plural}": said.format(entity.plural) for entity in entities}
+
+
+_OPEN = [entity for entity in _SHOWN if entity.nature is not Nature.REFERENCE]
+"""What branches write; the rest head office keeps."""
+_KEPT = [entity for entity in _SHOWN if entity.nature is Nature.REFERENCE]
+
+RIGHTS: Mapping[str, str] = {
+    **_family("read", _SHOWN),
+    "read:changes": "Read history, the ledger, and what is held, of rows that may be read.",
+    **_family("write", _OPEN),
+    "write:changes": "Reverse changes and choose between values, of rows that may be written.",
+    **_family("write", _KEPT),
+    "write:held": "Try a held change again.",
+    "admin:held": "Correct held changes or give them up.",
+    "admin:devices": "Let tablets of one's units in, and revoke them.",
+    "admin:identities": "Decide who is one person.",
+    "admin:customers": "Erase customers.",
+    "admin:documents": "Publish and retire trusted documents.",
+    "admin:tokens": "Make tokens for programs, and end them. Of people only, never of a token.",
+}
+"""Every right, and what it lets one do."""
+
+READ: Mapping[str, str] = {entity.name: f"read:{entity.plural}" for entity in _SHOWN}
+WRITE: Mapping[str, str] = {entity.name: f"write:{entity.plural}" for entity in _SHOWN}
+"""By entity, what is asked of whoever reads or writes its rows by whatever road."""
+
+READS = frozenset(right for right in RIGHTS if right.startswith("read:"))
+OF_PEOPLE = frozenset({"admin:tokens"})
+"""What a program never has."""
+
+_CLERK = READS | {WRITE[entity.name] for entity in _OPEN} | {"write:changes"}
+_MANAGER = _CLERK | {"write:held", "admin:devices", "admin:tokens"}
+
+ROLES: Mapping[str, frozenset[str]] = {
+    "device": READS,
+    "analyst": READS,
+    "clerk": frozenset(_CLERK),
+    "manager": frozenset(_MANAGER),
+    "head_office": frozenset(RIGHTS),
+}
+"""An admin of the whole chain is head office, one of units a manager."""
+
+RANKS = ("analyst", "clerk", "manager", "admin")
+"""The roles of people, each with all that the one before has."""
+
+STRANGER = "stranger"
+CALLERS = (STRANGER, *ROLES)
+
+ANYBODY = ""
+"""Asks for no right beyond a valid token."""
+
+ROOTS: Mapping[str, str] = {
+    "Query.me": ANYBODY,
+    "Query.labels": ANYBODY,
+    "Query.enumLabels": ANYBODY,
+    "Query.node": ANYBODY,  # null for what may not be read
+    "Query.unit": "read:units",
+    "Query.units": "read:units",
+    "Query.staffMember": "read:staff",
+    "Query.staff": "read:staff",
+    "Query.device": "read:devices",
+    "Query.devices": "read:devices",
+    "Query.product": "read:products",
+    "Query.products": "read:products",
+    "Query.segment": "read:segments",
+    "Query.segments": "read:segments",
+    "Query.segmentMembers": "read:customers",
+    "Query.customer": "read:customers",
+    "Query.customers": "read:customers",
+    "Query.equalKeys": "read:customers",
+    "Query.interaction": "read:interactions",
+    "Query.interactions": "read:interactions",
+    "Query.identityReviews": "admin:identities",
+    "Query.history": "read:changes",
+    "Query.loggedChange": "read:changes",
+    "Query.ledger": "read:changes",
+    "Query.heldChanges": "read:changes",
+    "Query.gaps": "read:changes",
+    "Mutation.customerCreate": "write:customers",
+    "Mutation.customerUpdate": "write:customers",
+    "Mutation.customerArchive": "write:customers",
+    "Mutation.customerReturn": "write:customers",
+    "Mutation.customerTag": "write:customers",
+    "Mutation.customerUntag": "write:customers",
+    "Mutation.customerLookup": "write:customers",  # who is found comes into the unit
+    "Mutation.customerErase": "admin:customers",
+    "Mutation.customerUnmerge": "admin:identities",
+    "Mutation.linkSet": "write:links",
+    "Mutation.interactionRecord": "write:interactions",
+    "Mutation.interactionCorrect": "write:interactions",
+    "Mutation.interactionVoid": "write:interactions",
+    "Mutation.segmentMembersAdd": "write:customers",
+    "Mutation.segmentMembersRemove": "write:customers",
+    "Mutation.segmentSave": "write:segments",
+    "Mutation.unitSave": "write:units",
+    "Mutation.staffSave": "write:staff",
+    "Mutation.productSave": "write:products",
+    "Mutation.changeReverse": "write:changes",
+    "Mutation.fieldChoose": "write:changes",
+    "Mutation.heldRetry": "write:held",
+    "Mutation.heldMend": "admin:held",
+    "Mutation.heldDrop": "admin:held",
+    "Mutation.deviceInvite": "admin:devices",
+    "Mutation.deviceRevoke": "admin:devices",
+    "Mutation.deviceMove": "write:devices",
+    "Mutation.identityPropose": "write:identities",
+    "Mutation.identityDecide": "admin:identities",
+    "Mutation.identityScan": "admin:identities",
+}
+"""What each root field asks for."""
+
+_ALL = frozenset(CALLERS)
+_DEVICE = frozenset({"device"})
+
+ENDPOINTS: Mapping[str, frozenset[str]] = {
+    "GET /healthz": _ALL,
+    "GET /readyz": _ALL,
+    "POST /auth/login": _ALL,
+    "POST /auth/logout": _ALL - {STRANGER},
+    "GET /sync/v1": _ALL,
+    "POST /sync/v1/pair": _ALL,  # it shows a code
+    "POST /sync/v1/pull": _DEVICE,
+    "POST /sync/v1/push": _DEVICE,
+    "POST /sync/v1/digest": _DEVICE,
+    "POST /sync/v1/lookup": _DEVICE,
+    "POST /sync/v1/rotate": _DEVICE,
+    "POST /sync/v1/wiped": _DEVICE,
+    "GET /sync/v1/live": _DEVICE,
+    "GET /sync/v1/snapshot": _DEVICE,
+    "POST /graphql": _ALL - {STRANGER},
+    "GET /graphql": _ALL,  # the page; it asks as whoever signs in there
+    "GET /graphql/ide/{name}": _ALL,
+}
+"""Who may call each endpoint. Everybody else is told 401 without a token and 403 with one."""
+
+
+def standing(role: str, units: tuple[str, ...] | None) -> str:
+    """The row of `ROLES` of a role with this reach."""
+    if role != "admin":
+        return role
+    return "manager" if units is not None else "head_office"
+
+
+@cache
+def rights_of(role: str, scopes: tuple[str, ...] | None, is_program: bool) -> frozenset[str]:
+    """The rights of a row of `ROLES`; those of a program less what people alone have, cut to its scopes."""
+    found = ROLES[role]
+    if is_program:
+        found -= OF_PEOPLE
+    return found if scopes is None else found.intersection(scopes)
