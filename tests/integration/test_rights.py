@@ -109,6 +109,7 @@ def test_the_guard_stands_before_every_root_also_before_a_subscription():
 
         context = SimpleNamespace(principal=SimpleNamespace(require=require), lang="en")
         first = field.subscribe or field.resolve
+        assert first is not None
         try:
             answer = first(None, SimpleNamespace(context=context))
         except Refused as refused:
@@ -127,7 +128,7 @@ def test_the_schema_with_a_root_that_says_nothing_is_not_served(monkeypatch: pyt
 
 def served(chain: Chain) -> dict[str, str]:
     """Every endpoint as `ENDPOINTS` calls it, and its path."""
-    found = {}
+    found: dict[str, str] = {}
     for route in chain.app.routes:
         assert isinstance(route, Route | WebSocketRoute), route
         shown = "/graphql/ide/{name}" if route.path.startswith("/graphql/ide/") else route.path

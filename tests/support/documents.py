@@ -77,8 +77,8 @@ def literal(path: str, type_: GraphQLInputType, optional: bool, given: Given | N
     if not required:
         return None
     if isinstance(inner, GraphQLEnumType):
-        return next(iter(inner.values))
-    return LEAVES[inner.name]
+        return str(next(iter(inner.values)))
+    return LEAVES[get_named_type(inner).name]
 
 
 def _object(path: str, type_: GraphQLInputObjectType, required: bool, given: Given | None) -> str | None:
