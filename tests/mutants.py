@@ -73,9 +73,9 @@ RECONCILE = "sync/regulars_sync/reconcile.py"
 ROUND = "sync/regulars_sync/round.py"
 SCOPE = "sync/regulars_sync/scope.py"
 TRAIL = "sync/regulars_sync/trail.py"
-COMMIT = "server/regulars_server/storage/sqlite/commit.py"
-READER = "server/regulars_server/storage/sqlite/reader.py"
-SNAPSHOT = "server/regulars_server/storage/sqlite/snapshot.py"
+COMMIT = "server/regulars_server/storage/sql/commit.py"
+READER = "server/regulars_server/storage/sql/reader.py"
+SNAPSHOT = "server/regulars_server/storage/sql/snapshot.py"
 STORAGE = "server/regulars_server/storage/sqlite/storage.py"
 VERIFY = "server/regulars_server/storage/verify.py"
 
@@ -221,11 +221,11 @@ MUTANTS = (
     Mutant("an accepted group goes on waiting", COMMIT,
            '        many("DELETE FROM queue WHERE grp=?", [(group,) for group, key in groups if key is None])\n', ""),
     Mutant("erased sensitive documents stay", COMMIT,
-           'self.connection.execute(f"DELETE FROM {name}_sensitive WHERE row=?", (found.row,))', "pass"),
+           """self.connection.execute(f'DELETE FROM "{name}_sensitive" WHERE row=?', (found.row,))""", "pass"),
     Mutant("erased bodies stay in the log", COMMIT, "UPDATE log SET body=NULL, key=NULL", "UPDATE log SET key=NULL"),
     Mutant("acks of another device are told", SNAPSHOT,
            'FROM incarnation WHERE device=? AND id IN (SELECT value FROM json_each(?))"\n        found',
-           'FROM incarnation WHERE device IS NOT ? AND id IN (SELECT value FROM json_each(?))"\n        found'),
+           'FROM incarnation WHERE device IS DISTINCT FROM ? AND id IN (SELECT value FROM json_each(?))"\n        found'),
     Mutant("any mark is known", SNAPSHOT,
            'return bool(self.rows("SELECT 1 FROM commit_mark WHERE seq=? AND mark=?", seq, mark))',
            "return True"),
@@ -238,9 +238,9 @@ MUTANTS = (
     Mutant("departures are not in a page", SNAPSHOT,
            "gone = self._left(number, e, start, last) if (e, 1) in kinds else []", "gone = []"),
     Mutant("a transaction is left open", STORAGE,
-           "                yield SqliteWriter(partial(self._run, driver), transaction, self._mark)\n"
+           "                yield SqlWriter(self._runner(driver), transaction, self._mark)\n"
            "            finally:\n                driver.post(roll_back)\n",
-           "                yield SqliteWriter(partial(self._run, driver), transaction, self._mark)\n"
+           "                yield SqlWriter(self._runner(driver), transaction, self._mark)\n"
            "            finally:\n                pass\n"),
     Mutant("a cancelled commit is left half way", READER,
            "            cancelled = True  #", "            cancelled = False  #"),

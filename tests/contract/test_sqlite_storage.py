@@ -11,8 +11,8 @@ import pytest
 
 from regulars_schema.entities import REGISTRY
 from regulars_server.storage.interface import Batch, Chosen, Order
+from regulars_server.storage.sql.commit import Transaction
 from regulars_server.storage.sqlite import SqliteStorage, ThreadConnection, inline
-from regulars_server.storage.sqlite.commit import Transaction
 from regulars_sync.errors import LocalError, Refused
 from tests.contract.rows import UNITS, Scribe, uid
 from tests.contract.storage_contract import StorageContract

@@ -13,7 +13,7 @@ import pytest
 from regulars import Shop
 from regulars_server import erasure
 from regulars_server.graph import choices
-from regulars_server.storage.sqlite.snapshot import Snapshot
+from regulars_server.storage.sql.snapshot import Snapshot
 from regulars_sync import changes
 from regulars_sync.changes import Stated
 from tests.support.chain import Chain, Clock, new_chain

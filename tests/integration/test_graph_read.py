@@ -12,7 +12,7 @@ import pytest
 
 from regulars_server.graph.export import SDL, exported
 from regulars_server.graph.request import Context
-from regulars_server.storage.sqlite.reader import SqliteReader
+from regulars_server.storage.sql.reader import SqlReader
 from tests.support.chain import Chain, new_chain
 from tests.support.graph import Graph, caller
 
@@ -192,7 +192,7 @@ async def test_relations_are_read_for_a_page_at_once(
 
             return run
 
-        monkeypatch.setattr(SqliteReader, name, counted(getattr(SqliteReader, name), name))
+        monkeypatch.setattr(SqlReader, name, counted(getattr(SqlReader, name), name))
     query = """{ customers(first: 50) { nodes {
         name homeUnit { name parent { name } } owner { name } segments { name }
         links { nodes { kind toCustomer { name homeUnit { name } } } }

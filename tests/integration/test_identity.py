@@ -17,8 +17,8 @@ from regulars_server import erasure
 from regulars_server.app import DATABASE
 from regulars_server.storage.interface import Order
 from regulars_server.storage.memory import MemoryReader, MemoryStorage
+from regulars_server.storage.sql.reader import SqlReader
 from regulars_server.storage.sqlite import SqliteStorage
-from regulars_server.storage.sqlite.reader import SqliteReader
 from regulars_sync.ids import identity_id
 from tests.support.chain import Chain, new_chain, seeded
 from tests.support.graph import Graph, caller
@@ -436,7 +436,7 @@ async def test_many_people_cost_no_more_reads_than_one(
 ) -> None:
     reads: list[str] = []
     for name in ("find", "select", "count", "clusters"):
-        for kind in (SqliteReader, MemoryReader):
+        for kind in (SqlReader, MemoryReader):
             monkeypatch.setattr(kind, name, counted(getattr(kind, name), reads))
     query = '{ customers(where: {tags: {has: "t%d"}}) { nodes { golden { name } members { id } household { id } interactions { nodes { id } } } } }'
     counts = []

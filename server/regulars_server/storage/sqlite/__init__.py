@@ -1,9 +1,7 @@
 """Storage in one SQLite file: one writer connection and several readers, WAL, `synchronous=FULL`.
 
 connection   one call an operation, on a thread or inline
-where        what is looked for, as SQL
-snapshot     what one transaction can read
-commit       what the one writer writes
+dialect      what SQLite says otherwise than others
 storage      the connections, the transactions, and what ends them
 """
 

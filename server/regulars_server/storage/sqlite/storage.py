@@ -19,10 +19,11 @@ from regulars_schema.declare import Registry
 from regulars_server.storage.interface import Chain, Reader, Writer
 from regulars_server.storage.layout import LIKENESS, check_scopes
 from regulars_server.storage.migrations import migrate
-from regulars_server.storage.sqlite.commit import MARK_BYTES, Transaction
+from regulars_server.storage.sql.commit import MARK_BYTES, Transaction
+from regulars_server.storage.sql.reader import Run, SqlReader, SqlWriter
+from regulars_server.storage.sql.snapshot import Snapshot
 from regulars_server.storage.sqlite.connection import Connect, Driver, on_thread, roll_back
-from regulars_server.storage.sqlite.reader import SqliteReader, SqliteWriter
-from regulars_server.storage.sqlite.snapshot import Snapshot
+from regulars_server.storage.sqlite.dialect import SQLITE
 from regulars_server.storage.tables import TABLES
 from regulars_sync.errors import LocalError, Refused, RegularsError
 
@@ -123,6 +124,12 @@ class SqliteStorage:
         with self._translated():
             return await driver.run(work)
 
+    def _runner(self, driver: Driver) -> Run:
+        async def run(work: Callable[[], T]) -> T:
+            return await self._run(driver, lambda connection: work())
+
+        return run
+
     def _translated(self) -> Translated:
         return Translated(self.path)
 
@@ -133,7 +140,7 @@ class SqliteStorage:
         try:
             begin = partial(_begin_reading, registry=self.registry, terms=self._terms, scopes=scopes)
             snapshot = await self._run(driver, begin)
-            yield SqliteReader(partial(self._run, driver), snapshot)
+            yield SqlReader(self._runner(driver), snapshot)
         finally:
             driver.post(roll_back)
             idle.put_nowait(driver)
@@ -152,7 +159,7 @@ class SqliteStorage:
             try:
                 begin = partial(_begin_writing, registry=self.registry, terms=self._terms)
                 transaction = await self._run(driver, begin)
-                yield SqliteWriter(partial(self._run, driver), transaction, self._mark)
+                yield SqlWriter(self._runner(driver), transaction, self._mark)
             finally:
                 driver.post(roll_back)
 
@@ -186,7 +193,7 @@ class SqliteStorage:
 
     async def verify_log(self) -> int:
         async with self._reading(None) as reader:
-            assert isinstance(reader, SqliteReader)
+            assert isinstance(reader, SqlReader)
             return await reader.verify_log(self.path)
 
 
@@ -278,7 +285,7 @@ def _begin_reading(
 ) -> Snapshot:
     roll_back(connection)
     connection.execute("BEGIN")
-    snapshot = Snapshot(connection, registry, terms, scopes)
+    snapshot = Snapshot(connection, SQLITE, registry, terms, scopes)
     snapshot.fixed = snapshot.head()  # the first look: from here on the snapshot stands
     return snapshot
 
@@ -288,4 +295,4 @@ def _begin_writing(
 ) -> Transaction:
     roll_back(connection)
     connection.execute("BEGIN IMMEDIATE")
-    return Transaction(connection, registry, terms)
+    return Transaction(connection, SQLITE, registry, terms)

@@ -1,11 +1,9 @@
-"""From a `Where` to SQL: pure text and parameters. The row's table is `t` in what is made here."""
+"""From a `Where` to SQL: text and parameters. The row's table is `t` in what is made here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple, assert_never
-
-import orjson
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, assert_never
 
 from regulars_schema.declare import JSON
 from regulars_server.storage.interface import All, Any_, Not, Order, Person, Test, Torn, Where
@@ -17,36 +15,43 @@ class Sql(NamedTuple):
     parameters: list[JSON]
 
 
-_COMPARED = {"eq": "=", "ne": "IS NOT", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+_COMPARED = {"eq": "=", "ne": "IS DISTINCT FROM", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 
 
-def where_sql(where: Where, term: Callable[[str], int]) -> Sql:
-    """The condition, perhaps unknown (null) where it is not true; `term` numbers `<table>.<field>`."""
+def where_sql(where: Where, term: Callable[[str], int], among: Callable[[Iterable[JSON]], Any]) -> Sql:
+    """The condition, perhaps unknown (null) where it is not true.
+
+    `term` numbers `<table>.<field>`; `among` makes values one parameter.
+    """
     parameters: list[JSON] = []
-    return Sql(_condition(where, term, parameters), parameters)
+    return Sql(_condition(where, term, among, parameters), parameters)
 
 
-def _condition(where: Where, term: Callable[[str], int], parameters: list[JSON]) -> str:
+def _condition(
+    where: Where, term: Callable[[str], int], among: Callable[[Iterable[JSON]], Any], parameters: list[JSON]
+) -> str:
     match where:
         case All(tests):
-            return f"({' AND '.join(_condition(t, term, parameters) for t in tests) or '1'})"
+            return f"({' AND '.join(_condition(t, term, among, parameters) for t in tests) or 'TRUE'})"
         case Any_(tests):
-            return f"({' OR '.join(_condition(t, term, parameters) for t in tests) or '0'})"
+            return f"({' OR '.join(_condition(t, term, among, parameters) for t in tests) or 'FALSE'})"
         case Not(test):
-            return f"({_condition(test, term, parameters)} IS NOT TRUE)"
+            return f"({_condition(test, term, among, parameters)} IS NOT TRUE)"
         case Person(test):
-            inner = "1" if test is None else _condition(test, term, parameters)
-            again = "1" if test is None else _condition(test, term, parameters)
+            inner = "TRUE" if test is None else _condition(test, term, among, parameters)
+            again = "TRUE" if test is None else _condition(test, term, among, parameters)
             others = f"SELECT m.survivor FROM merged m CROSS JOIN customer t ON t.row=m.row WHERE {again}"
             return f"(t.row NOT IN (SELECT row FROM merged) AND ({inner} OR t.row IN ({others})))"
         case Torn():
             return "(t.row IN (SELECT row FROM torn))"
         case Test():
-            return _test(where, term, parameters)
+            return _test(where, term, among, parameters)
     assert_never(where)
 
 
-def _test(test: Test, term: Callable[[str], int], parameters: list[JSON]) -> str:
+def _test(
+    test: Test, term: Callable[[str], int], among: Callable[[Iterable[JSON]], Any], parameters: list[JSON]
+) -> str:
     column = f't."{test.field}"'
     value = test.value
     match test.op:
@@ -55,7 +60,7 @@ def _test(test: Test, term: Callable[[str], int], parameters: list[JSON]) -> str
             for spellings in words:
                 parameters += spellings
             each = (f"({' OR '.join(['instr(t.search, ?)'] * len(spellings))})" for spellings in words)
-            return f"({' AND '.join(each) or '1'})"
+            return f"({' AND '.join(each) or 'TRUE'})"
         case "has":
             parameters.append(value)
             return f"t.row IN (SELECT row FROM element WHERE field={term(test.field)} AND key=?)"
@@ -67,7 +72,7 @@ def _test(test: Test, term: Callable[[str], int], parameters: list[JSON]) -> str
             negated = "" if value else "NOT "
             return f"(t.row {negated}IN (SELECT row FROM element WHERE field={number}))"
         case "in":
-            parameters.append(orjson.dumps(list(value)).decode())
+            parameters.append(among(value))
             return f"({column} IN (SELECT value FROM json_each(?)))"
         case "starts":
             parameters += [value, len(value), value]
@@ -83,8 +88,8 @@ def order_column(table: Table, order: Order) -> str:
 
 
 def order_sql(column: str, descending: bool) -> str:
-    way = "DESC" if descending else "ASC"
-    return f"t.id {way}" if column == "id" else f't."{column}" {way}, t.id {way}'
+    way, nulls = ("DESC", "LAST") if descending else ("ASC", "FIRST")
+    return f"t.id {way}" if column == "id" else f't."{column}" {way} NULLS {nulls}, t.id {way}'
 
 
 def beyond_sql(column: str, key: tuple[JSON, str], descending: bool) -> Sql:

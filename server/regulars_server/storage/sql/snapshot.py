@@ -1,4 +1,4 @@
-"""What can be read in one open transaction: plain functions over SQL, run on the connection's thread.
+"""What can be read in one open transaction: plain functions over SQL, run where the connection is.
 
 Rows are joined by small integers. `feed` says which scopes hold a row, so a scoped snapshot adds one
 look into it for each row that it considers; an unscoped one adds nothing.
@@ -6,9 +6,7 @@ look into it for each row that it considers; an unscoped one adds nothing.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 from operator import attrgetter
 from typing import Any
 
@@ -31,7 +29,8 @@ from regulars_server.storage.interface import (
     Where,
 )
 from regulars_server.storage.layout import Table, check_order, check_where, level_of
-from regulars_server.storage.sqlite.where import beyond_sql, order_column, order_sql, where_sql
+from regulars_server.storage.sql.dialect import Connection, Dialect
+from regulars_server.storage.sql.where import beyond_sql, order_column, order_sql, where_sql
 from regulars_server.storage.tables import TABLES
 from regulars_server.storage.verify import check_log
 from regulars_sync import digest, trail
@@ -41,56 +40,30 @@ from regulars_sync.protocol import Acked
 from regulars_sync.scope import unit_scope
 
 Terms = Mapping[str, int]
-"""`<entity>` and `<entity>.<field>` by their numbers in this file."""
+"""`<entity>` and `<entity>.<field>` by their numbers in this database."""
 
-PARAMETERS_MAX = 16_384
 CHOICE = (
     "(verdict = 'merged' OR code = 'stamp_replaced'"
-    " OR (verdict = 'applied' AND detail IS NOT NULL AND code IS NOT 'erased'))"
+    " OR (verdict = 'applied' AND detail IS NOT NULL AND code IS DISTINCT FROM 'erased'))"
 )
-"""The condition of the index `log_choice`, word for word, so that it serves."""
-_TOUCHES = (
-    "EXISTS (SELECT 1 FROM (SELECT key AS path FROM json_each(b.detail, '$.beside')"
-    " UNION ALL SELECT value FROM json_each(b.detail, '$.normal')"
-    " UNION ALL SELECT json_extract(value, '$[0]') FROM json_each(b.detail, '$.older')"
-    " UNION ALL SELECT key FROM json_each(b.detail, '$.filled'))"
-    " WHERE b.entity || '.' || substr(path, 1, instr(path || '/', '/') - 1)"
-    " IN (SELECT value FROM json_each(?)))"
-)
+"""The condition of the index `log_choice`, so that it serves."""
+VERIFIED_AT_ONCE = 2_000
 _BEYOND = "SELECT 1 FROM feed WHERE scope=? AND seq>? LIMIT 1"
 
 
-def json_list(values: Iterable[JSON]) -> str:
-    """The values as one parameter for `json_each`; what is no text anybody stored is left out."""
-    values = list(values)
-    try:
-        return orjson.dumps(values).decode()
-    except TypeError:
-        return orjson.dumps([v for v in values if not isinstance(v, str) or v.isprintable()]).decode()
-
-
-def blobs(hexes: Iterable[str]) -> Iterator[tuple[str, list[bytearray]]]:
-    """Placeholders and parameters for hex ids: few texts, so that their statements are prepared once."""
-    found = iter([bytearray.fromhex(text) for text in dict.fromkeys(hexes)])
-    while part := list(islice(found, PARAMETERS_MAX)):
-        size = 1
-        while size < len(part):
-            size *= 2
-        part += [part[-1]] * (size - len(part))
-        yield ",".join("?" * size), part
-
-
 class Snapshot:
-    """One snapshot of a file, for one reader; `scopes` None is the unscoped one."""
+    """One snapshot of a database, for one reader; `scopes` None is the unscoped one."""
 
     def __init__(
         self,
-        connection: sqlite3.Connection,
+        connection: Connection,
+        dialect: Dialect,
         registry: Registry,
         terms: Terms,
         scopes: frozenset[str] | None,
     ) -> None:
         self.connection = connection
+        self.dialect = dialect
         self.registry = registry
         self.terms = terms
         self.scopes = scopes
@@ -100,14 +73,14 @@ class Snapshot:
         self.scope_ids: dict[str, int] = {}
         if scopes:
             sql = "SELECT name, id FROM scope WHERE name IN (SELECT value FROM json_each(?))"
-            self.scope_ids = dict(connection.execute(sql, (json_list(scopes),)))
+            self.scope_ids = dict(self.rows(sql, dialect.list(scopes)))
         self._ids_at = {
             level: ",".join(str(id) for name, id in sorted(self.scope_ids.items()) if level_of(name) is level)
             for level in Level
         }
 
     def rows(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        return self.connection.execute(sql, parameters).fetchall()
+        return list(self.connection.execute(sql, parameters))
 
     def head(self) -> Head:
         sql = (
@@ -131,7 +104,7 @@ class Snapshot:
         if entity not in TABLES:
             return {}
         wanted = "t.id IN (SELECT value FROM json_each(?))"
-        found = self._found(TABLES[entity], "id", wanted, [json_list(ids)], "")
+        found = self._found(TABLES[entity], "id", wanted, [self.dialect.list(ids)], "")
         return {row.id: row for row in found}
 
     def select(
@@ -160,14 +133,14 @@ class Snapshot:
     def count(self, entity: str, where: Where | None) -> int:
         table = TABLES[entity]
         condition, parameters = self._condition(table, where)
-        sql = f"SELECT count(*) FROM {entity} t WHERE {self.reaching(entity)} AND {condition}"
+        sql = f'SELECT count(*) FROM "{entity}" t WHERE {self.reaching(entity)} AND {condition}'
         return int(self.rows(sql, *parameters)[0][0])
 
     def _condition(self, table: Table, where: Where | None) -> tuple[str, list[JSON]]:
         check_where(table, where)
         if where is None:
-            return "1", []
-        made = where_sql(where, lambda field: self.terms[f"{table.name}.{field}"])
+            return "TRUE", []
+        made = where_sql(where, lambda field: self.terms[f"{table.name}.{field}"], self.dialect.list)
         return made.text, made.parameters
 
     def _found(
@@ -180,7 +153,7 @@ class Snapshot:
             join = f" LEFT JOIN {table.name}_sensitive s ON s.row=t.row AND {reaching}"
             more = ", s.document, s.seq"
         sql = (
-            f'SELECT t.id, t.document, t.seq, t."{column}"{more} FROM {table.name} t{join}'
+            f'SELECT t.id, t.document, t.seq, t."{column}"{more} FROM "{table.name}" t{join}'
             f" WHERE {self.reaching(table.name)} AND {condition} {tail}"
         )
         declared = table.column(column)
@@ -205,7 +178,7 @@ class Snapshot:
         ids = self.scope_ids
         if self.scopes is None and after:
             sql = "SELECT name, id FROM scope WHERE name IN (SELECT value FROM json_each(?))"
-            ids = dict(self.rows(sql, json_list(after)))
+            ids = dict(self.rows(sql, self.dialect.list(after)))
         head = (self.fixed or self.head()).seq
         reached = dict(after)
         page: list[FeedRows] = []
@@ -259,8 +232,8 @@ class Snapshot:
         if level is not Level.INTERNAL:
             name += f"_{level}"
         sql = (
-            f"SELECT f.seq, t.document FROM feed f INDEXED BY feed_by_seq CROSS JOIN {name} t"
-            " WHERE t.row=f.row AND f.scope=? AND f.seq>? AND f.seq<=? AND f.entity=? AND f.gone=0"
+            f'SELECT f.seq, t.document FROM feed f INDEXED BY feed_by_seq CROSS JOIN "{name}" t'
+            " ON t.row=f.row WHERE f.scope=? AND f.seq>? AND f.seq<=? AND f.entity=? AND f.gone=0"
             " ORDER BY f.seq"
         )
         return self.rows(sql, number, after, last, entity)
@@ -269,8 +242,8 @@ class Snapshot:
         """(id, whether it was erased) of what of an entity left, in a stretch of a scope's feed."""
         sql = (
             "SELECT t.id, EXISTS (SELECT 1 FROM erased e WHERE e.entity=f.entity AND e.row=f.row)"
-            f" FROM feed f INDEXED BY feed_by_seq CROSS JOIN {self.names[entity]} t"
-            " WHERE t.row=f.row AND f.scope=? AND f.seq>? AND f.seq<=? AND f.entity=? AND f.gone=1"
+            f' FROM feed f INDEXED BY feed_by_seq CROSS JOIN "{self.names[entity]}" t'
+            " ON t.row=f.row WHERE f.scope=? AND f.seq>? AND f.seq<=? AND f.entity=? AND f.gone=1"
             " ORDER BY f.seq"
         )
         return self.rows(sql, number, after, last, entity)
@@ -279,7 +252,9 @@ class Snapshot:
         if self.scopes is not None and not self.scopes.issuperset(scopes):
             raise LookupError(f"not this reader's: {sorted(set(scopes) - self.scopes)}")
         sql = "SELECT name, count, hash FROM scope WHERE name IN (SELECT value FROM json_each(?))"
-        found = {name: Digest(count, hash.hex()) for name, count, hash in self.rows(sql, json_list(scopes))}
+        found = {
+            name: Digest(count, hash.hex()) for name, count, hash in self.rows(sql, self.dialect.list(scopes))
+        }
         return {scope: found.get(scope, EMPTY) for scope in scopes}
 
     def buckets(self, scope: str) -> dict[int, Bucket]:
@@ -292,14 +267,15 @@ class Snapshot:
         return {byte: Bucket(found, sizes[byte]) for byte, found in digest.buckets(hashes).items()}
 
     def bucket_rows(self, scope: str, buckets: Collection[int]) -> list[FeedRows]:
-        among = "".join(f"{byte:02x}" for byte in sorted(set(buckets)))
-        condition = f"AND instr(X'{among}', substr(t.hash, 1, 1))" if among else "AND 0"
-        found = [(name, [d for (d,) in rows]) for name, rows in self._held(scope, "t.document", condition)]
+        wanted = sorted(set(buckets))
+        condition = f"AND substr(t.hash, 1, 1) IN ({','.join('?' * len(wanted))})" if wanted else "AND FALSE"
+        asked = self._held(scope, "t.document", condition, [bytes([byte]) for byte in wanted])
+        found = [(name, [d for (d,) in rows]) for name, rows in asked]
         return [FeedRows(scope, name, documents, []) for name, documents in found if documents]
 
     def _held(
-        self, scope: str, columns: str, condition: str = ""
-    ) -> Iterator[tuple[str, Iterator[tuple[Any, ...]]]]:
+        self, scope: str, columns: str, condition: str = "", parameters: Sequence[Any] = ()
+    ) -> Iterator[tuple[str, Iterable[tuple[Any, ...]]]]:
         """Each entity of which a scope holds rows, and these columns of them. A statement for each entity."""
         if self.scopes is not None and scope not in self.scopes:
             raise LookupError(f"not this reader's: {scope}")
@@ -309,25 +285,25 @@ class Snapshot:
             if suffix and not TABLES[name].sensitive:
                 continue
             sql = (
-                f"SELECT {columns} FROM feed f INDEXED BY feed_by_seq CROSS JOIN {name}{suffix} t"
-                " WHERE t.row=f.row AND f.scope=(SELECT id FROM scope WHERE name=?)"
+                f'SELECT {columns} FROM feed f INDEXED BY feed_by_seq CROSS JOIN "{name}{suffix}" t'
+                " ON t.row=f.row WHERE f.scope=(SELECT id FROM scope WHERE name=?)"
                 f" AND f.entity=? AND f.gone=0 {condition} ORDER BY f.seq"
             )
-            yield name, self.connection.execute(sql, (scope, self.terms[name]))
+            yield name, self.connection.execute(sql, (scope, self.terms[name], *parameters))
 
     # --- devices, marks, log -------------------------------------------------------------------------
 
     def acks(self, device: str, incarnations: Collection[str]) -> dict[str, Acked]:
         sql = "SELECT id, n, trail FROM incarnation WHERE device=? AND id IN (SELECT value FROM json_each(?))"
-        found = {id: Acked(n, at) for id, n, at in self.rows(sql, device, json_list(incarnations))}
+        found = {id: Acked(n, at) for id, n, at in self.rows(sql, device, self.dialect.list(incarnations))}
         return {id: found.get(id) or Acked(0, trail.start(id)) for id in incarnations}
 
     def is_cloned(self, device: str, incarnations: Collection[str]) -> bool:
         sql = (
             "SELECT 1 FROM incarnation"
-            " WHERE device=? AND cloned AND id IN (SELECT value FROM json_each(?)) LIMIT 1"
+            " WHERE device=? AND cloned=1 AND id IN (SELECT value FROM json_each(?)) LIMIT 1"
         )
-        return bool(self.rows(sql, device, json_list(incarnations)))
+        return bool(self.rows(sql, device, self.dialect.list(incarnations)))
 
     def knows_mark(self, seq: int, mark: str) -> bool:
         return bool(self.rows("SELECT 1 FROM commit_mark WHERE seq=? AND mark=?", seq, mark))
@@ -339,7 +315,7 @@ class Snapshot:
         for scope, seq in after.items():
             sql = (
                 "SELECT count(*), coalesce(max(gone), 0) FROM (SELECT gone FROM feed WHERE"
-                " scope=(SELECT id FROM scope WHERE name=?) AND seq>? ORDER BY seq LIMIT ?)"
+                " scope=(SELECT id FROM scope WHERE name=?) AND seq>? ORDER BY seq LIMIT ?) AS beyond"
             )
             ((count, gone),) = self.rows(sql, scope, seq, entries_max + 1)
             entries += count
@@ -356,7 +332,7 @@ class Snapshot:
     def open_entries(
         self, limit: int, after: int, device: str | None, cids: Collection[str] | None
     ) -> list[Entry]:
-        condition = "1"
+        condition = "TRUE"
         parameters: list[Any] = [after]
         if device is not None:
             condition += " AND b.device=?"
@@ -367,8 +343,8 @@ class Snapshot:
             found = self._open_cids(condition, parameters, limit)
         else:
             found = []
-            for marks, part in blobs(cids):
-                found += self._open_cids(f"{condition} AND b.cid IN ({marks})", [*parameters, *part], limit)
+            for among, part in self.dialect.blobs(cids):
+                found += self._open_cids(f"{condition} AND b.cid {among}", [*parameters, *part], limit)
         entries = sorted(self.entries(found).values(), key=_by_pos)
         return entries[:limit]
 
@@ -393,16 +369,17 @@ class Snapshot:
 
     def _row_in_reach(self) -> str:
         rows = " ".join(
-            f"WHEN '{name}' THEN EXISTS (SELECT 1 FROM {name} t WHERE t.id=b.id AND {self.reaching(name)})"
+            f"WHEN '{name}' THEN EXISTS"
+            f' (SELECT 1 FROM "{name}" t WHERE t.id=b.id AND {self.reaching(name)})'
             for name in TABLES
         )
         return f"CASE b.entity {rows} END"
 
     def accepted(self, cids: Iterable[str]) -> dict[str, Entry]:
         found: set[str] = set()
-        for marks, part in blobs(cids):
+        for among, part in self.dialect.blobs(cids):
             sql = (
-                f"SELECT b.cid FROM log b WHERE b.cid IN ({marks}) AND b.verdict IN ('applied', 'merged')"
+                f"SELECT b.cid FROM log b WHERE b.cid {among} AND b.verdict IN ('applied', 'merged')"
                 f" AND {self._row_in_reach()}"
             )
             found.update(cid.hex() for (cid,) in self.rows(sql, *part))
@@ -425,8 +402,8 @@ class Snapshot:
                 parameters.append(value)
         if chosen.fields is not None:
             bare = "b.code='stamp_replaced' OR b.detail IS NULL OR " if chosen.bare else ""
-            sql += f" AND ({bare}{_TOUCHES})"
-            parameters.append(json_list(sorted(chosen.fields)))
+            sql += f" AND ({bare}{self.dialect.touches})"
+            parameters.append(self.dialect.list(sorted(chosen.fields)))
         found = self.rows(f"{sql} ORDER BY b.pos DESC LIMIT ?", *parameters, limit)
         entries = self.entries(cid.hex() for _, _, cid in found)
         return [Choice(pos, at_ms, entries[cid.hex()]) for pos, at_ms, cid in found]
@@ -439,7 +416,7 @@ class Snapshot:
             Noted(pos, entity, id, verdict in ACCEPTED)
             for pos, entity, id, verdict in self.rows(sql, after, limit)
         ]
-        return Tail(found, self.rows("SELECT ifnull(max(pos), 0) FROM log")[0][0])
+        return Tail(found, self.rows("SELECT coalesce(max(pos), 0) FROM log")[0][0])
 
     def gaps(self, limit: int, device: str | None) -> list[Entry]:
         sql, parameters = f"SELECT {COLUMNS} FROM log b WHERE code='number_gap'", []
@@ -453,8 +430,8 @@ class Snapshot:
     def entries(self, cids: Iterable[str]) -> dict[str, Entry]:
         """What the log knows of these cids: the first entry of each under what the latest says."""
         found: dict[str, Entry] = {}
-        for marks, part in blobs(cids):
-            for row in self.rows(f"SELECT {COLUMNS} FROM log WHERE cid IN ({marks}) ORDER BY pos", *part):
+        for among, part in self.dialect.blobs(cids):
+            for row in self.rows(f"SELECT {COLUMNS} FROM log WHERE cid {among} ORDER BY pos", *part):
                 later = entry_of(row)
                 entry = found.setdefault(later.cid, later)
                 if later is not entry:
@@ -463,26 +440,23 @@ class Snapshot:
 
     def about(self, ids: Collection[str], named: Collection[str]) -> list[Entry]:
         sql = "SELECT cid FROM log WHERE id IN (SELECT value FROM json_each(?))"
-        cids = [cid for (cid,) in self.rows(sql, json_list(ids))]
-        sql = (
-            "SELECT cid FROM log WHERE EXISTS"
-            " (SELECT 1 FROM json_each(?) WHERE instr(body, CAST(value AS BLOB)))"
-        )
-        cids += [cid for (cid,) in self.rows(sql, json_list(named))]
+        cids = [cid for (cid,) in self.rows(sql, self.dialect.list(ids))]
+        sql = f"SELECT cid FROM log WHERE {self.dialect.names}"
+        cids += [cid for (cid,) in self.rows(sql, self.dialect.list(named))]
         return sorted(self.entries(cid.hex() for cid in cids).values(), key=_by_pos)
 
     def members(self, groups: Collection[str]) -> list[Entry]:
         cids: list[bytes] = []
-        for marks, part in blobs(groups):
+        for among, part in self.dialect.blobs(groups):
             sql = (
-                f"SELECT cid FROM log WHERE cid IN ({marks}) AND grp IS NULL"
-                f" UNION SELECT cid FROM log WHERE grp IN ({marks})"
+                f"SELECT cid FROM log WHERE cid {among} AND grp IS NULL"
+                f" UNION SELECT cid FROM log WHERE grp {among}"
             )
             cids += [cid for (cid,) in self.rows(sql, *part, *part)]
         entries = self.entries(cid.hex() for cid in cids)
         mends: list[bytes] = []
-        for marks, part in blobs(entries):
-            sql = f"SELECT DISTINCT cid FROM log WHERE replaces IN ({marks})"
+        for among, part in self.dialect.blobs(entries):
+            sql = f"SELECT DISTINCT cid FROM log WHERE replaces {among}"
             mends += [cid for (cid,) in self.rows(sql, *part)]
         for cid, entry in self.entries(cid.hex() for cid in mends).items():
             if entry.is_open:
@@ -491,17 +465,23 @@ class Snapshot:
 
     def waiting(self, keys: Collection[str]) -> list[str]:
         sql = "SELECT grp FROM queue WHERE waits IN (SELECT value FROM json_each(?)) ORDER BY n"
-        return [group.hex() for (group,) in self.rows(sql, json_list(keys))]
+        return [group.hex() for (group,) in self.rows(sql, self.dialect.list(keys))]
 
     def verify_log(self, path: str) -> int:
-        entries = map(entry_of, self.connection.execute(f"SELECT {COLUMNS} FROM log ORDER BY pos"))
-        return check_log(entries, self.head().stamp_max, path)
+        return check_log(self._log(), self.head().stamp_max, path)
+
+    def _log(self) -> Iterator[Entry]:
+        """The whole log, some of it at a time."""
+        sql, pos = f"SELECT {COLUMNS} FROM log WHERE pos > ? ORDER BY pos LIMIT {VERIFIED_AT_ONCE}", 0
+        while rows := self.rows(sql, pos):
+            yield from map(entry_of, rows)
+            pos = rows[-1][0]
 
     # --- identity -------------------------------------------------------------------------------------
 
     def clusters(self, customers: Collection[str]) -> dict[str, tuple[str, ...]]:
         sql = (
-            "WITH asked AS (SELECT c.id AS id, ifnull(m.survivor, c.row) AS survivor FROM customer c"
+            "WITH asked AS (SELECT c.id AS id, coalesce(m.survivor, c.row) AS survivor FROM customer c"
             " LEFT JOIN merged m ON m.row=c.row WHERE c.id IN (SELECT value FROM json_each(?)))"
             " SELECT a.id, t.id FROM asked a CROSS JOIN merged m ON m.survivor=a.survivor"
             f" CROSS JOIN customer t ON t.row=m.row WHERE {self.reaching('customer')} UNION"
@@ -509,13 +489,13 @@ class Snapshot:
             f" WHERE {self.reaching('customer')} AND EXISTS (SELECT 1 FROM merged WHERE survivor=t.row)"
         )
         found: dict[str, list[str]] = {}
-        for id, member in self.rows(sql, json_list(customers)):
+        for id, member in self.rows(sql, self.dialect.list(customers)):
             found.setdefault(id, []).append(member)
         return {id: tuple(sorted(ids)) for id, ids in found.items() if id in ids}
 
     def equal_keys(self, limit: int) -> list[EqualKey]:
         table = TABLES["customer"]
-        within = f"t.archived IS NOT 1 AND {self.reaching('customer')}"
+        within = f"t.archived IS DISTINCT FROM 1 AND {self.reaching('customer')}"
         parts: list[str] = []
         for field in self.registry.by_name["customer"].fields:
             if not field.identity:
@@ -536,10 +516,10 @@ class Snapshot:
                     f" AND \"{field.name}\" <> '' GROUP BY 1 HAVING count(*) > 1) AND {within}"
                 )
         sql = (
-            "SELECT field, key, json_group_array(id) FROM"
-            " (SELECT field, key, id, ifnull(m.survivor, p.row) AS person"
-            f" FROM ({' UNION ALL '.join(parts)}) p LEFT JOIN merged m ON m.row=p.row"
-            " ORDER BY field, key, id)"
+            f"SELECT field, key, {self.dialect.ids} FROM"
+            " (SELECT field, key, id, coalesce(m.survivor, p.row) AS person"
+            f" FROM ({' UNION ALL '.join(parts)}) AS p LEFT JOIN merged m ON m.row=p.row"
+            " ORDER BY field, key, id) AS found"
             " GROUP BY field, key HAVING count(DISTINCT person) > 1 ORDER BY field, key LIMIT ?"
         )
         return [EqualKey(f, key, tuple(sorted(orjson.loads(ids)))) for f, key, ids in self.rows(sql, limit)]

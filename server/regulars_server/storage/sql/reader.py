@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Generic, Protocol, TypeVar
@@ -27,8 +26,8 @@ from regulars_server.storage.interface import (
     Tail,
     Where,
 )
-from regulars_server.storage.sqlite.commit import Transaction
-from regulars_server.storage.sqlite.snapshot import Snapshot
+from regulars_server.storage.sql.commit import Transaction
+from regulars_server.storage.sql.snapshot import Snapshot
 from regulars_sync.digest import Digest
 from regulars_sync.log import Entry
 from regulars_sync.protocol import Acked
@@ -39,10 +38,12 @@ S = TypeVar("S", bound=Snapshot)
 
 
 class Run(Protocol):
-    async def __call__(self, work: Callable[[sqlite3.Connection], T]) -> T: ...
+    """Does work where the transaction's connection is."""
+
+    async def __call__(self, work: Callable[[], T]) -> T: ...
 
 
-class SqliteReader(Generic[S]):
+class SqlReader(Generic[S]):
     def __init__(self, run: Run, snapshot: S) -> None:
         self._run = run
         self._snapshot = snapshot
@@ -50,11 +51,11 @@ class SqliteReader(Generic[S]):
     async def head(self) -> Head:
         if self._snapshot.fixed is not None:
             return self._snapshot.fixed
-        return await self._run(lambda _: self._snapshot.head())
+        return await self._run(lambda: self._snapshot.head())
 
     async def find(self, entity: str, ids: Iterable[str]) -> dict[str, Found]:
         wanted = list(ids)
-        return await self._run(lambda _: self._snapshot.find(entity, wanted))
+        return await self._run(lambda: self._snapshot.find(entity, wanted))
 
     async def select(
         self,
@@ -67,74 +68,74 @@ class SqliteReader(Generic[S]):
         backwards: bool = False,
     ) -> list[Found]:
         return await self._run(
-            lambda _: self._snapshot.select(entity, where, order, limit, after, before, backwards)
+            lambda: self._snapshot.select(entity, where, order, limit, after, before, backwards)
         )
 
     async def count(self, entity: str, where: Where | None) -> int:
-        return await self._run(lambda _: self._snapshot.count(entity, where))
+        return await self._run(lambda: self._snapshot.count(entity, where))
 
     async def feed(self, after: Mapping[str, int], rows_max: int, bytes_max: int) -> FeedPage:
-        return await self._run(lambda _: self._snapshot.feed(after, rows_max, bytes_max))
+        return await self._run(lambda: self._snapshot.feed(after, rows_max, bytes_max))
 
     async def digests(self, scopes: Iterable[str]) -> dict[str, Digest]:
         wanted = list(scopes)
-        return await self._run(lambda _: self._snapshot.digests(wanted))
+        return await self._run(lambda: self._snapshot.digests(wanted))
 
     async def buckets(self, scope: str) -> dict[int, Bucket]:
-        return await self._run(lambda _: self._snapshot.buckets(scope))
+        return await self._run(lambda: self._snapshot.buckets(scope))
 
     async def bucket_rows(self, scope: str, buckets: Iterable[int]) -> list[FeedRows]:
         wanted = list(buckets)
-        return await self._run(lambda _: self._snapshot.bucket_rows(scope, wanted))
+        return await self._run(lambda: self._snapshot.bucket_rows(scope, wanted))
 
     async def acks(self, device: str, incarnations: Iterable[str]) -> dict[str, Acked]:
         wanted = list(incarnations)
-        return await self._run(lambda _: self._snapshot.acks(device, wanted))
+        return await self._run(lambda: self._snapshot.acks(device, wanted))
 
     async def is_cloned(self, device: str, incarnations: Iterable[str]) -> bool:
         wanted = list(incarnations)
-        return await self._run(lambda _: self._snapshot.is_cloned(device, wanted))
+        return await self._run(lambda: self._snapshot.is_cloned(device, wanted))
 
     async def knows_mark(self, seq: int, mark: str) -> bool:
-        return await self._run(lambda _: self._snapshot.knows_mark(seq, mark))
+        return await self._run(lambda: self._snapshot.knows_mark(seq, mark))
 
     async def since(self, after: Mapping[str, int], entries_max: int) -> Since:
-        return await self._run(lambda _: self._snapshot.since(after, entries_max))
+        return await self._run(lambda: self._snapshot.since(after, entries_max))
 
     async def history(self, entity: str, id: str) -> list[Entry]:
-        return await self._run(lambda _: self._snapshot.history(entity, id))
+        return await self._run(lambda: self._snapshot.history(entity, id))
 
     async def open_entries(
         self, limit: int, after: int = 0, device: str | None = None, cids: Iterable[str] | None = None
     ) -> list[Entry]:
         among = None if cids is None else list(cids)
-        return await self._run(lambda _: self._snapshot.open_entries(limit, after, device, among))
+        return await self._run(lambda: self._snapshot.open_entries(limit, after, device, among))
 
     async def accepted(self, cids: Iterable[str]) -> dict[str, Entry]:
         wanted = list(cids)
-        return await self._run(lambda _: self._snapshot.accepted(wanted))
+        return await self._run(lambda: self._snapshot.accepted(wanted))
 
     async def choices(self, limit: int, before: int | None, chosen: Chosen) -> list[Choice]:
-        return await self._run(lambda _: self._snapshot.choices(limit, before, chosen))
+        return await self._run(lambda: self._snapshot.choices(limit, before, chosen))
 
     async def tail(self, after: int, limit: int) -> Tail:
-        return await self._run(lambda _: self._snapshot.tail(after, limit))
+        return await self._run(lambda: self._snapshot.tail(after, limit))
 
     async def gaps(self, limit: int, device: str | None = None) -> list[Entry]:
-        return await self._run(lambda _: self._snapshot.gaps(limit, device))
+        return await self._run(lambda: self._snapshot.gaps(limit, device))
 
     async def clusters(self, customers: Iterable[str]) -> dict[str, tuple[str, ...]]:
         wanted = list(customers)
-        return await self._run(lambda _: self._snapshot.clusters(wanted))
+        return await self._run(lambda: self._snapshot.clusters(wanted))
 
     async def equal_keys(self, limit: int) -> list[EqualKey]:
-        return await self._run(lambda _: self._snapshot.equal_keys(limit))
+        return await self._run(lambda: self._snapshot.equal_keys(limit))
 
     async def verify_log(self, path: str) -> int:
-        return await self._run(lambda _: self._snapshot.verify_log(path))
+        return await self._run(lambda: self._snapshot.verify_log(path))
 
 
-class SqliteWriter(SqliteReader[Transaction]):
+class SqlWriter(SqlReader[Transaction]):
     def __init__(self, run: Run, transaction: Transaction, mark: Callable[[], str]) -> None:
         super().__init__(run, transaction)
         self._mark = mark
@@ -142,52 +143,52 @@ class SqliteWriter(SqliteReader[Transaction]):
 
     async def rows(self, keys: Iterable[Key]) -> dict[Key, Row]:
         wanted = list(keys)
-        return await self._run(lambda _: self._snapshot.rows_of(wanted))
+        return await self._run(lambda: self._snapshot.rows_of(wanted))
 
     async def entries(self, cids: Iterable[str]) -> dict[str, Entry]:
         wanted = list(cids)
-        return await self._run(lambda _: self._snapshot.entries(wanted))
+        return await self._run(lambda: self._snapshot.entries(wanted))
 
     async def dependents(self, customers: Iterable[str]) -> list[Row]:
         wanted = list(customers)
-        return await self._run(lambda _: self._snapshot.dependents(wanted))
+        return await self._run(lambda: self._snapshot.dependents(wanted))
 
     async def kin(self, customers: Iterable[str]) -> list[Row]:
         wanted = list(customers)
-        return await self._run(lambda _: self._snapshot.kin(wanted))
+        return await self._run(lambda: self._snapshot.kin(wanted))
 
     async def expired(self, before_ms: int, limit: int) -> list[tuple[str, str]]:
-        return await self._run(lambda _: self._snapshot.expired(before_ms, limit))
+        return await self._run(lambda: self._snapshot.expired(before_ms, limit))
 
     async def placed_before(
         self, at: str, limit: int, after: tuple[str, str] | None = None
     ) -> list[tuple[str, str]]:
-        return await self._run(lambda _: self._snapshot.placed_before(at, limit, after))
+        return await self._run(lambda: self._snapshot.placed_before(at, limit, after))
 
     async def about(self, ids: Iterable[str], named: Iterable[str]) -> list[Entry]:
         wanted, texts = list(ids), list(named)
-        return await self._run(lambda _: self._snapshot.about(wanted, texts))
+        return await self._run(lambda: self._snapshot.about(wanted, texts))
 
     async def members(self, groups: Iterable[str]) -> list[Entry]:
         wanted = list(groups)
-        return await self._run(lambda _: self._snapshot.members(wanted))
+        return await self._run(lambda: self._snapshot.members(wanted))
 
     async def waiting(self, keys: Iterable[str]) -> list[str]:
         wanted = list(keys)
-        return await self._run(lambda _: self._snapshot.waiting(wanted))
+        return await self._run(lambda: self._snapshot.waiting(wanted))
 
     async def unmatched(self, limit: int) -> list[str]:
-        return await self._run(lambda _: self._snapshot.unmatched(limit))
+        return await self._run(lambda: self._snapshot.unmatched(limit))
 
     async def alike(self, customers: Iterable[str]) -> list[Alike]:
         wanted = list(customers)
-        return await self._run(lambda _: self._snapshot.alike(wanted))
+        return await self._run(lambda: self._snapshot.alike(wanted))
 
     async def incarnation(self, id: str) -> Incarnation | None:
-        return await self._run(lambda _: self._snapshot.incarnation(id))
+        return await self._run(lambda: self._snapshot.incarnation(id))
 
     async def settled(self, before_ms: int, limit: int, erased: bool) -> list[str]:
-        return await self._run(lambda _: self._snapshot.settled(before_ms, limit, erased))
+        return await self._run(lambda: self._snapshot.settled(before_ms, limit, erased))
 
     async def commit(self, batch: Batch) -> Commit:
         assert not self._is_over, "commit once, last"
@@ -195,7 +196,7 @@ class SqliteWriter(SqliteReader[Transaction]):
         mark = self._mark()
         cancelled = False
         committing = asyncio.ensure_future(
-            self._run(lambda _: self._snapshot.commit(batch, mark, lambda: cancelled))
+            self._run(lambda: self._snapshot.commit(batch, mark, lambda: cancelled))
         )
         try:
             return await asyncio.shield(committing)

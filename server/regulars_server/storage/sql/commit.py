@@ -6,7 +6,6 @@ meanwhile. Every part is one `executemany`, so statements do not grow with rows.
 
 from __future__ import annotations
 
-import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +15,8 @@ import orjson
 from regulars_schema.declare import JSON, Level, Registry
 from regulars_server.storage.interface import SHARED_MAX, Alike, Batch, Commit, Incarnation
 from regulars_server.storage.layout import LIKENESS, column_values, element_keys, identity_keys, level_of
-from regulars_server.storage.sqlite.snapshot import COLUMNS, Snapshot, Terms, entry_row, json_list
+from regulars_server.storage.sql.dialect import Connection, Dialect
+from regulars_server.storage.sql.snapshot import COLUMNS, Snapshot, Terms, entry_row
 from regulars_server.storage.tables import TABLES
 from regulars_sync.digest import HASH_BYTES, row_hash
 from regulars_sync.log import START, Entry, entry_hash
@@ -34,7 +34,7 @@ _INTERNAL = Level.INTERNAL
 
 @dataclass(slots=True)
 class _Stored:
-    """A row as the file holds it before the commit; `row` is None where there is none."""
+    """A row as it is stored before the commit; `row` is None where there is none."""
 
     row: int | None = None
     documents: dict[Level, bytes] = field(default_factory=dict)
@@ -43,11 +43,15 @@ class _Stored:
     seen: dict[str, int] = field(default_factory=dict)
 
 
-class Transaction(Snapshot):
-    """The open write transaction; everything of it runs on the writer's thread."""
+class Cancelled(Exception):
+    """Whoever asked for a commit has gone: nothing of it is kept."""
 
-    def __init__(self, connection: sqlite3.Connection, registry: Registry, terms: Terms) -> None:
-        super().__init__(connection, registry, terms, None)
+
+class Transaction(Snapshot):
+    """The open write transaction."""
+
+    def __init__(self, connection: Connection, dialect: Dialect, registry: Registry, terms: Terms) -> None:
+        super().__init__(connection, dialect, registry, terms, None)
         self.stored: dict[Key, _Stored] = {}
         """What was read so far; nobody else can have changed it."""
 
@@ -79,14 +83,14 @@ class Transaction(Snapshot):
                 stored[key] = _Stored()
         for entity, ids in ids_by_entity.items():
             sensitive = TABLES[entity].sensitive
-            join = f" LEFT JOIN {entity}_sensitive s ON s.row=t.row" if sensitive else ""
+            join = f' LEFT JOIN "{entity}_sensitive" s ON s.row=t.row' if sensitive else ""
             hidden_column = "s.document" if sensitive else "NULL"
             sql = (
-                f"SELECT t.row, t.id, t.document, {hidden_column} FROM {entity} t{join}"
+                f'SELECT t.row, t.id, t.document, {hidden_column} FROM "{entity}" t{join}'
                 " WHERE t.id IN (SELECT value FROM json_each(?))"
             )
             by_row: dict[int, _Stored] = {}
-            for row, id, internal, hidden in self.rows(sql, json_list(ids)):
+            for row, id, internal, hidden in self.rows(sql, self.dialect.list(ids)):
                 found = stored.get((entity, id))
                 if found is None:
                     continue
@@ -98,35 +102,35 @@ class Transaction(Snapshot):
                 by_row[row] = found
             if empty := [row for row, found in by_row.items() if not found.documents]:
                 sql = "SELECT row FROM erased WHERE entity=? AND row IN (SELECT value FROM json_each(?))"
-                for (row,) in self.rows(sql, self.terms[entity], json_list(empty)):
+                for (row,) in self.rows(sql, self.terms[entity], self.dialect.list(empty)):
                     by_row[row].erased = True
             if by_row:
                 sql = (
                     "SELECT f.row, s.name, f.gone FROM feed f JOIN scope s ON s.id=f.scope"
                     " WHERE f.entity=? AND f.row IN (SELECT value FROM json_each(?))"
                 )
-                for row, scope, gone in self.rows(sql, self.terms[entity], json_list(by_row)):
+                for row, scope, gone in self.rows(sql, self.terms[entity], self.dialect.list(by_row)):
                     by_row[row].places[scope] = bool(gone)
             if by_row and entity == "customer":
                 sql = "SELECT * FROM seen WHERE customer IN (SELECT value FROM json_each(?))"
-                for row, unit, at_ms in self.rows(sql, json_list(by_row)):
+                for row, unit, at_ms in self.rows(sql, self.dialect.list(by_row)):
                     by_row[row].seen[unit] = at_ms
 
     def dependents(self, customers: Iterable[str]) -> list[Row]:
-        names = json_list(customers)
+        names = self.dialect.list(customers)
         keys: list[Key] = []
         for entity in self.registry.entities:
             for name, _ in entity.naming:
                 table = TABLES[entity.name]
                 if table.keys_of(name):
                     sql = (
-                        f"SELECT t.id FROM {entity.name} t WHERE t.row IN (SELECT row FROM element"
+                        f'SELECT t.id FROM "{entity.name}" t WHERE t.row IN (SELECT row FROM element'
                         f" WHERE field={self.terms[f'{entity.name}.{name}']}"
                         " AND key IN (SELECT value FROM json_each(?)))"
                     )
                 else:
                     sql = (
-                        f'SELECT t.id FROM {entity.name} t WHERE t."{name}" IN'
+                        f'SELECT t.id FROM "{entity.name}" t WHERE t."{name}" IN'
                         " (SELECT value FROM json_each(?))"
                     )
                 keys += [(entity.name, id) for (id,) in self.rows(sql, names)]
@@ -135,12 +139,10 @@ class Transaction(Snapshot):
     def kin(self, customers: Iterable[str]) -> list[Row]:
         sql = (
             "WITH RECURSIVE member(id) AS (SELECT value FROM json_each(?)"
-            " UNION SELECT i.other FROM member m JOIN identity i ON i.one=m.id WHERE i.decision='same'"
-            " UNION SELECT i.one FROM member m JOIN identity i ON i.other=m.id WHERE i.decision='same')"
-            " SELECT i.id FROM member m CROSS JOIN identity i INDEXED BY identity_by_one ON i.one=m.id"
+            f" UNION {self.dialect.same}) SELECT i.id FROM {self.dialect.pairs}"
             " WHERE i.other IN (SELECT id FROM member) ORDER BY i.id"
         )
-        ids = [id for (id,) in self.rows(sql, json_list(customers))]
+        ids = [id for (id,) in self.rows(sql, self.dialect.list(customers))]
         return list(self.rows_of([("identity", id) for id in ids]).values())
 
     def expired(self, before_ms: int, limit: int) -> list[tuple[str, str]]:
@@ -166,7 +168,7 @@ class Transaction(Snapshot):
                     holders[field, key].append(row.id)
         found: set[Alike] = set()
         for name in sorted({field for field, _ in holders}):
-            wanted = json_list(sorted(key for field, key in holders if field == name))
+            wanted = self.dialect.list(sorted(key for field, key in holders if field == name))
             for key, other in self._sharing(name, wanted):
                 path = "name" if name == LIKENESS else f"{name}/{key}" if name in declared.set_names else name
                 mine = holders[name, key]
@@ -177,12 +179,12 @@ class Transaction(Snapshot):
         """(key, customer) of these keys of a field that few customers share."""
         number = self.terms.get(f"customer.{name}")
         key = f's."{name}"' if number is None else "s.key"
-        source, where = ("customer", "1") if number is None else ("element", f"s.field={number}")
+        source, where = ("customer", "TRUE") if number is None else ("element", f"s.field={number}")
         where += f" AND {key} IN (SELECT value FROM json_each(?))"
         few = f"SELECT {key} FROM {source} s WHERE {where} GROUP BY {key} HAVING count(*) BETWEEN 2 AND ?"
-        shared = json_list(found for (found,) in self.rows(few, keys, SHARED_MAX))
+        shared = self.dialect.list(found for (found,) in self.rows(few, keys, SHARED_MAX))
         sql = f"SELECT {key}, t.id FROM {source} s CROSS JOIN customer t ON t.row=s.row WHERE {where}"
-        return self.rows(f"{sql} AND t.archived IS NOT 1", shared)
+        return self.rows(f"{sql} AND t.archived IS DISTINCT FROM 1", shared)
 
     def placed_before(self, at: str, limit: int, after: tuple[str, str] | None) -> list[tuple[str, str]]:
         start, beyond = after or ("", "")
@@ -198,14 +200,13 @@ class Transaction(Snapshot):
         return Incarnation(*found[0]) if found else None
 
     def settled(self, before_ms: int, limit: int, erased: bool) -> list[str]:
-        said = "CAST(t.document AS TEXT)"
+        said = self.dialect
         sql = (
             "SELECT t.id FROM change_verdict t"
             " WHERE t.seq <= (SELECT max(seq) FROM commit_mark WHERE at_ms < ?)"
             " AND EXISTS (SELECT 1 FROM feed f WHERE f.entity=? AND f.row=t.row AND f.gone=0)"
-            f" AND (json_extract({said}, '$.verdict') IN ('applied', 'merged')"
-            f" OR json_extract({said}, '$.closed'))"
-            f" AND (json_extract({said}, '$.code') IS 'erased') = ? ORDER BY t.seq, t.id LIMIT ?"
+            f" AND ({said.verdict} IN ('applied', 'merged') OR {said.closed})"
+            f" AND ({said.code} IS NOT DISTINCT FROM 'erased') = ? ORDER BY t.seq, t.id LIMIT ?"
         )
         return [id for (id,) in self.rows(sql, before_ms, self.terms["change_verdict"], erased, limit)]
 
@@ -237,7 +238,7 @@ class Transaction(Snapshot):
             execute("UPDATE chain SET stamp_max=?", (batch.stamp_max,))
         execute("INSERT INTO commit_mark VALUES(?, ?, ?)", (last, mark, batch.at_ms))
         if is_cancelled():
-            raise sqlite3.OperationalError("cancelled before its commit")
+            raise Cancelled("before its commit")
         execute("COMMIT")
         return Commit(last, mark)
 
@@ -266,7 +267,10 @@ class Transaction(Snapshot):
             return
         found = [(self.stored["customer", customer].row, unit, at) for customer, unit, at in sightings]
         many = self.connection.executemany
-        many("INSERT OR REPLACE INTO seen VALUES(?, ?, ?)", [one for one in found if one[2] is not None])
+        sql = (
+            "INSERT INTO seen VALUES(?, ?, ?) ON CONFLICT(customer, unit) DO UPDATE SET at_ms=excluded.at_ms"
+        )
+        many(sql, [one for one in found if one[2] is not None])
         many("DELETE FROM seen WHERE customer=? AND unit=?", [one[:2] for one in found if one[2] is None])
 
     def _number(self, keys: Iterable[Key]) -> set[Key]:
@@ -280,7 +284,7 @@ class Transaction(Snapshot):
                 fresh.add(key)
                 entity = key[0]
                 if entity not in top:
-                    top[entity] = self.rows(f"SELECT ifnull(max(row), 0) FROM {entity}")[0][0]
+                    top[entity] = self.rows(f'SELECT coalesce(max(row), 0) FROM "{entity}"')[0][0]
                 top[entity] += 1
                 found.row = top[entity]
         return fresh
@@ -316,12 +320,16 @@ class Transaction(Snapshot):
         many = self.connection.executemany
         for name, rows in updates.items():
             names = "".join(f', "{column}"=?' for column in TABLES[name].column_names)
-            many(f"UPDATE {name} SET seq=?, document=?, hash=?{names} WHERE row=?", rows)
+            many(f'UPDATE "{name}" SET seq=?, document=?, hash=?{names} WHERE row=?', rows)
         hidden: dict[str, list[tuple[JSON, ...]]] = defaultdict(list)
         for key, (raw, hash) in written[_SENSITIVE].items():
             hidden[key[0]].append((stored[key].row, last, raw, hash))
         for name, hidden_rows in hidden.items():
-            sql = f"INSERT OR REPLACE INTO {name}_sensitive(row, seq, document, hash) VALUES(?, ?, ?, ?)"
+            sql = (
+                f'INSERT INTO "{name}_sensitive"(row, seq, document, hash) VALUES(?, ?, ?, ?)'
+                " ON CONFLICT(row) DO UPDATE SET seq=excluded.seq, document=excluded.document,"
+                " hash=excluded.hash"
+            )
             many(sql, hidden_rows)
         if removed:
             many("DELETE FROM element WHERE field=? AND key=? AND row=?", removed)
@@ -340,7 +348,8 @@ class Transaction(Snapshot):
             if into is not None
         ]
         many("DELETE FROM merged WHERE row=?", alone)
-        many("INSERT OR REPLACE INTO merged VALUES(?, ?)", merged)
+        sql = "INSERT INTO merged VALUES(?, ?) ON CONFLICT(row) DO UPDATE SET survivor=excluded.survivor"
+        many(sql, merged)
         many("DELETE FROM torn WHERE row=?", [(stored["identity", id].row,) for id in writes.torn])
         torn = [(stored["identity", id].row,) for id, is_torn in writes.torn.items() if is_torn]
         many("INSERT INTO torn VALUES(?)", torn)
@@ -355,15 +364,18 @@ class Transaction(Snapshot):
                 gone = [(terms[f"{name}.{field}"], text, found.row) for field, text in indexed]
                 many("DELETE FROM element WHERE field=? AND key=? AND row=?", gone)
             nulls = "".join(f', "{column}"=NULL' for column in table.column_names)
-            sql = f"UPDATE {name} SET seq=?, document=NULL, hash=NULL{nulls} WHERE row=?"
+            sql = f'UPDATE "{name}" SET seq=?, document=NULL, hash=NULL{nulls} WHERE row=?'
             self.connection.execute(sql, (last, found.row))
             if name == "identity":
                 self.connection.execute("DELETE FROM torn WHERE row=?", (found.row,))
             if table.sensitive:
-                self.connection.execute(f"DELETE FROM {name}_sensitive WHERE row=?", (found.row,))
+                self.connection.execute(f'DELETE FROM "{name}_sensitive" WHERE row=?', (found.row,))
             if name == "customer":
                 self.connection.execute("DELETE FROM seen WHERE customer=?", (found.row,))
-            sql = "INSERT OR REPLACE INTO erased(entity, row, scrubbed) VALUES(?, ?, 0)"
+            sql = (
+                "INSERT INTO erased(entity, row, scrubbed) VALUES(?, ?, 0)"
+                " ON CONFLICT(entity, row) DO UPDATE SET scrubbed=0"
+            )
             self.connection.execute(sql, (terms[name], found.row))
 
     def _empty(self, cids: Iterable[str]) -> None:
@@ -390,7 +402,7 @@ class Transaction(Snapshot):
                 filled.append(list(map(int, column)))
             else:
                 filled.append(column)
-        sql = f"INSERT INTO {table}({', '.join(kept)}) VALUES({', '.join('?' * len(kept))})"
+        sql = f'INSERT INTO "{table}"({", ".join(kept)}) VALUES({", ".join("?" * len(kept))})'
         self.connection.executemany(sql, zip(*filled, strict=True))
 
     def _differences(
@@ -438,11 +450,13 @@ class Transaction(Snapshot):
     ) -> None:
         names = {place.scope for place in places} | differences.keys()
         sql = "SELECT name, id, count, hash FROM scope WHERE name IN (SELECT value FROM json_each(?))"
-        known = {name: (id, count, hash) for name, id, count, hash in self.rows(sql, json_list(names))}
+        known = {
+            name: (id, count, hash) for name, id, count, hash in self.rows(sql, self.dialect.list(names))
+        }
         many = self.connection.executemany
         new = sorted(names - known.keys())
         if new:
-            (top,) = self.rows("SELECT ifnull(max(id), 0) FROM scope")[0]
+            (top,) = self.rows("SELECT coalesce(max(id), 0) FROM scope")[0]
             known.update({name: (top + i, 0, bytes(HASH_BYTES)) for i, name in enumerate(new, 1)})
             many(
                 "INSERT INTO scope VALUES(?, ?, ?, ?)", [(known[n][0], n, 0, bytes(HASH_BYTES)) for n in new]
@@ -456,7 +470,7 @@ class Transaction(Snapshot):
         terms, stored = self.terms, self.stored
         many(
             "INSERT INTO feed(scope, entity, row, seq, gone) VALUES(?, ?, ?, ?, ?)"
-            " ON CONFLICT DO UPDATE SET seq=excluded.seq, gone=excluded.gone",
+            " ON CONFLICT(entity, row, scope) DO UPDATE SET seq=excluded.seq, gone=excluded.gone",
             [
                 (ids[scope], terms[entity], stored[entity, id].row, seq, 1 if left else 0)
                 for seq, (scope, entity, id, left) in enumerate(places, first)
@@ -466,10 +480,11 @@ class Transaction(Snapshot):
     def _match(self, batch: Batch) -> None:
         if batch.scan:
             self.connection.execute(
-                "INSERT OR IGNORE INTO unmatched SELECT row FROM customer WHERE document IS NOT NULL"
+                "INSERT INTO unmatched SELECT row FROM customer WHERE document IS NOT NULL"
+                " ON CONFLICT DO NOTHING"
             )
         for sql, ids in (
-            ("INSERT OR IGNORE INTO unmatched VALUES(?)", batch.unmatched),
+            ("INSERT INTO unmatched VALUES(?) ON CONFLICT DO NOTHING", batch.unmatched),
             ("DELETE FROM unmatched WHERE row=?", batch.matched),
         ):
             if ids:
