@@ -438,6 +438,7 @@ class WholeWorld(World):
         self.kept_back.clear()
         begun_s = self.loop.time()
         for tablet in self.tablets.values():
+            self.disarm(tablet)  # a session that is cut off here does not get there itself
             if tablet.registry is not REGISTRY:
                 self.do_upgrade(tablet)
             if tablet.shop._said.get("token"):

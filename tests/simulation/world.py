@@ -309,6 +309,9 @@ class World:
             self.sometimes["a canary followed a merge"] += 1
         if LIAR_AT in numbers and (named | members) & self.registered_by_liar:
             return True
+        if any(self._registered_anew(id) & numbers for id in named):
+            self.sometimes["a customer was registered anew elsewhere"] += 1
+            return True
         return bool(members & self.movers) or any(self._first_home(id) in numbers for id in members)
 
     def _first_home(self, id: str) -> int:
@@ -317,6 +320,12 @@ class World:
             found = self.log("SELECT home_unit FROM customer WHERE id = ? AND home_unit IS NOT NULL", id)
             return self.units.index(found[0][0]) if found and found[0][0] in self.units else LIAR_AT
         return self.customers[id]
+
+    def _registered_anew(self, id: str) -> set[int]:
+        """Where the server took it when it did not know it, or had forgotten it (seed 500052)."""
+        sql = "SELECT detail FROM log WHERE id = ? AND entity = 'customer' AND verdict = 'applied'"
+        filled = [orjson.loads(detail).get("filled", {}) for (detail,) in self.log(sql, id) if detail]
+        return {self.units.index(home) for f in filled if (home := f.get("home_unit")) in self.units}
 
     def note_persons(self) -> None:
         """Who was the same person by now, also of what a restored server has forgotten since.
