@@ -32,7 +32,7 @@ from regulars_schema.declare import (
 INT_32_MAX = 2**31 - 1
 EXPOSED = ("unit", "staff", "product", "device", "segment", "customer", "link", "identity", "interaction")
 FILTERS = "BooleanFilter, DateFilter, DateTimeFilter, ElementEdit, ElementFilter, Filter, IdFilter, IdSetEdit"
-FILTERS += ", IdSetFilter, IntFilter, SetEdit, SetFilter, TextFilter"
+FILTERS += ", IdSetFilter, IntFilter, MoneyFilter, SetEdit, SetFilter, TextFilter"
 LISTED = ("unit", "staff", "product", "device", "segment", "customer", "interaction")
 WRITTEN = ("unit", "staff", "product", "segment", "customer", "interaction")
 ENUMS = "from regulars_server.graph.enums import"
@@ -443,7 +443,7 @@ def _filter(f: Field) -> str:
         case Bool():
             return "BooleanFilter"
         case Int():
-            return "IntFilter"
+            return f"{_class(_python(f.type))}Filter"
         case Instant():
             return "DateTimeFilter"
         case Date():

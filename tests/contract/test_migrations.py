@@ -67,7 +67,7 @@ def test_steps_make_exactly_the_columns_of_the_declarations(connection, path):
     migrate(connection, path)
     for table in TABLES.values():
         own = ["row", "id", "seq", "document", "hash"]
-        assert columns(connection, table.name) == [*own, *table.column_names]
+        assert sorted(columns(connection, table.name)) == sorted([*own, *table.column_names])
         assert bool(columns(connection, f"{table.name}_sensitive")) is table.sensitive
 
 
@@ -150,3 +150,19 @@ def test_customers_of_the_first_release_are_found_by_name_with_birth(connection,
     migrate(connection, path)
     sql = "SELECT e.row FROM element e JOIN term t ON t.id=e.field WHERE t.name='customer.likeness'"
     assert connection.execute(sql).fetchall() == [(7,)]
+
+
+def test_what_is_filtered_since_the_third_step_is_filled_from_the_documents(connection, path):
+    migrate(connection, path, STEPS[:2])
+    said = '{"name": "x", "wechat": "w1", "first_seen": "2024-05-01T00:00:00.000Z", "hobbies/tea": true, "hobbies/go": false}'
+    connection.execute("INSERT INTO customer(row, id, seq, document) VALUES(7, 'x', 1, ?)", (said.encode(),))
+    connection.execute("INSERT INTO customer(row, id, seq) VALUES(8, 'erased', 1)")
+    connection.execute(
+        "INSERT INTO product(row, id, seq, document) VALUES(3, 'p', 1, ?)", (b'{"price": 9000000000}',)
+    )
+    migrate(connection, path)
+    found = connection.execute("SELECT wechat, first_seen, preferred_channel FROM customer ORDER BY row")
+    assert found.fetchall() == [("w1", "2024-05-01T00:00:00.000Z", None), (None, None, None)]
+    assert connection.execute("SELECT price, usage_days FROM product").fetchall() == [(9_000_000_000, None)]
+    sql = "SELECT e.key, e.row FROM element e JOIN term t ON t.id=e.field WHERE t.name='customer.hobbies'"
+    assert connection.execute(sql).fetchall() == [("tea", 7)]

@@ -7,11 +7,14 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from regulars_server.graph.export import SDL, exported
+from regulars_server.graph.inputs import CustomerOrder
 from regulars_server.graph.request import Context
+from regulars_server.graph.types import TYPES
 from regulars_server.storage.sql.reader import SqlReader
 from tests.support.chain import Chain, new_chain
 from tests.support.graph import Graph, caller
@@ -114,12 +117,25 @@ FILTERS: list[tuple[str, set[str]]] = [
     ('name: { eq: "Amy" }', {"Amy"}),
     ('name: { ne: "Amy" }', {"林芳", "Bob"}),
     ('name: { in: ["Amy", "Bob"] }', {"Amy", "Bob"}),
+    ('name: { notIn: ["Amy", "Bob"] }', {"林芳"}),
     ('name: { startsWith: "A" }', {"Amy"}),
+    ('name: { contains: "m" }', {"Amy"}),
+    ('name: { contains: "芳" }', {"林芳"}),
+    ('name: { contains: "AMY" }', set()),
+    ('wechat: { contains: "" }', {"林芳"}),
     ("gender: { eq: FEMALE }", {"林芳"}),
     ("gender: { eq: null }", {"Amy", "Bob"}),
     ("gender: { ne: null }", {"林芳"}),
     ("gender: { in: [MALE, FEMALE] }", {"林芳"}),
     ("gender: { ne: FEMALE }", {"Amy", "Bob"}),
+    ("gender: { notIn: [FEMALE] }", {"Amy", "Bob"}),
+    ("gender: { notIn: [] }", {"Amy", "Bob", "林芳"}),
+    ("preferredChannel: { eq: WECHAT }", {"林芳"}),
+    ("privacyNotice: { in: [SHOWN, ACCEPTED] }", {"Amy"}),
+    ('firstSeen: { gte: "2024-05-01T08:00:00+08:00", lt: "2024-05-02T00:00:00Z" }', {"林芳"}),
+    ('firstSeen: { notIn: ["2024-05-01T00:00:00Z"] }', {"Amy", "Bob"}),
+    ('hobbies: { hasAny: ["go", "tea"] }', {"林芳"}),
+    ("hobbies: { exists: false }", {"Amy", "Bob"}),
     ('phones: { has: "138 0013 8000" }', {"林芳"}),
     ('phones: { has: "+86 138-0013-8000" }', {"林芳"}),
     ("phones: { exists: false }", {"Amy", "Bob"}),
@@ -128,6 +144,7 @@ FILTERS: list[tuple[str, set[str]]] = [
     ("contactBy: { has: SMS }", {"Amy"}),
     ('tradingSince: { gte: "2025-01-01" }', {"Amy"}),
     ('tradingSince: { lt: "2025-01-01" }', {"林芳"}),
+    ('tradingSince: { in: ["2024-05-01", "2024-05-02"] }', {"林芳"}),
     ('NOT: { tags: { has: "vip" } }', {"Amy", "Bob"}),
     (
         'OR: [{ name: { eq: "Amy" } }, { AND: [{ tags: { has: "vip" } }, { tags: { has: "oak" } }] }]',
@@ -143,9 +160,17 @@ FILTERS: list[tuple[str, set[str]]] = [
 
 async def test_filters_find_what_they_say(office: Graph):
     await office.customer(
-        "林芳", gender="FEMALE", phones=["13800138000"], tags=["vip", "oak"], tradingSince="2024-05-01"
+        "林芳",
+        gender="FEMALE",
+        phones=["13800138000"],
+        tags=["vip", "oak"],
+        tradingSince="2024-05-01",
+        wechat="linfang",
+        preferredChannel="WECHAT",
+        firstSeen="2024-05-01T00:00:00Z",
+        hobbies=["tea"],
     )
-    await office.customer("Amy", contactBy=["SMS"], tradingSince="2025-05-01")
+    await office.customer("Amy", contactBy=["SMS"], tradingSince="2025-05-01", privacyNotice="SHOWN")
     await office.customer("Bob", tags=["pine"])
     for where, expected in FILTERS:
         got = await office.ask(f"{{ customers(where: {{ {where} }}) {{ totalCount nodes {{ name }} }} }}")
@@ -160,6 +185,45 @@ async def test_filters_find_what_they_say(office: Graph):
     ):
         got = await office.ask("query ($s: String) { customers(search: $s) { nodes { name } } }", s=search)
         assert {node["name"] for node in got["customers"]["nodes"]} == expected, search
+
+
+async def test_amounts_are_tested_and_ordered_as_numbers(office: Graph):
+    save = """mutation ($key: String!, $input: ProductEdit!) { productSave(idempotencyKey: $key, input: $input) {
+        __typename ... on Error { message }
+    } }"""
+    for name, price in (("oak", 9_000_000_000), ("pine", 80_000), ("ash", None)):
+        made = {"name": name, "price": price}
+        assert (await office.ask(save, key=office.key(), input=made))["productSave"]["__typename"] != "Error"
+    ask = "query ($w: ProductWhere) { products(where: $w, orderBy: PRICE_ASC) { nodes { name } } }"
+    for where, expected in (
+        ({}, ["ash", "pine", "oak"]),
+        ({"price": {"gt": 80_000}}, ["oak"]),
+        ({"price": {"lte": 9_000_000_000}}, ["pine", "oak"]),
+        ({"price": {"notIn": [80_000]}}, ["ash", "oak"]),
+    ):
+        got = await office.ask(ask, w=where)
+        assert [node["name"] for node in got["products"]["nodes"]] == expected, where
+
+
+@pytest.mark.parametrize("order", [order.name for order in CustomerOrder])
+async def test_pages_in_any_order_never_repeat_nor_skip_a_row_while_rows_come(
+    chain: Chain, office: Graph, order: str
+):
+    old = set()
+    for i, name in enumerate(NAMES):
+        given = {"tradingSince": f"2024-01-0{i + 1}"} if i % 2 else {"gender": "MALE", "wechat": f"w{i}"}
+        old.add(await office.customer(name, **given))
+    page = f"query ($a: String) {{ customers(first: 2, after: $a, orderBy: {order}) {{ nodes {{ id }} pageInfo {{ hasNextPage endCursor }} }} }}"
+    found, after, more = [], None, True
+    while more:
+        got = (await office.ask(page, a=after))["customers"]
+        found += [node["id"] for node in got["nodes"]]
+        after, more = got["pageInfo"]["endCursor"], got["pageInfo"]["hasNextPage"]
+        if len(found) < 10:
+            await office.customer("Aaa", gender="FEMALE", tradingSince="2020-01-01")
+            await office.customer("zzz", wechat="z")
+    assert len(found) == len(set(found))
+    assert set(found) >= old
 
 
 async def test_a_filter_with_nonsense_in_it_has_a_code(office: Graph):
@@ -272,6 +336,45 @@ async def test_any_row_is_found_by_its_id_alone(chain: Chain, office: Graph):
     assert (await office.ask(query, id=customer.upper()))["node"]["id"] == customer
     for id in ("", "x", "é" * 36, "00000000-0000-0000-0000-000000000000"):
         assert (await office.ask(query, id=id))["node"] is None
+
+
+async def test_rows_of_any_kind_are_read_by_their_ids_with_one_statement_for_each_entity(
+    chain: Chain, office: Graph, monkeypatch: pytest.MonkeyPatch
+):
+    customers = [await office.customer(name) for name in NAMES]
+    visit = await office.visit(customers[0])
+    ids = [
+        visit,
+        "no id",
+        customers[3],
+        chain.units["Orchard"],
+        customers[0].upper(),
+        customers[3],
+        str(uuid4()),
+    ]
+    entities: list[str] = []
+    find = SqlReader.find
+
+    async def counted(self: Any, entity: str, ids: Any) -> Any:
+        entities.append(entity)
+        return await find(self, entity, ids)
+
+    monkeypatch.setattr(SqlReader, "find", counted)
+    ask = "query ($ids: [ID!]!) { nodes(ids: $ids) { __typename id ... on Customer { name } } }"
+    got = (await office.ask(ask, ids=ids))["nodes"]
+    assert [node and node["id"] for node in got] == [
+        visit,
+        None,
+        customers[3],
+        chain.units["Orchard"],
+        customers[0],
+        customers[3],
+        None,
+    ]
+    assert got[2] == {"__typename": "Customer", "id": customers[3], "name": NAMES[3]}
+    assert len(entities) == len(set(entities)) == len(TYPES)
+    assert len((await office.ask(ask, ids=customers * 30))["nodes"]) == 30 * len(customers)
+    assert await office.code(ask, ids=[visit] * 251) == "query_too_large"
 
 
 async def test_history_tells_who_wrote_what_and_what_became_of_it(chain: Chain):

@@ -65,6 +65,7 @@ LOOKS = [
     "query ($id: UUID!) { interactions(where: { party: { has: $id } }) { totalCount nodes { id } } }",
     "query ($id: UUID!) { history(entity: CUSTOMER, id: $id) { nodes { cid } } }",
     "query ($id: ID!) { node(id: $id) { id version } }",
+    "query ($id: ID!) { nodes(ids: [$id]) { id version } }",
     "query ($id: ID!) { node(id: $id) { __typename contested { path } } }",
 ]
 

@@ -33,6 +33,7 @@ from regulars_server.graph.filters import (
     IdSetEdit,
     IdSetFilter,
     IntFilter,
+    MoneyFilter,
     SetEdit,
     SetFilter,
     TextFilter,
@@ -131,6 +132,12 @@ class ProductWhere:
     id: IdFilter | None = strawberry.UNSET
     name: TextFilter | None = strawberry.field(description="名称 · Name", default=strawberry.UNSET)
     category: TextFilter | None = strawberry.field(description="类别 · Category", default=strawberry.UNSET)
+    usage_days: IntFilter | None = strawberry.field(
+        description="使用天数 · Days of use per piece", default=strawberry.UNSET
+    )
+    price: MoneyFilter | None = strawberry.field(
+        description="价格 · Price in minor units", default=strawberry.UNSET
+    )
     external_ids: SetFilter | None = strawberry.field(
         description="外部编号 · External ids", default=strawberry.UNSET
     )
@@ -147,6 +154,10 @@ class ProductOrder(Enum):
     NAME_DESC = "name desc"
     CATEGORY_ASC = "category asc"
     CATEGORY_DESC = "category desc"
+    USAGE_DAYS_ASC = "usage_days asc"
+    USAGE_DAYS_DESC = "usage_days desc"
+    PRICE_ASC = "price asc"
+    PRICE_DESC = "price desc"
     ARCHIVED_ASC = "archived asc"
     ARCHIVED_DESC = "archived desc"
 
@@ -215,6 +226,7 @@ class CustomerWhere:
     external_ids: SetFilter | None = strawberry.field(
         description="外部编号 · External ids", default=strawberry.UNSET
     )
+    wechat: TextFilter | None = strawberry.field(description="微信 · WeChat", default=strawberry.UNSET)
     gender: Filter[Gender] | None = strawberry.field(description="性别 · Gender", default=strawberry.UNSET)
     acquisition_channel: Filter[AcquisitionChannel] | None = strawberry.field(
         description="来源渠道 · Acquisition channel", default=strawberry.UNSET
@@ -222,10 +234,23 @@ class CustomerWhere:
     trading_since: DateFilter | None = strawberry.field(
         description="首次交易 · Trading since", default=strawberry.UNSET
     )
+    first_seen: DateTimeFilter | None = strawberry.field(
+        description="首次到店 · First seen", default=strawberry.UNSET
+    )
+    consent_asked_at: DateTimeFilter | None = strawberry.field(
+        description="最近询问同意 · Consent last asked", default=strawberry.UNSET
+    )
+    privacy_notice: Filter[PrivacyNotice] | None = strawberry.field(
+        description="隐私告知 · Privacy notice", default=strawberry.UNSET
+    )
     contact_by: ElementFilter[Channel] | None = strawberry.field(
         description="允许联系方式 · May be contacted by", default=strawberry.UNSET
     )
+    preferred_channel: Filter[Channel] | None = strawberry.field(
+        description="首选渠道 · Preferred channel", default=strawberry.UNSET
+    )
     tags: SetFilter | None = strawberry.field(description="标签 · Tags", default=strawberry.UNSET)
+    hobbies: SetFilter | None = strawberry.field(description="爱好 · Hobbies", default=strawberry.UNSET)
     segment_ids: IdSetFilter | None = strawberry.field(
         description="静态分群 · Static segments", default=strawberry.UNSET
     )
@@ -244,12 +269,22 @@ class CustomerOrder(Enum):
     KIND_DESC = "kind desc"
     MEMBER_NO_ASC = "member_no asc"
     MEMBER_NO_DESC = "member_no desc"
+    WECHAT_ASC = "wechat asc"
+    WECHAT_DESC = "wechat desc"
     GENDER_ASC = "gender asc"
     GENDER_DESC = "gender desc"
     ACQUISITION_CHANNEL_ASC = "acquisition_channel asc"
     ACQUISITION_CHANNEL_DESC = "acquisition_channel desc"
     TRADING_SINCE_ASC = "trading_since asc"
     TRADING_SINCE_DESC = "trading_since desc"
+    FIRST_SEEN_ASC = "first_seen asc"
+    FIRST_SEEN_DESC = "first_seen desc"
+    CONSENT_ASKED_AT_ASC = "consent_asked_at asc"
+    CONSENT_ASKED_AT_DESC = "consent_asked_at desc"
+    PRIVACY_NOTICE_ASC = "privacy_notice asc"
+    PRIVACY_NOTICE_DESC = "privacy_notice desc"
+    PREFERRED_CHANNEL_ASC = "preferred_channel asc"
+    PREFERRED_CHANNEL_DESC = "preferred_channel desc"
     ARCHIVED_ASC = "archived asc"
     ARCHIVED_DESC = "archived desc"
 
@@ -274,6 +309,9 @@ class InteractionWhere:
     outcome: Filter[Outcome] | None = strawberry.field(description="结果 · Outcome", default=strawberry.UNSET)
     report_class: Filter[ReportClass] | None = strawberry.field(
         description="报告类别 · Report class", default=strawberry.UNSET
+    )
+    effort_min: IntFilter | None = strawberry.field(
+        description="投入分钟 · Effort in minutes", default=strawberry.UNSET
     )
     supersedes_id: IdFilter | None = strawberry.field(
         description="更正 · Supersedes", default=strawberry.UNSET
@@ -300,6 +338,8 @@ class InteractionOrder(Enum):
     OUTCOME_DESC = "outcome desc"
     REPORT_CLASS_ASC = "report_class asc"
     REPORT_CLASS_DESC = "report_class desc"
+    EFFORT_MIN_ASC = "effort_min asc"
+    EFFORT_MIN_DESC = "effort_min desc"
     VOID_ASC = "void asc"
     VOID_DESC = "void desc"
 

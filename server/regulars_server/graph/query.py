@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 
 import strawberry
-from graphql import GraphQLEnumType
+from graphql import GraphQLEnumType, GraphQLError
 
 from regulars_schema.declare import Label, Level
 from regulars_server.graph import ledger
 from regulars_server.graph.choices import LedgerConnection, LedgerFilter
 from regulars_server.graph.choices import ledger as read_ledger
-from regulars_server.graph.connection import Connection, page
+from regulars_server.graph.connection import ROWS_MAX, Connection, page
 from regulars_server.graph.declared import resolved, valued
 from regulars_server.graph.enums import EntityName
 from regulars_server.graph.history import HistoryConnection, LoggedChange
@@ -20,13 +21,16 @@ from regulars_server.graph.history import logged_change as read_logged_change
 from regulars_server.graph.identities import IdentityQueries
 from regulars_server.graph.ledger import EqualKey, HeldConnection, NumberGap
 from regulars_server.graph.ledger import gaps as read_gaps
-from regulars_server.graph.request import Info
+from regulars_server.graph.request import Context, Info
 from regulars_server.graph.roots import RowQueries
 from regulars_server.graph.rows import Node
 from regulars_server.graph.scalars import SCALARS, UUID
 from regulars_server.graph.types import TYPES, Customer, Device, Segment, Staff, Unit
 from regulars_server.graph.words import said
 from regulars_server.storage.interface import Test
+from regulars_sync.errors import Refused
+
+NODES_MAX = ROWS_MAX
 
 
 @strawberry.enum(description="语言 · A language of labels.")
@@ -91,19 +95,39 @@ class EntityLabels:
     fields: list[FieldLabel] = strawberry.field(description="Its fields, in their order.")
 
 
+async def _nodes(context: Context, ids: Sequence[str]) -> list[Node | None]:
+    """The row of each id; one statement for each entity, whichever the ids are."""
+    known = [_uuid(id) for id in ids]
+    found: dict[str, Node] = {}
+    for type_ in TYPES.values():
+        wanted = [id for id in known if id is not None and id not in found]
+        found |= {node.row.id: node for node in await context.related_all(type_, wanted)}
+    return [None if id is None else found.get(id) for id in known]
+
+
+def _uuid(id: str) -> str | None:
+    """The id as rows have it; None for what can be no row's."""
+    try:
+        return str(SCALARS[UUID].parse_value(str(id)))  # type: ignore[misc]
+    except GraphQLError:
+        return None
+
+
 @strawberry.type
 class Query(RowQueries, IdentityQueries):
     @resolved("Any row by its id; null when there is none within reach.")
     async def node(self, info: Info, id: strawberry.ID) -> Node | None:
-        try:
-            known = SCALARS[UUID].parse_value(str(id))  # type: ignore[misc]
-        except Exception:
-            return None
-        for type_ in TYPES.values():
-            found = await info.context.related(type_, known)
-            if found is not None:
-                return found
-        return None
+        (found,) = await _nodes(info.context, [id])
+        return found
+
+    @resolved(
+        "The rows with these ids, in their order; null for each that is not within reach. "
+        f"At most {NODES_MAX} ids."
+    )
+    async def nodes(self, info: Info, ids: list[strawberry.ID]) -> list[Node | None]:
+        if len(ids) > NODES_MAX:
+            raise Refused("query_too_large", what="ids", limit=NODES_MAX)
+        return await _nodes(info.context, ids)
 
     @resolved("Every change of a row within reach, or those of one of its fields, oldest first.")
     async def history(

@@ -48,14 +48,15 @@ class Head(NamedTuple):
 
 # --- what to look for ---------------------------------------------------------------------------
 
-Operator = Literal["eq", "ne", "in", "lt", "le", "gt", "ge", "starts", "has", "exists", "search"]
+Operator = Literal["eq", "ne", "in", "lt", "le", "gt", "ge", "starts", "contains", "has", "exists", "search"]
 
 
 @dataclass(frozen=True, slots=True)
 class Test:
     """One test of one stored field.
 
-    eq ne lt le gt ge starts   a scalar; a field never written, or null, passes none of them but `ne`
+    eq ne lt le gt ge          a scalar; a field never written, or null, passes none of them but `ne`
+    starts contains            a text, letter case and all; null passes neither
     in                         a list of scalars
     has                        a set holds the element with this key (after normal form); `party` of an
                                interaction `has` a customer id

@@ -189,7 +189,7 @@ def _check_test(table: Table, test: Test) -> None:
         case "in":
             fits = column is not None and type(test.value) in (list, tuple)
             fits = fits and all(v is None or (column and _is(v, column.type)) for v in test.value)
-        case "starts":
+        case "starts" | "contains":
             fits = column is not None and column.type == "text" and _is(test.value, "text")
         case _:
             fits = column is not None and test.op in _SCALAR

@@ -259,6 +259,8 @@ class MemoryReader:
             return value in wanted
         if op == "starts":
             return bool(value.startswith(wanted))
+        if op == "contains":
+            return wanted in value
         compare = {"eq": eq, "lt": lt, "le": le, "gt": gt, "ge": ge}[op]
         return bool(compare(value, wanted))
 

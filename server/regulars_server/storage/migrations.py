@@ -139,7 +139,42 @@ def identity_and_window(connection: sqlite3.Connection) -> None:
     )
 
 
-STEPS: tuple[Step, ...] = (create, identity_and_window)
+_SORTED_AND_FILTERED = {
+    "product": {"usage_days": "INTEGER", "price": "INTEGER"},
+    "customer": {
+        "wechat": "TEXT",
+        "first_seen": "TEXT",
+        "consent_asked_at": "TEXT",
+        "privacy_notice": "TEXT",
+        "preferred_channel": "TEXT",
+    },
+    "interaction": {"effort_min": "INTEGER"},
+}
+
+
+def graph_and_search(connection: sqlite3.Connection) -> None:
+    """Step 3: what lists are filtered, sorted and searched by since GraphQL was completed."""
+    for table, columns in _SORTED_AND_FILTERED.items():
+        for column, type_ in columns.items():
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {type_}")
+        values = ", ".join(
+            f"{column}=json_extract(CAST(document AS TEXT), '$.{column}')" for column in columns
+        )
+        connection.execute(f"UPDATE {table} SET {values} WHERE document IS NOT NULL")
+    connection.execute("INSERT OR IGNORE INTO term(name) VALUES('customer.hobbies')")
+    rows = connection.execute("SELECT row, document FROM customer WHERE document IS NOT NULL")
+    connection.executemany(
+        "INSERT INTO element SELECT id, ?, ? FROM term WHERE name='customer.hobbies'",
+        (
+            (path.partition("/")[2], row)
+            for row, document in rows
+            for path, present in orjson.loads(document).items()
+            if present and path.startswith("hobbies/")
+        ),
+    )
+
+
+STEPS: tuple[Step, ...] = (create, identity_and_window, graph_and_search)
 """Step `i` brings version `i` to `i + 1`."""
 
 

@@ -77,6 +77,9 @@ def _test(
         case "starts":
             parameters += [value, len(value), value]
             return f"({column} >= ? AND substr({column}, 1, ?) = ?)"
+        case "contains":
+            parameters.append(value)
+            return f"(instr({column}, ?) > 0)"
         case _:
             parameters.append(value)
             return f"({column} {_COMPARED[test.op]} ?)"
