@@ -1,4 +1,5 @@
 import asyncio
+import json
 import sqlite3
 import time
 from pathlib import Path
@@ -154,7 +155,8 @@ def test_customers_of_the_first_release_are_found_by_name_with_birth(connection,
 
 def test_what_is_filtered_since_the_third_step_is_filled_from_the_documents(connection, path):
     migrate(connection, path, STEPS[:2])
-    said = '{"name": "x", "wechat": "w1", "first_seen": "2024-05-01T00:00:00.000Z", "hobbies/tea": true, "hobbies/go": false}'
+    at = "2024-05-01T00:00:00.000Z"
+    said = json.dumps({"name": "x", "wechat": "w", "first_seen": at, "hobbies/tea": True, "hobbies/go": False})
     connection.execute("INSERT INTO customer(row, id, seq, document) VALUES(7, 'x', 1, ?)", (said.encode(),))
     connection.execute("INSERT INTO customer(row, id, seq) VALUES(8, 'erased', 1)")
     connection.execute(
@@ -162,7 +164,7 @@ def test_what_is_filtered_since_the_third_step_is_filled_from_the_documents(conn
     )
     migrate(connection, path)
     found = connection.execute("SELECT wechat, first_seen, preferred_channel FROM customer ORDER BY row")
-    assert found.fetchall() == [("w1", "2024-05-01T00:00:00.000Z", None), (None, None, None)]
+    assert found.fetchall() == [("w", at, None), (None, None, None)]
     assert connection.execute("SELECT price, usage_days FROM product").fetchall() == [(9_000_000_000, None)]
     sql = "SELECT e.key, e.row FROM element e JOIN term t ON t.id=e.field WHERE t.name='customer.hobbies'"
     assert connection.execute(sql).fetchall() == [("tea", 7)]
