@@ -156,7 +156,8 @@ def test_customers_of_the_first_release_are_found_by_name_with_birth(connection,
 def test_what_is_filtered_since_the_third_step_is_filled_from_the_documents(connection, path):
     migrate(connection, path, STEPS[:2])
     at = "2024-05-01T00:00:00.000Z"
-    said = json.dumps({"name": "x", "wechat": "w", "first_seen": at, "hobbies/tea": True, "hobbies/go": False})
+    given = {"name": "x", "wechat": "w", "first_seen": at, "hobbies/tea": True, "hobbies/go": False}
+    said = json.dumps(given)
     connection.execute("INSERT INTO customer(row, id, seq, document) VALUES(7, 'x', 1, ?)", (said.encode(),))
     connection.execute("INSERT INTO customer(row, id, seq) VALUES(8, 'erased', 1)")
     connection.execute(

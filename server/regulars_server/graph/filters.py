@@ -6,7 +6,7 @@ by which it could be guessed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from enum import Enum
 from typing import Any, Generic, TypeVar
 
@@ -25,142 +25,126 @@ NEST_MAX = 8
 VALUES_MAX = 1_000
 
 
-def _op(about: str, name: str | None = None) -> Callable[[], Any]:
-    return lambda: strawberry.field(description=about, name=name, default=strawberry.UNSET)
-
-
-_eq = _op("Is this value; null: has none.")
-_ne = _op("Is another value, or has none; null: has one.")
-_in_ = _op("Is one of these.", "in")
-_not_in = _op("Is none of these, or has none at all.")
-_lt = _op("Comes before this.")
-_lte = _op("Comes before this, or is it.")
-_gt = _op("Comes after this.")
-_gte = _op("Comes after this, or is it.")
-_starts_with = _op("Begins with this.")
-_contains = _op("Holds this somewhere.")
-_exists = _op("Has a value; false: has none.")
-_has = _op("This is in it.")
-_has_all = _op("All of these are in it.")
-_has_any = _op("At least one of these is in it.")
+def _in() -> Any:
+    return strawberry.field(name="in", default=strawberry.UNSET)
 
 
 @strawberry.input(description="Tests on one of a closed list of values. `eq: null` finds what has none.")
 class Filter(Generic[T]):
-    eq: T | None = _eq()
-    ne: T | None = _ne()
-    in_: list[T] | None = _in_()
-    not_in: list[T] | None = _not_in()
-    exists: bool | None = _exists()
+    eq: T | None = strawberry.UNSET
+    ne: T | None = strawberry.UNSET
+    in_: list[T] | None = _in()
+    not_in: list[T] | None = strawberry.UNSET
+    exists: bool | None = strawberry.UNSET
 
 
 @strawberry.input(description="Tests on a text, letter case and all. `eq: null` finds what has none.")
 class TextFilter:
-    eq: str | None = _eq()
-    ne: str | None = _ne()
-    in_: list[str] | None = _in_()
-    not_in: list[str] | None = _not_in()
-    lt: str | None = _lt()
-    lte: str | None = _lte()
-    gt: str | None = _gt()
-    gte: str | None = _gte()
-    starts_with: str | None = _starts_with()
-    contains: str | None = _contains()
-    exists: bool | None = _exists()
+    eq: str | None = strawberry.UNSET
+    ne: str | None = strawberry.UNSET
+    in_: list[str] | None = _in()
+    not_in: list[str] | None = strawberry.UNSET
+    lt: str | None = strawberry.UNSET
+    lte: str | None = strawberry.UNSET
+    gt: str | None = strawberry.UNSET
+    gte: str | None = strawberry.UNSET
+    starts_with: str | None = strawberry.UNSET
+    contains: str | None = strawberry.UNSET
+    exists: bool | None = strawberry.UNSET
 
 
 @strawberry.input(description="Tests on a reference. `eq: null` finds what has none.")
 class IdFilter:
-    eq: UUID | None = _eq()
-    ne: UUID | None = _ne()
-    in_: list[UUID] | None = _in_()
-    not_in: list[UUID] | None = _not_in()
-    exists: bool | None = _exists()
+    eq: UUID | None = strawberry.UNSET
+    ne: UUID | None = strawberry.UNSET
+    in_: list[UUID] | None = _in()
+    not_in: list[UUID] | None = strawberry.UNSET
+    exists: bool | None = strawberry.UNSET
 
 
 @strawberry.input(description="Tests on a number. `eq: null` finds what has none.")
 class IntFilter:
-    eq: int | None = _eq()
-    ne: int | None = _ne()
-    in_: list[int] | None = _in_()
-    not_in: list[int] | None = _not_in()
-    lt: int | None = _lt()
-    lte: int | None = _lte()
-    gt: int | None = _gt()
-    gte: int | None = _gte()
-    exists: bool | None = _exists()
+    eq: int | None = strawberry.UNSET
+    ne: int | None = strawberry.UNSET
+    in_: list[int] | None = _in()
+    not_in: list[int] | None = strawberry.UNSET
+    lt: int | None = strawberry.UNSET
+    lte: int | None = strawberry.UNSET
+    gt: int | None = strawberry.UNSET
+    gte: int | None = strawberry.UNSET
+    exists: bool | None = strawberry.UNSET
 
 
 @strawberry.input(description="Tests on an amount in minor units. `eq: null` finds what has none.")
 class MoneyFilter:
-    eq: Money | None = _eq()
-    ne: Money | None = _ne()
-    in_: list[Money] | None = _in_()
-    not_in: list[Money] | None = _not_in()
-    lt: Money | None = _lt()
-    lte: Money | None = _lte()
-    gt: Money | None = _gt()
-    gte: Money | None = _gte()
-    exists: bool | None = _exists()
+    eq: Money | None = strawberry.UNSET
+    ne: Money | None = strawberry.UNSET
+    in_: list[Money] | None = _in()
+    not_in: list[Money] | None = strawberry.UNSET
+    lt: Money | None = strawberry.UNSET
+    lte: Money | None = strawberry.UNSET
+    gt: Money | None = strawberry.UNSET
+    gte: Money | None = strawberry.UNSET
+    exists: bool | None = strawberry.UNSET
 
 
 @strawberry.input(description="Tests on a day. `eq: null` finds what has none.")
 class DateFilter:
-    eq: Date | None = _eq()
-    ne: Date | None = _ne()
-    in_: list[Date] | None = _in_()
-    not_in: list[Date] | None = _not_in()
-    lt: Date | None = _lt()
-    lte: Date | None = _lte()
-    gt: Date | None = _gt()
-    gte: Date | None = _gte()
-    exists: bool | None = _exists()
+    eq: Date | None = strawberry.UNSET
+    ne: Date | None = strawberry.UNSET
+    in_: list[Date] | None = _in()
+    not_in: list[Date] | None = strawberry.UNSET
+    lt: Date | None = strawberry.UNSET
+    lte: Date | None = strawberry.UNSET
+    gt: Date | None = strawberry.UNSET
+    gte: Date | None = strawberry.UNSET
+    exists: bool | None = strawberry.UNSET
 
 
 @strawberry.input(description="Tests on an instant. `eq: null` finds what has none.")
 class DateTimeFilter:
-    eq: DateTime | None = _eq()
-    ne: DateTime | None = _ne()
-    in_: list[DateTime] | None = _in_()
-    not_in: list[DateTime] | None = _not_in()
-    lt: DateTime | None = _lt()
-    lte: DateTime | None = _lte()
-    gt: DateTime | None = _gt()
-    gte: DateTime | None = _gte()
-    exists: bool | None = _exists()
+    eq: DateTime | None = strawberry.UNSET
+    ne: DateTime | None = strawberry.UNSET
+    in_: list[DateTime] | None = _in()
+    not_in: list[DateTime] | None = strawberry.UNSET
+    lt: DateTime | None = strawberry.UNSET
+    lte: DateTime | None = strawberry.UNSET
+    gt: DateTime | None = strawberry.UNSET
+    gte: DateTime | None = strawberry.UNSET
+    exists: bool | None = strawberry.UNSET
 
 
 @strawberry.input(description="Tests on yes or no. What was never written is neither: ask `ne: true`.")
 class BooleanFilter:
-    eq: bool | None = _eq()
-    ne: bool | None = _ne()
-    exists: bool | None = _exists()
+    eq: bool | None = strawberry.UNSET
+    ne: bool | None = strawberry.UNSET
+    exists: bool | None = strawberry.UNSET
 
 
 @strawberry.input(
     description="Tests on a set or list: an element by its key (a phone in any spelling), or any at all."
 )
 class SetFilter:
-    has: str | None = _has()
-    has_all: list[str] | None = _has_all()
-    has_any: list[str] | None = _has_any()
-    exists: bool | None = _exists()
+    has: str | None = strawberry.UNSET
+    has_all: list[str] | None = strawberry.UNSET
+    has_any: list[str] | None = strawberry.UNSET
+    exists: bool | None = strawberry.UNSET
 
 
 @strawberry.input(description="Tests on a set of references: one that is in it, or any at all.")
 class IdSetFilter:
-    has: UUID | None = _has()
-    has_all: list[UUID] | None = _has_all()
-    has_any: list[UUID] | None = _has_any()
-    exists: bool | None = _exists()
+    has: UUID | None = strawberry.UNSET
+    has_all: list[UUID] | None = strawberry.UNSET
+    has_any: list[UUID] | None = strawberry.UNSET
+    exists: bool | None = strawberry.UNSET
 
 
 @strawberry.input(description="Tests on a set out of a closed list of values.")
 class ElementFilter(Generic[T]):
-    has: T | None = _has()
-    has_all: list[T] | None = _has_all()
-    has_any: list[T] | None = _has_any()
-    exists: bool | None = _exists()
+    has: T | None = strawberry.UNSET
+    has_all: list[T] | None = strawberry.UNSET
+    has_any: list[T] | None = strawberry.UNSET
+    exists: bool | None = strawberry.UNSET
 
 
 @strawberry.input(description="Elements to put into a set and to take out of it; all others stay.")

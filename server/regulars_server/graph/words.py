@@ -31,6 +31,7 @@ ARGUMENTS: Mapping[str, str] = {
     "fromCustomerId": "The customer it goes out from.",
     "id": "The id of the row.",
     "idempotencyKey": "Chosen by you, one a deed: what has the same key is done once.",
+    "ids": "The ids of the rows.",
     "input": "What to do it with.",
     "lang": "The language of the labels.",
     "last": "How many at most, from the end; 250 is the most that is given.",
@@ -69,6 +70,7 @@ INPUTS: Mapping[str, str] = {
     "NOT": "This does not hold.",
     "OR": "One of these holds.",
     "add": "Put these into the set.",
+    "contains": "Holds this somewhere.",
     "entity": "The kind of row.",
     "eq": "Equal to this.",
     "exists": "True: there is a value. False: there is none.",
@@ -82,6 +84,7 @@ INPUTS: Mapping[str, str] = {
     "lt": "Less than this.",
     "lte": "This or less.",
     "ne": "Anything but this.",
+    "notIn": "None of these, or no value at all.",
     "remove": "Take these out of the set.",
     "startsWith": "Begins with this.",
 }
