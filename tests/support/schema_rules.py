@@ -437,7 +437,7 @@ def _lists(schema: GraphQLSchema) -> Iterator[str]:
     for place, _, field in fields(schema):
         inner = field.type.of_type if is_non_null_type(field.type) else field.type
         if is_list_type(inner):
-            if not is_non_null_type(inner.of_type):
+            if not is_non_null_type(inner.of_type) and place != "Query.nodes":
                 yield f"{place} may hold nothing at a place in its list"
             if not is_non_null_type(field.type):
                 yield f"{place} should be an empty list, not null"
@@ -546,7 +546,7 @@ RULES: tuple[Rule, ...] = (
     Rule("scalars-specified", "A scalar says by @specifiedBy what it is.", _scalars,
          paged(' @specifiedBy(url: "https://www.rfc-editor.org/rfc/rfc3339")', "")),
     Rule("types-used", "Every type is reached from a root.", _used, bad(more='"A." type Bag { "B." b: Int }')),
-    Rule("lists", "A list is never null and holds no nulls.", _lists, bad('"A." a: [Int]')),
+    Rule("lists", "A list is never null and holds no nulls, but for Relay's `nodes(ids)`.", _lists, bad('"A." a: [Int]')),
     Rule("choices", "An enum or a union leaves a choice.", _unique_values, bad(more='"A." union Either = Shop')),
 )  # fmt: skip
 
