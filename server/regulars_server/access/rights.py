@@ -81,6 +81,7 @@ ROOTS: Mapping[str, str] = {
     "Query.labels": ANYBODY,
     "Query.enumLabels": ANYBODY,
     "Query.node": ANYBODY,  # null for what may not be read
+    "Query.nodes": ANYBODY,
     "Query.unit": "read:units",
     "Query.units": "read:units",
     "Query.staffMember": "read:staff",
