@@ -108,6 +108,9 @@ MESSAGES: Mapping[str, Message] = {
     "argument_invalid": Message(R, 400, False, "{reason}", "{reason}"),
     "query_too_large": Message(R, 400, False, "The query is too large ({what}: {limit} allowed). Ask for less.", "查询过大（{what}，上限 {limit}），请缩小范围。"),
     "busy": Message(R, 503, True, "The server is busy; try again in {seconds} seconds.", "服务器繁忙，请 {seconds} 秒后重试。"),
+    "throttled": Message(R, 429, True, "This token has spent its share for now: {cost} are needed, {available} are there. Try again in {seconds} s.", "该令牌的额度暂时不足：需要 {cost}，现有 {available}。请在 {seconds} 秒后重试。"),
+    "too_slow": Message(R, 503, True, "It took longer than {seconds_max} s and was given up. Ask for less at once.", "处理超过 {seconds_max} 秒，已放弃。请减少一次请求的内容。"),
+    "answer_too_large": Message(R, 413, False, "The answer is larger than {bytes_max} bytes. Ask for less at once.", "结果超过 {bytes_max} 字节，请减少一次请求的内容。"),
     "storage_full": Message(R, 507, True, "The server's disk is full; nothing was stored. Free some space.", "服务器磁盘已满，未保存任何内容，请清理空间。"),
     "internal": Message(R, 500, True, "Something failed here; it was logged as {incident}. Nothing was stored.", "服务器内部错误（编号 {incident}），未保存任何内容。"),
     # --- on the tablet or the command line ---------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Literal
 
 from regulars_schema.declare import JSON
 from regulars_server.access import Access, Principal
+from regulars_server.access.budgets import Buckets, Budget, MemoryBuckets
 from regulars_server.access.throttle import Tally
 from regulars_server.admission import Admission
 from regulars_server.authors import Posting, device_author, person_author
@@ -33,11 +34,17 @@ class Service:
     snapshots: Snapshots | None = None
     """None where the chain has no folder: tablets pull by pages."""
     lookups: Tally = field(default_factory=Tally)
+    buckets: Buckets = field(default_factory=MemoryBuckets)
 
     @property
     def journal(self) -> Journal:
         """What outlives a restore of the database, in the same folder."""
         return Journal(self.settings.data)
+
+    def budget(self, principal: Principal) -> Budget:
+        """What such a token may spend on GraphQL."""
+        most, per_s = f"{principal.kind}_cost_max", f"{principal.kind}_cost_per_s"
+        return Budget(getattr(self.settings, most), getattr(self.settings, per_s))
 
     async def author(self, principal: Principal) -> Author:
         """The writer behind a token, with the scopes it has at this moment."""

@@ -29,6 +29,24 @@ class Settings:
     """The most tokens in a GraphQL document. REGULARS_QUERY_TOKENS_MAX"""
     query_depth_max: int = 12
     """How deep a GraphQL selection may go. REGULARS_QUERY_DEPTH_MAX"""
+    query_cost_max: int = 20_000
+    """The most that one GraphQL operation may cost; a row is 1. REGULARS_QUERY_COST_MAX"""
+    query_seconds_max: int = 10
+    """After so many seconds a GraphQL operation is given up. REGULARS_QUERY_SECONDS_MAX"""
+    answer_bytes_max: int = 16 * 1024 * 1024
+    """The largest answer of GraphQL. REGULARS_ANSWER_BYTES_MAX"""
+    session_cost_max: int = 20_000
+    """What a person's session may spend at once; 0 is no limit. REGULARS_SESSION_COST_MAX"""
+    session_cost_per_s: int = 1_000
+    """What comes back to it in a second. REGULARS_SESSION_COST_PER_S"""
+    device_cost_max: int = 20_000
+    """What a tablet may spend at once; 0 is no limit. REGULARS_DEVICE_COST_MAX"""
+    device_cost_per_s: int = 500
+    """What comes back to it in a second. REGULARS_DEVICE_COST_PER_S"""
+    developer_cost_max: int = 40_000
+    """What a developer's token may spend at once; 0 is no limit. REGULARS_DEVELOPER_COST_MAX"""
+    developer_cost_per_s: int = 2_000
+    """What comes back to it in a second. REGULARS_DEVELOPER_COST_PER_S"""
     token_days: int = 90
     """After how many days a tablet is asked to take another token. REGULARS_TOKEN_DAYS"""
     snapshot_rows_min: int = 2_000

@@ -104,7 +104,20 @@ def guarded(handler: Handler, now_ms: Callable[[], int], entropy: Callable[[int]
 class JsonLines(logging.Formatter):
     """One JSON object a line: time, level, event, and the fields that the call named."""
 
-    FIELDS = ("method", "path", "status", "ms", "bytes", "device", "changes", "verdicts", "incident", "error")
+    FIELDS = (
+        "method",
+        "path",
+        "status",
+        "ms",
+        "bytes",
+        "device",
+        "changes",
+        "verdicts",
+        "cost",
+        "request",
+        "incident",
+        "error",
+    )
 
     def format(self, record: logging.LogRecord) -> str:
         said = {

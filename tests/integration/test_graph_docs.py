@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from regulars_server.graph import connection, documents, mutation, request
+from regulars_server.graph import connection, cost, documents, endpoint, mutation, request
 from regulars_server.settings import Settings
 from tests.support.chain import new_chain
 from tests.support.graph import caller
@@ -24,7 +24,7 @@ async def test_the_examples_run(tmp_path: Path):
         graph.token = answer.json()["token"]
         headers = {"authorization": f"Bearer {graph.token}", "content-type": "application/json"}
         said = (await graph.http.post("/graphql", content=query, headers=headers)).json()
-        assert said == {"data": {"me": {"name": "amy", "role": "admin"}}}
+        assert said["data"] == {"me": {"name": "amy", "role": "admin"}}
         known: dict[str, Any] = {"other": await graph.customer("林方")}
         served = (await graph.http.get("/sync/v1")).json()
         assert f'"protocol": {served["protocol"]}, "schema": {json.dumps(served["schema"])}' in TEXT
@@ -58,7 +58,19 @@ def test_the_limits_are_those_of_the_code():
         f"{connection.ROWS_DEFAULT} rows unless told otherwise and {connection.ROWS_MAX} at most",
         f"over {settings.query_bytes_max // 1024} KiB, {settings.query_tokens_max:,} tokens",
         f"{settings.query_depth_max} levels, {documents.ROOT_FIELDS_MAX} root fields",
-        f"{documents.ALIASES_MAX} aliases or {documents.FIELDS_MAX:,} fields",
+        f"{documents.OPERATIONS_MAX} operations, {documents.FRAGMENTS_MAX} fragments",
+        f"{documents.ALIASES_MAX} aliases, {documents.DIRECTIVES_MAX} directives",
+        f"{documents.FIELDS_MAX:,} fields",
+        f"or {documents.PAIRS_MAX:,} pairs of fields",
+        f"over {endpoint.VARIABLES_VALUES_MAX:,} values or {endpoint.VARIABLES_DEPTH_MAX} levels",
+        f"may cost more than {settings.query_cost_max:,}",
+        f"After {settings.query_seconds_max} seconds",
+        f"an answer over {settings.answer_bytes_max >> 20} MiB",
+        f"{settings.session_cost_max:,} for a session ({settings.session_cost_per_s:,} come back",
+        f"and for a tablet ({settings.device_cost_per_s})",
+        f"{settings.developer_cost_max:,} for a developer's token ({settings.developer_cost_per_s:,})",
+        f"a count and a `search` cost {cost.SEARCH}",
+        f"`history` and the `ledger` {cost.WEIGHTS['Query.history']}, a mutation {cost.MUTATION}",
         f"more than {request.ROWS_PER_REQUEST_MAX:,} rows",
         f"up to {mutation.BULK_MAX} customers",
     ):

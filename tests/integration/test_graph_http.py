@@ -148,14 +148,23 @@ async def test_what_is_not_json_is_415_and_what_is_not_accepted_406(office: Grap
         assert answer.headers["content-type"].startswith(expected), accept
 
 
-async def test_queries_over_get_are_off(office: Graph):
-    answer = await office.http.get(
-        "/graphql",
-        params={"query": "{ __typename }"},
-        headers={"accept": PLAIN, "authorization": f"Bearer {office.token}"},
-    )
-    assert answer.status_code == 405
-    assert "data" not in answer.text
+async def test_queries_go_over_get_and_mutations_never(chain: Chain, office: Graph):
+    async def get(query: str, **parameters: str) -> httpx2.Response:
+        given = {"query": query, **parameters}
+        headers = {"accept": PLAIN, "authorization": f"Bearer {office.token}"}
+        return await office.http.get("/graphql", params=given, headers=headers)
+
+    assert (await get("{ __typename }")).json()["data"] == {"__typename": "Query"}
+    both = 'query A { __typename } mutation B { identityScan(idempotencyKey: "k") { __typename } }'
+    assert (await get(both, operationName="A")).status_code == 200
+    for answer in (await get(both, operationName="B"), await get("mutation { __typename }")):
+        assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+        assert not answer.content
+    assert (await get("{ __typename }", variables="{")).status_code == 400
+    assert (await get("{ __typename }", variables="[]")).status_code == 400
+    unnamed = await office.http.get("/graphql", params={"query": "{ __typename }"})
+    assert unnamed.status_code == 401
+    assert (await office.http.get("/graphql", params={"x": "y"})).status_code == 405
 
 
 async def test_gzip_is_taken_and_given(office: Graph):

@@ -1,16 +1,19 @@
 """GraphQL documents: limits before any work is done, then parsed, validated and kept by their text.
 
 Depth, aliases and root fields are counted after fragments are spread, from sums kept for each fragment,
-so that a small document that unfolds into a huge one is refused at the cost of reading it.
+so that a small document that unfolds into a huge one is refused at the cost of reading it. Validation
+compares every two fields that answer under one name: so many pairs may there be, and no more.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from graphql import (
+    DefinitionNode,
     DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
@@ -19,12 +22,14 @@ from graphql import (
     GraphQLSchema,
     InlineFragmentNode,
     OperationDefinitionNode,
+    OperationType,
     SelectionSetNode,
     parse,
     specified_rules,
     validate,
 )
 
+from regulars_server.graph.cost import FREE, Price, price
 from regulars_sync.errors import Refused
 
 ROOT_FIELDS_MAX = 20
@@ -32,6 +37,9 @@ ALIASES_MAX = 100
 FIELDS_MAX = 2_000
 DIRECTIVES_MAX = 100
 INTROSPECTION_DEPTH_MAX = 20
+OPERATIONS_MAX = 20
+FRAGMENTS_MAX = 100
+PAIRS_MAX = 5_000
 VALIDATION_ERRORS_MAX = 20
 KEPT_MAX = 256
 KEPT_CHARS_MAX = 16_384
@@ -43,6 +51,51 @@ class Invalid(Exception):
     def __init__(self, errors: list[GraphQLError]) -> None:
         super().__init__(errors[0].message)
         self.errors = errors
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    kind: OperationType
+    price: Price
+    is_introspection: bool
+    """Whether it asks for nothing but the schema."""
+
+
+class Document:
+    """A valid document, and what each of its operations is."""
+
+    def __init__(self, schema: GraphQLSchema, node: DocumentNode) -> None:
+        self.node = node
+        fragments = _fragments(node)
+        self._operations = {
+            definition.name.value if definition.name else None: Operation(
+                definition.operation,
+                price(schema, definition, fragments),
+                _is_introspection(definition),
+            )
+            for definition in node.definitions
+            if isinstance(definition, OperationDefinitionNode)
+        }
+
+    def operation(self, name: str | None) -> Operation:
+        """The one that will run; one that is free where there is none of that name."""
+        if name is None and len(self._operations) == 1:
+            return next(iter(self._operations.values()))
+        return self._operations.get(name, NOTHING)
+
+
+NOTHING = Operation(OperationType.QUERY, FREE, False)
+
+
+def _fragments(node: DocumentNode) -> dict[str, FragmentDefinitionNode]:
+    return {d.name.value: d for d in node.definitions if isinstance(d, FragmentDefinitionNode)}
+
+
+def _is_introspection(operation: OperationDefinitionNode) -> bool:
+    asked = {
+        node.name.value if isinstance(node, FieldNode) else "" for node in operation.selection_set.selections
+    }
+    return asked <= {"__schema", "__type", "__typename"} and asked != {"__typename"}
 
 
 @dataclass(slots=True)
@@ -70,13 +123,19 @@ class Documents:
         self._bytes_max = bytes_max
         self._tokens_max = tokens_max
         self._depth_max = depth_max
-        self._kept: OrderedDict[str, DocumentNode] = OrderedDict()
+        self._kept: OrderedDict[str, Document] = OrderedDict()
 
-    def read(self, text: str) -> DocumentNode:
-        """The document of this text; `Refused("query_too_large")`, or `Invalid` with the mistakes in it."""
+    def known(self, text: str) -> Document | None:
+        """The document of this text when it was read before."""
         kept = self._kept.get(text)
         if kept is not None:
             self._kept.move_to_end(text)
+        return kept
+
+    def read(self, text: str) -> Document:
+        """The document of this text; `Refused("query_too_large")`, or `Invalid` with the mistakes in it."""
+        kept = self.known(text)
+        if kept is not None:
             return kept
         document = self._read(text)
         if len(text) <= KEPT_CHARS_MAX:
@@ -85,7 +144,7 @@ class Documents:
                 self._kept.popitem(last=False)
         return document
 
-    def _read(self, text: str) -> DocumentNode:
+    def _read(self, text: str) -> Document:
         if len(text) > self._bytes_max or len(text.encode(errors="surrogatepass")) > self._bytes_max:
             raise Refused("query_too_large", what="bytes", limit=self._bytes_max)
         try:
@@ -103,24 +162,26 @@ class Documents:
             raise Refused("query_too_large", what="depth", limit=self._depth_max) from None
         if errors:
             raise Invalid(errors)
-        return document
+        return Document(self._schema, document)
 
     def _measure(self, document: DocumentNode) -> None:
-        fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
+        fragments = _fragments(document)
         known: dict[str, _Size] = {}
-        directives = 0
-        for definition in document.definitions:
-            if isinstance(definition, OperationDefinitionNode | FragmentDefinitionNode):
-                directives += _directives(definition)
-        _limit("directives", directives, DIRECTIVES_MAX)
-        for definition in document.definitions:
-            if isinstance(definition, OperationDefinitionNode):
-                size = _size(definition.selection_set, fragments, known, ())
-                _limit("root fields", size.roots, ROOT_FIELDS_MAX)
-                _limit("depth", size.depth, self._depth_max)
-                _limit("depth", size.introspection_depth, INTROSPECTION_DEPTH_MAX)
-                _limit("aliases", size.aliases, ALIASES_MAX)
-                _limit("fields", size.fields, FIELDS_MAX)
+        operations = [d for d in document.definitions if isinstance(d, OperationDefinitionNode)]
+        _limit("operations", len(operations), OPERATIONS_MAX)
+        _limit("fragments", len(document.definitions) - len(operations), FRAGMENTS_MAX)
+        _limit("directives", sum(map(_directives, document.definitions)), DIRECTIVES_MAX)
+        fields = pairs = 0
+        for operation in operations:
+            size = _size(operation.selection_set, fragments, known, ())
+            _limit("root fields", size.roots, ROOT_FIELDS_MAX)
+            _limit("depth", size.depth, self._depth_max)
+            _limit("depth", size.introspection_depth, INTROSPECTION_DEPTH_MAX)
+            _limit("aliases", size.aliases, ALIASES_MAX)
+            fields += size.fields
+            _limit("fields", fields, FIELDS_MAX)
+            pairs += _pairs([operation.selection_set], fragments)
+            _limit("fields of the same name", pairs, PAIRS_MAX)
 
 
 def _limit(what: str, found: int, limit: int) -> None:
@@ -128,7 +189,9 @@ def _limit(what: str, found: int, limit: int) -> None:
         raise Refused("query_too_large", what=what, limit=limit)
 
 
-def _directives(definition: OperationDefinitionNode | FragmentDefinitionNode) -> int:
+def _directives(definition: DefinitionNode) -> int:
+    if not isinstance(definition, OperationDefinitionNode | FragmentDefinitionNode):
+        return 0
     found = len(definition.directives or ())
     todo: list[SelectionSetNode | None] = [definition.selection_set]
     while todo:
@@ -175,6 +238,27 @@ def _size(
     return size
 
 
+def _pairs(
+    selection_sets: Iterable[SelectionSetNode | None], fragments: Mapping[str, FragmentDefinitionNode]
+) -> int:
+    """How many pairs of fields have to be compared: of one name, in selections that answer as one."""
+    named: dict[str, list[SelectionSetNode | None]] = {}
+    spread: set[str] = set()
+    todo = list(selection_sets)
+    while todo:
+        selection_set = todo.pop()
+        for node in selection_set.selections if selection_set else ():
+            if isinstance(node, FieldNode):
+                named.setdefault((node.alias or node.name).value, []).append(node.selection_set)
+            elif isinstance(node, InlineFragmentNode):
+                todo.append(node.selection_set)
+            elif isinstance(node, FragmentSpreadNode) and node.name.value not in spread:
+                spread.add(node.name.value)
+                if node.name.value in fragments:
+                    todo.append(fragments[node.name.value].selection_set)
+    return sum(len(sets) * (len(sets) - 1) // 2 + _pairs(sets, fragments) for sets in named.values())
+
+
 def nesting(value: Any, most: int) -> int:
     """How deep lists and objects are nested in a value; counted no further than one beyond `most`."""
     depth, level = 0, [value]
@@ -188,3 +272,14 @@ def nesting(value: Any, most: int) -> int:
                 inner += item
         level = [item for item in inner if isinstance(item, dict | list)]
     return depth
+
+
+def count(value: Any, most: int) -> int:
+    """How many values lists and objects hold, at every depth; counted no further than `most` and some."""
+    found, todo = 1, [value]
+    while todo and found <= most:
+        item = todo.pop()
+        inner = item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
+        found += len(inner)
+        todo += [each for each in inner if isinstance(each, dict | list)] if found <= most else []
+    return found

@@ -1,4 +1,4 @@
-"""`/graphql`: GraphQL over HTTP. One query a request, by POST, in JSON; batches and GET are off.
+"""`/graphql`: GraphQL over HTTP. One operation a request, by POST in JSON, or a query by GET; no batches.
 
 With `Accept: application/graphql-response+json` the status tells what happened: 400 when nothing was
 run. With `application/json` it is 200 whenever the body was a GraphQL request. Both: 401 and 403 for
@@ -7,17 +7,21 @@ the token, 413 and 415 for the body, 406 when neither is taken.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Collection
+from functools import partial
 from typing import Any
 
 import orjson
+from graphql import OperationType
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from regulars_server import web
 from regulars_server.graph import ide
-from regulars_server.graph.documents import nesting
-from regulars_server.graph.operations import Asked, Operations
+from regulars_server.graph.charging import Throttled
+from regulars_server.graph.documents import count, nesting
+from regulars_server.graph.operations import Asked, Operations, WrongMethod
 from regulars_server.graph.problems import coded
 from regulars_server.service import Service
 from regulars_sync.errors import Refused, RegularsError
@@ -26,9 +30,14 @@ RESPONSE_MEDIA = "application/graphql-response+json"
 JSON_MEDIA = "application/json"
 BODY_BYTES_MAX = 1024 * 1024
 VARIABLES_DEPTH_MAX = 40
+VARIABLES_VALUES_MAX = 20_000
 
 
 class _Unacceptable(Exception):
+    pass
+
+
+class _NotJson(Exception):
     pass
 
 
@@ -37,6 +46,23 @@ def routes(service: Service) -> list[Route]:
     operations = Operations(service)
 
     async def post(request: Request) -> Response:
+        async def asking() -> Asked:
+            if not _is_json(request.headers.get("content-type", "")):
+                raise _NotJson
+            return read(await web.read_body(request, min(settings.body_bytes_max, BODY_BYTES_MAX)))
+
+        return await answered(request, asking, (OperationType.QUERY, OperationType.MUTATION))
+
+    async def get(request: Request) -> Response:
+        if "query" in request.query_params:
+            return await answered(request, partial(_from_url, request), (OperationType.QUERY,))
+        if not settings.ide or ("text/html" not in request.headers.get("accept", "") and request.url.query):
+            return Response(status_code=405, headers={"allow": "POST"})
+        return ide.page()
+
+    async def answered(
+        request: Request, asking: Callable[[], Awaitable[Asked]], kinds: Collection[OperationType]
+    ) -> Response:
         lang = web.language(request)
         try:
             media = accepted(request.headers.get("accept"))
@@ -46,32 +72,29 @@ def routes(service: Service) -> list[Route]:
             principal = await operations.principal(web.bearer(request))
             if principal.device is not None:
                 request.state.said = {"device": principal.device}
-            if not _is_json(request.headers.get("content-type", "")):
-                return _answer(request, JSON_MEDIA, 415, _refused_media())
-            asked = read(await web.read_body(request, min(settings.body_bytes_max, BODY_BYTES_MAX)))
+            asked = await asking()
             context = await operations.context(principal, lang)
+        except _NotJson:
+            return _answer(request, JSON_MEDIA, 415, _refused_media())
         except RegularsError as error:
             # A body that holds no GraphQL request is 400 in either form.
             return _answer(request, media, error.status, {"errors": [coded(error.code, error.detail, lang)]})
         try:
-            result = await operations.run(asked, context)
+            result = await operations.run(asked, context, kinds)
+        except WrongMethod:
+            return Response(status_code=405, headers={"allow": "POST"})
         except RegularsError as error:
-            status = error.status if media == RESPONSE_MEDIA else 200
-            return _answer(request, media, status, {"errors": [coded(error.code, error.detail, lang)]})
+            return _refused(request, media, error, lang)
         finally:
             await context.close()
         said = operations.said(result, lang)
+        if result.extensions:
+            cost = result.extensions["cost"]["actualQueryCost"]
+            request.state.said = {**getattr(request.state, "said", {}), "cost": cost}
         status = 200
         if not said.ran and media == RESPONSE_MEDIA:
             status = 500 if said.broke else 400
-        return _answer(request, media, status, said.body)
-
-    async def get(request: Request) -> Response:
-        if not settings.ide:
-            return Response(status_code=405, headers={"allow": "POST"})
-        if "text/html" not in request.headers.get("accept", "") and request.url.query:
-            return Response(status_code=405, headers={"allow": "POST"})
-        return ide.page()
+        return _answer(request, media, status, said.body, settings.answer_bytes_max, lang)
 
     def guarded(handler: web.Handler) -> web.Handler:
         return web.guarded(handler, service.now_ms, service.entropy)
@@ -109,12 +132,29 @@ def accepted(accept: str | None) -> str:
     return best
 
 
+async def _from_url(request: Request) -> Asked:
+    """The request in the parameters of a URL."""
+    given: dict[str, Any] = {}
+    for name in ("query", "operationName", "variables", "extensions"):
+        said = request.query_params.get(name)
+        given[name] = _json(said.encode()) if said and name in ("variables", "extensions") else said
+    return checked(given)
+
+
 def read(body: bytes) -> Asked:
     """The request in a body; `Refused("body_invalid")` says what is wrong with it."""
+    return checked(_json(body))
+
+
+def _json(raw: bytes) -> Any:
     try:
-        given = orjson.loads(body)
+        return orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise Refused("body_invalid", reason=str(error)[:200]) from None
+
+
+def checked(given: object) -> Asked:
+    """The request that these parameters make; `Refused`."""
     if isinstance(given, list):
         raise Refused("body_invalid", reason="one query a request; batches are not served")
     if not isinstance(given, dict):
@@ -131,6 +171,8 @@ def read(body: bytes) -> Asked:
         raise Refused("body_invalid", reason="`extensions` should be an object")
     if variables and nesting(variables, VARIABLES_DEPTH_MAX) > VARIABLES_DEPTH_MAX:
         raise Refused("query_too_large", what="depth of variables", limit=VARIABLES_DEPTH_MAX)
+    if variables and count(variables, VARIABLES_VALUES_MAX) > VARIABLES_VALUES_MAX:
+        raise Refused("query_too_large", what="values in variables", limit=VARIABLES_VALUES_MAX)
     return Asked(query, operation or None, variables or {})
 
 
@@ -145,12 +187,34 @@ def _refused_media() -> dict[str, Any]:
     return {"errors": [coded("body_invalid", {"reason": reason}, "en")]}
 
 
-def _answer(request: Request, media: str, status: int, said: dict[str, Any]) -> Response:
+def _refused(request: Request, media: str, error: RegularsError, lang: str) -> Response:
+    """What was not run although it was a GraphQL request."""
+    said: dict[str, Any] = {"errors": [coded(error.code, error.detail, lang)]}
+    if isinstance(error, Throttled):
+        said["extensions"] = {"cost": error.cost.told()}
+    response = _answer(request, media, error.status if media == RESPONSE_MEDIA else 200, said)
+    if "seconds" in error.detail:
+        response.headers["retry-after"] = str(error.detail["seconds"])
+    return response
+
+
+def _answer(
+    request: Request,
+    media: str,
+    status: int,
+    said: dict[str, Any],
+    bytes_max: int | None = None,
+    lang: str = "en",
+) -> Response:
     try:
         body = orjson.dumps(said)
     except TypeError:  # a whole number beyond 64 bits, or text that is none, can only come from a broken row
-        body = orjson.dumps({"errors": [coded("internal", {"incident": "encode"}, "en")]})
+        body = orjson.dumps({"errors": [coded("internal", {"incident": "encode"}, lang)]})
         status = 500
+    if bytes_max is not None and len(body) > bytes_max:
+        refused = Refused("answer_too_large", bytes_max=bytes_max)
+        body = orjson.dumps({"errors": [coded(refused.code, refused.detail, lang)]})
+        status = refused.status if media == RESPONSE_MEDIA else 200
     response = web.answer(request, body, status, f"{media}; charset=utf-8")
     if status == 401:
         response.headers["www-authenticate"] = "Bearer"

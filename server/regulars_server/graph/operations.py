@@ -1,15 +1,21 @@
-"""GraphQL operations, however they arrive: who asks, the document, its run, and the answer in words."""
+"""GraphQL operations, however they arrive: who asks, the document, its run, and the answer in words.
+
+An operation is priced and paid for before it runs, has so many seconds, and tells what it cost.
+"""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass
 from inspect import isawaitable
 from typing import Any
 
-from graphql import ExecutionResult, execute
+from graphql import ExecutionResult, OperationType, execute
 
 from regulars_server.access import Principal
-from regulars_server.graph.documents import Documents, Invalid
+from regulars_server.graph.charging import Charging
+from regulars_server.graph.documents import Document, Documents, Invalid, Operation
 from regulars_server.graph.executor import CompiledExecutor
 from regulars_server.graph.problems import formatted
 from regulars_server.graph.request import Context, Invites
@@ -18,6 +24,8 @@ from regulars_server.service import Service
 from regulars_sync.errors import Refused
 
 INCIDENT_BYTES = 4
+LONG_CHARS = 2_000
+"""Reading a longer document, or telling the whole schema, is done on a thread: nobody waits for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +33,10 @@ class Asked:
     query: str
     operation: str | None
     variables: dict[str, Any]
+
+
+class WrongMethod(Exception):
+    """Such an operation is not run this way: a mutation never over GET."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +60,9 @@ class Operations:
         self.documents = Documents(
             self.schema, settings.query_bytes_max, settings.query_tokens_max, settings.query_depth_max
         )
+        self.charging = Charging(service)
         self._invites: Invites = {}
+        self._thread = asyncio.Semaphore(1)
 
     async def principal(self, bearer: str | None) -> Principal:
         """Who asks. `Refused`: token_missing, token_invalid, device_revoked."""
@@ -62,22 +76,63 @@ class Operations:
         author = await self.service.author(principal)
         return Context(self.service, principal, author, lang, self._invites)
 
-    async def run(self, asked: Asked, context: Context) -> ExecutionResult:
-        """The result of a query or mutation; what can't be run is told by its errors. `Refused`."""
+    async def read(self, text: str) -> Document:
+        """The document of this text. `Invalid`, `Refused("query_too_large")`."""
+        known = self.documents.known(text)
+        if known is not None or len(text) < LONG_CHARS:
+            return known or self.documents.read(text)
+        async with self._thread:
+            return await asyncio.to_thread(self.documents.read, text)
+
+    async def run(
+        self,
+        asked: Asked,
+        context: Context,
+        kinds: Collection[OperationType] = (OperationType.QUERY, OperationType.MUTATION),
+    ) -> ExecutionResult:
+        """The result of an operation of these kinds; what can't be run is told by its errors.
+
+        `Refused` query_too_large, throttled, too_slow; `WrongMethod`.
+        """
         try:
-            document = self.documents.read(asked.query)
+            document = await self.read(asked.query)
         except Invalid as invalid:
             return ExecutionResult(None, invalid.errors)
-        result = execute(
-            self.schema,
-            document,
-            context_value=context,
-            variable_values=asked.variables,
-            operation_name=asked.operation,
-            executor_class=CompiledExecutor,
-        )
+        operation = document.operation(asked.operation)
+        if operation.kind not in kinds:
+            raise WrongMethod
+        charged = await self.charging.charge(operation, asked.variables, context)
+        seconds_max = self.service.settings.query_seconds_max
+        try:
+            async with asyncio.timeout(seconds_max):
+                result = await self._execute(document, operation, asked, context)
+        except TimeoutError:
+            raise Refused("too_slow", seconds_max=seconds_max) from None
+        cost = await self.charging.settle(charged, operation, context)
+        result.extensions = {**(result.extensions or {}), "cost": cost.told()}
+        return result
+
+    async def _execute(
+        self, document: Document, operation: Operation, asked: Asked, context: Context
+    ) -> ExecutionResult:
+        def begin() -> Any:
+            return execute(
+                self.schema,
+                document.node,
+                context_value=context,
+                variable_values=asked.variables,
+                operation_name=asked.operation,
+                executor_class=CompiledExecutor,
+            )
+
+        if operation.is_introspection:
+            async with self._thread:
+                result = await asyncio.to_thread(begin)
+        else:
+            result = begin()
         if isawaitable(result):
-            return await result
+            result = await result
+        assert isinstance(result, ExecutionResult)
         return result
 
     def said(self, result: ExecutionResult, lang: str) -> Said:
@@ -88,6 +143,8 @@ class Operations:
         ran = result.data is not None or any(error.path for error in result.errors or ())
         if ran:
             body["data"] = result.data
+        if result.extensions:
+            body["extensions"] = result.extensions
         return Said(body, ran, broke)
 
     def _incident(self) -> str:
