@@ -24,7 +24,7 @@ from regulars_sync import trail
 from regulars_sync.changes import encode
 from regulars_sync.digest import EMPTY, Digest, add, row_hash
 from regulars_sync.errors import Refused
-from regulars_sync.ids import identity_id
+from regulars_sync.ids import identity_id, link_id
 from regulars_sync.log import Entry
 from regulars_sync.placement import Place
 from regulars_sync.protocol import Acked
@@ -865,6 +865,79 @@ class StorageContract:
         assert await self.found(storage, Person()) == [uid(1), uid(2), uid(3)]
         async with storage.unscoped_reader() as reader:
             assert await reader.clusters([uid(2), uid(3)]) == {uid(3): (uid(3), uid(4))}
+
+    async def test_what_happened_to_a_person_is_told_latest_first_within_reach(self, storage, scribe):
+        await scribe.push(storage, [scribe.customer(1), scribe.customer(2), scribe.customer(3, 1)])
+        scribe.now_ms += 1_000
+        near, far = (link_id(uid(2), uid(n), "family") for n in (1, 3))
+        link = {"from_customer": uid(2), "to_customer": uid(1), "kind": "family"}
+        made = [scribe.change("link", near, link), scribe.fact(50, 1)]
+        away = scribe.change("link", far, {**link, "to_customer": uid(3)})
+        edit = scribe.change("customer", uid(1), {"belief": "x"}, "edit")
+        both = scribe.change("customer", uid(2), {"belief": "x", "notes": "y"}, "edit")
+        held = scribe.change("customer", uid(1), {"name": " "}, "edit")
+        await scribe.push(storage, [*made, away, edit, both, held])
+        await self.decided(storage, scribe, 1, 2, "same")
+        internal = frozenset({"customer.name", "customer.notes", "link.kind", "identity.decision"})
+        persons = {"one": [uid(1)], "two": [uid(2), uid(1)], "three": [uid(3)]}
+
+        async def told(reach=None, **more):
+            opened = storage.unscoped_reader() if reach is None else storage.reader(reach)
+            async with opened as reader:
+                found = await reader.happened(persons, **{"limit": 9, **more})
+            for happened in found.values():
+                assert [(h.at_ms, h.pos) for h in happened] == sorted(
+                    ((h.at_ms, h.pos) for h in happened), reverse=True
+                )
+            return {person: [names[h.entry.id] for h in happened] for person, happened in found.items()}
+
+        names = {near: "near", far: "far", identity_id(uid(1), uid(2)): "same"}
+        names |= {uid(n): f"customer {n}" for n in (1, 2, 3)}
+        of_2 = ["customer 2", "customer 1", "far", "near", "customer 2", "customer 1"]
+        assert await told() == {
+            "one": ["same", "customer 1", "near", "customer 1"],
+            "two": ["same", *of_2],
+            "three": ["far", "customer 3"],
+        }
+        assert (await told(limit=2))["two"] == ["same", "customer 2"]
+        assert await told(fields=internal) == {
+            "one": ["same", "near", "customer 1"],
+            "two": ["same", "customer 2", "far", "near", "customer 2", "customer 1"],
+            "three": ["far", "customer 3"],
+        }
+        assert await told(frozenset({UNIT_1})) == {
+            "one": [],
+            "two": ["far"],
+            "three": ["far", "customer 3"],
+        }
+        async with storage.unscoped_reader() as reader:
+            every = (await reader.happened(persons, 9))["two"]
+            beyond = await reader.happened({"two": [uid(2), uid(1)]}, 9, (every[2].at_ms, every[2].pos))
+            assert beyond == {"two": every[3:]}
+            assert await reader.happened({}, 9) == {}
+            assert await reader.happened({"nobody": [uid(9)]}, 9) == {"nobody": []}
+
+    async def test_histories_counts_and_holders_are_those_of_each_row_within_reach(self, storage, scribe):
+        await scribe.push(
+            storage, [scribe.customer(1, notes="x"), scribe.customer(2, 1), scribe.customer(3, None)]
+        )
+        await scribe.push(storage, [scribe.change("customer", uid(1), {"notes": "y"}, "edit")])
+        sighted = {(uid(1), UNITS[1]): scribe.now_ms}
+        await scribe.push(storage, [], sightings=sighted, again=[("customer", uid(1))])
+        ids = [uid(n) for n in (1, 2, 3, 9)]
+        wheres = [Test("id", "eq", id) for id in ids] * 60 + [Not(Test("id", "eq", uid(1)))]
+        async with storage.unscoped_reader() as reader:
+            told = await reader.histories("customer", ids)
+            assert {id: len(entries) for id, entries in told.items()} == {uid(1): 2, uid(2): 1, uid(3): 1}
+            assert told[uid(1)] == await reader.history("customer", uid(1))
+            assert await reader.counts("customer", wheres) == [1, 1, 1, 0] * 60 + [2]
+            assert await reader.counts("customer", []) == []
+            both = {uid(1): frozenset(UNITS[:2]), uid(2): frozenset({UNITS[1]})}
+            assert await reader.holders(ids) == both
+        async with storage.reader(frozenset({UNIT_0})) as reader:
+            assert list(await reader.histories("customer", ids)) == [uid(1)]
+            assert await reader.counts("customer", wheres[:4]) == [1, 0, 0, 0]
+            assert await reader.holders(ids) == {uid(1): frozenset({UNITS[0]})}
 
     async def test_a_contradiction_tears_its_cluster_until_it_is_resolved(self, storage, scribe):
         await scribe.push(storage, [scribe.customer(n) for n in (1, 2, 3)])

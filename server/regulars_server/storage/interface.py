@@ -174,6 +174,16 @@ class Choice(NamedTuple):
     """The change as it came, under its present verdict."""
 
 
+class Happened(NamedTuple):
+    """A change that took effect, and its place in time: by `at_ms`, then by `pos`."""
+
+    at_ms: int
+    pos: int
+    """Of the entry with which it took effect."""
+    entry: Entry
+    """The change as it came, under its present verdict."""
+
+
 @dataclass(frozen=True, slots=True)
 class Chosen:
     """Which choices to look for; each None passes all."""
@@ -263,6 +273,10 @@ class Reader(Protocol):
 
     async def count(self, entity: str, where: Where | None) -> int: ...
 
+    async def counts(self, entity: str, wheres: Iterable[Where]) -> list[int]:
+        """How many rows pass each of these. One statement for a hundred of them."""
+        ...
+
     async def feed(self, after: Mapping[str, int], rows_max: int, bytes_max: int) -> FeedPage:
         """The feed of these scopes beyond these seqs: each row's latest state in that scope, once.
 
@@ -313,6 +327,29 @@ class Reader(Protocol):
 
     async def history(self, entity: str, id: str) -> list[Entry]:
         """Every log entry about a row within reach, oldest first, bodies included; empty otherwise."""
+        ...
+
+    async def histories(self, entity: str, ids: Iterable[str]) -> dict[str, list[Entry]]:
+        """The same of each of these rows that is within reach. Two statements, whatever is found."""
+        ...
+
+    async def happened(
+        self,
+        persons: Mapping[str, Iterable[str]],
+        limit: int,
+        before: tuple[int, int] | None = None,
+        fields: frozenset[str] | None = None,
+    ) -> dict[str, list[Happened]]:
+        """The accepted changes to each person's rows, links and identities within reach, latest first.
+
+        `persons`: by any name, the customers that are one person. At most `limit` of each, strictly before
+        this (at_ms, pos); of those that wrote one of the `<entity>.<field>` in `fields`, or of all. What
+        erasure emptied is not among them. One statement to find them, one to read them.
+        """
+        ...
+
+    async def holders(self, customers: Iterable[str]) -> dict[str, frozenset[str]]:
+        """The units within reach that hold each of these customers within reach."""
         ...
 
     async def open_entries(

@@ -34,6 +34,7 @@ from regulars_server.storage.interface import (
     FeedPage,
     FeedRows,
     Found,
+    Happened,
     Head,
     Incarnation,
     Not,
@@ -67,7 +68,7 @@ from regulars_sync.document import nested
 from regulars_sync.log import ACCEPTED, START, Entry, entry_hash
 from regulars_sync.protocol import Acked
 from regulars_sync.reconcile import Key, Row
-from regulars_sync.scope import unit_scope
+from regulars_sync.scope import unit_scope, units_in
 
 _NULL = (0, "")
 
@@ -297,6 +298,9 @@ class MemoryReader:
     async def count(self, entity: str, where: Where | None) -> int:
         return sum(1 for _ in self._matching(entity, where))
 
+    async def counts(self, entity: str, wheres: Iterable[Where]) -> list[int]:
+        return [await self.count(entity, where) for where in wheres]
+
     # --- feed ----------------------------------------------------------------------------------------
 
     async def feed(self, after: Mapping[str, int], rows_max: int, bytes_max: int) -> FeedPage:
@@ -409,6 +413,58 @@ class MemoryReader:
         if not self._found(entity, id):
             return []
         return [replace(entry) for entry in self._state.log if (entry.entity, entry.id) == (entity, id)]
+
+    async def histories(self, entity: str, ids: Iterable[str]) -> dict[str, list[Entry]]:
+        return {id: await self.history(entity, id) for id in ids if self._found(entity, id)}
+
+    async def happened(
+        self,
+        persons: Mapping[str, Iterable[str]],
+        limit: int,
+        before: tuple[int, int] | None = None,
+        fields: frozenset[str] | None = None,
+    ) -> dict[str, list[Happened]]:
+        known = self._known()
+        took: dict[str, Entry] = {}
+        for entry in self._state.log:
+            if entry.is_accepted:
+                took.setdefault(entry.cid, entry)
+        found: dict[str, list[Happened]] = {}
+        for person, ids in persons.items():
+            about = {*ids}
+            happened = [
+                Happened(entry.at_ms, entry.pos, known[cid])
+                for cid, entry in took.items()
+                if about.intersection(self._persons_of(entry))
+                and (body := known[cid].body) is not None
+                and (fields is None or not fields.isdisjoint(_written(entry.entity, body)))
+                and (before is None or (entry.at_ms, entry.pos) < before)
+            ]
+            found[person] = sorted(happened, reverse=True)[:limit]
+        return found
+
+    def _persons_of(self, entry: Entry) -> tuple[str, ...]:
+        """The customers of whom a change to a row within reach tells."""
+        row = self._found(entry.entity, entry.id)
+        if row is None or entry.entity not in ("customer", "link", "identity"):
+            return ()
+        if entry.entity == "customer":
+            return (entry.id,)
+        return tuple(self._registry.by_name[entry.entity].named_customers(_values(row)))
+
+    async def holders(self, customers: Iterable[str]) -> dict[str, frozenset[str]]:
+        found: dict[str, frozenset[str]] = {}
+        for id in customers:
+            if self._found("customer", id):
+                units = units_in(
+                    {
+                        scope: left
+                        for scope, (_, left) in self._state.rows["customer", id].places.items()
+                        if self._scopes is None or scope in self._scopes
+                    }
+                )
+                found |= {id: frozenset(units)} if units else {}
+        return found
 
     def _known(self) -> dict[str, Entry]:
         """What the log knows of every cid: its first entry under what its latest says."""
@@ -706,6 +762,11 @@ class MemoryWriter(MemoryReader):
         state.marks[last] = mark, batch.at_ms
         self._storage._state = state
         return Commit(last, mark)
+
+
+def _written(entity: str, body: bytes) -> set[str]:
+    """The `<entity>.<field>` that a change of the log wrote."""
+    return {f"{entity}.{path.partition('/')[0]}" for path in orjson.loads(body)["fields"]}
 
 
 def _is_choice(entry: Entry, chosen: Chosen) -> bool:

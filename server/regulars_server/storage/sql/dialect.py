@@ -32,6 +32,8 @@ class Dialect(Protocol):
     """Each `identity i` that names a `member m` first."""
     touches: str
     """Whether the choice `b` is about one of the `<entity>.<field>` in a list."""
+    wrote: str
+    """Whether the body of the entry `f` wrote one of the `<entity>.<field>` in a list."""
     verdict: str
     """Of the document of `t`, as text; the same for `code`."""
     code: str

@@ -19,6 +19,7 @@ from regulars_server.storage.interface import (
     FeedPage,
     FeedRows,
     Found,
+    Happened,
     Head,
     Incarnation,
     Order,
@@ -74,6 +75,10 @@ class SqlReader(Generic[S]):
     async def count(self, entity: str, where: Where | None) -> int:
         return await self._run(lambda: self._snapshot.count(entity, where))
 
+    async def counts(self, entity: str, wheres: Iterable[Where]) -> list[int]:
+        wanted = list(wheres)
+        return await self._run(lambda: self._snapshot.counts(entity, wanted))
+
     async def feed(self, after: Mapping[str, int], rows_max: int, bytes_max: int) -> FeedPage:
         return await self._run(lambda: self._snapshot.feed(after, rows_max, bytes_max))
 
@@ -104,6 +109,24 @@ class SqlReader(Generic[S]):
 
     async def history(self, entity: str, id: str) -> list[Entry]:
         return await self._run(lambda: self._snapshot.history(entity, id))
+
+    async def histories(self, entity: str, ids: Iterable[str]) -> dict[str, list[Entry]]:
+        wanted = list(ids)
+        return await self._run(lambda: self._snapshot.histories(entity, wanted))
+
+    async def happened(
+        self,
+        persons: Mapping[str, Iterable[str]],
+        limit: int,
+        before: tuple[int, int] | None = None,
+        fields: frozenset[str] | None = None,
+    ) -> dict[str, list[Happened]]:
+        asked = [(person, id) for person, ids in persons.items() for id in ids]
+        return await self._run(lambda: self._snapshot.happened(asked, limit, before, fields))
+
+    async def holders(self, customers: Iterable[str]) -> dict[str, frozenset[str]]:
+        wanted = list(customers)
+        return await self._run(lambda: self._snapshot.holders(wanted))
 
     async def open_entries(
         self, limit: int, after: int = 0, device: str | None = None, cids: Iterable[str] | None = None

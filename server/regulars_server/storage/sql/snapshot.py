@@ -21,6 +21,7 @@ from regulars_server.storage.interface import (
     FeedPage,
     FeedRows,
     Found,
+    Happened,
     Head,
     Noted,
     Order,
@@ -37,7 +38,7 @@ from regulars_sync import digest, trail
 from regulars_sync.digest import EMPTY, Digest
 from regulars_sync.log import ACCEPTED, Entry
 from regulars_sync.protocol import Acked
-from regulars_sync.scope import unit_scope
+from regulars_sync.scope import unit_of, unit_scope
 
 Terms = Mapping[str, int]
 """`<entity>` and `<entity>.<field>` by their numbers in this database."""
@@ -48,6 +49,19 @@ CHOICE = (
 )
 """The condition of the index `log_choice`, so that it serves."""
 VERIFIED_AT_ONCE = 2_000
+COUNTED_AT_ONCE = 100
+_OF_A_PERSON = (
+    ("customer", "id"),
+    ("link", "from_customer"),
+    ("link", "to_customer"),
+    ("identity", "one"),
+    ("identity", "other"),
+)
+"""What tells of a person beside what was recorded, and where it names a customer."""
+_TOOK_EFFECT = (
+    "b.verdict IN ('applied', 'merged') AND NOT EXISTS"
+    " (SELECT 1 FROM log e WHERE e.cid=b.cid AND e.pos < b.pos AND e.verdict IN ('applied', 'merged'))"
+)
 _BEYOND = "SELECT 1 FROM feed WHERE scope=? AND seq>? LIMIT 1"
 
 
@@ -135,6 +149,19 @@ class Snapshot:
         condition, parameters = self._condition(table, where)
         sql = f'SELECT count(*) FROM "{entity}" t WHERE {self.reaching(entity)} AND {condition}'
         return int(self.rows(sql, *parameters)[0][0])
+
+    def counts(self, entity: str, wheres: Sequence[Where]) -> list[int]:
+        table, found = TABLES[entity], dict[int, int]()
+        for start in range(0, len(wheres), COUNTED_AT_ONCE):
+            selects: list[str] = []
+            parameters: list[JSON] = []
+            for place, where in enumerate(wheres[start : start + COUNTED_AT_ONCE], start):
+                condition, more = self._condition(table, where)
+                parameters += more
+                within = f'FROM "{entity}" t WHERE {self.reaching(entity)} AND {condition}'
+                selects.append(f"SELECT {place} AS place, count(*) {within}")
+            found |= dict(self.rows(" UNION ALL ".join(selects), *parameters))
+        return [found[place] for place in range(len(wheres))]
 
     def _condition(self, table: Table, where: Where | None) -> tuple[str, list[JSON]]:
         check_where(table, where)
@@ -328,6 +355,68 @@ class Snapshot:
             return []
         sql = f"SELECT {COLUMNS} FROM log WHERE id=? AND entity=? ORDER BY pos"
         return [entry_of(row) for row in self.rows(sql, id, entity)]
+
+    def histories(self, entity: str, ids: Collection[str]) -> dict[str, list[Entry]]:
+        found: dict[str, list[Entry]] = {id: [] for id in self.find(entity, ids)}
+        among = "id IN (SELECT value FROM json_each(?))"
+        sql = f"SELECT {COLUMNS} FROM log WHERE {among} AND entity=? ORDER BY pos"
+        for row in self.rows(sql, self.dialect.list(found), entity):
+            entry = entry_of(row)
+            found[entry.id].append(entry)
+        return found
+
+    def happened(
+        self,
+        asked: Sequence[tuple[str, str]],
+        limit: int,
+        before: tuple[int, int] | None,
+        fields: frozenset[str] | None,
+    ) -> dict[str, list[Happened]]:
+        found: dict[str, list[Happened]] = {person: [] for person, _ in asked}
+        if not asked:
+            return found
+        parameters: list[JSON] = [text for pair in asked for text in pair]
+        abouts = [
+            f"SELECT a.person, '{entity}' AS entity, t.id FROM asked a CROSS JOIN {entity} t"
+            f" WHERE t.{column}=a.id AND {self.reaching(entity)}"
+            for entity, column in _OF_A_PERSON
+        ]
+        wrote = "TRUE"
+        if fields is not None:
+            wrote = self.dialect.wrote
+            parameters.append(self.dialect.list(sorted(fields)))
+        beyond = "TRUE"
+        if before is not None:
+            beyond = "(b.at_ms < ? OR (b.at_ms = ? AND b.pos < ?))"
+            parameters += [before[0], *before]
+        sql = (
+            f"WITH asked(person, id) AS (VALUES {', '.join(['(?, ?)'] * len(asked))}),"
+            f" about AS ({' UNION '.join(abouts)})"
+            " SELECT person, at_ms, pos, cid FROM (SELECT a.person AS person, b.at_ms AS at_ms, b.pos AS pos,"
+            " b.cid AS cid, row_number() OVER (PARTITION BY a.person ORDER BY b.at_ms DESC, b.pos DESC)"
+            " AS place FROM about a CROSS JOIN log b WHERE b.id=a.id AND b.entity=a.entity"
+            f" AND {_TOOK_EFFECT} AND EXISTS (SELECT 1 FROM log f WHERE f.cid=b.cid AND f.body IS NOT NULL"
+            f" AND {wrote}) AND {beyond}) ranked WHERE place <= ? ORDER BY place"
+        )
+        rows = self.rows(sql, *parameters, limit)
+        entries = self.entries(cid.hex() for *_, cid in rows)
+        for person, at_ms, pos, cid in rows:
+            found[person].append(Happened(at_ms, pos, entries[cid.hex()]))
+        return found
+
+    def holders(self, customers: Collection[str]) -> dict[str, frozenset[str]]:
+        sql = (
+            "SELECT t.id, s.name FROM customer t CROSS JOIN feed h CROSS JOIN scope s"
+            f" WHERE t.id IN (SELECT value FROM json_each(?)) AND {self.reaching('customer')}"
+            f" AND h.entity={self.terms['customer']} AND h.row=t.row AND h.gone=0 AND s.id=h.scope"
+        )
+        if self.scopes is not None:
+            sql += f" AND h.scope IN ({self._ids_at[Level.INTERNAL]})"
+        found: dict[str, set[str]] = {}
+        for id, scope in self.rows(sql, self.dialect.list(customers)):
+            if (unit := unit_of(scope)) is not None:
+                found.setdefault(id, set()).add(unit)
+        return {id: frozenset(units) for id, units in found.items()}
 
     def open_entries(
         self, limit: int, after: int, device: str | None, cids: Collection[str] | None

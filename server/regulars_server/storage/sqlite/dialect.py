@@ -27,6 +27,11 @@ class SqliteDialect:
         " WHERE b.entity || '.' || substr(path, 1, instr(path || '/', '/') - 1)"
         " IN (SELECT value FROM json_each(?)))"
     )
+    wrote = (
+        "EXISTS (SELECT 1 FROM json_each(CAST(f.body AS TEXT), '$.fields')"
+        " WHERE f.entity || '.' || substr(key, 1, instr(key || '/', '/') - 1)"
+        " IN (SELECT value FROM json_each(?)))"
+    )
     verdict = "json_extract(CAST(t.document AS TEXT), '$.verdict')"
     code = "json_extract(CAST(t.document AS TEXT), '$.code')"
     closed = "json_extract(CAST(t.document AS TEXT), '$.closed')"
