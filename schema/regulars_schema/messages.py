@@ -124,6 +124,8 @@ MESSAGES: Mapping[str, Message] = {
     "file_busy": Message(C, 0, True, "Another program holds the file {file}. Close it and try again.", "文件 {file} 正被其他程序占用，请关闭后重试。"),
     "file_closed": Message(C, 0, False, "{file} is closed. Use the shop inside its `async with`.", "{file} 已关闭，请在 async with 内使用。"),
     "file_foreign": Message(C, 0, False, "{file} is not a Regulars file of this kind. Nothing was changed; choose another.", "{file} 不是此类熟客文件，未作任何改动，请另选文件。"),
+    "file_exists": Message(C, 0, False, "{file} is there already; nothing was changed. Choose another name, or move it away.", "{file} 已存在，未作任何改动，请换一个名字或先移走。"),
+    "file_missing": Message(C, 0, False, "There is no file {file}.", "没有文件 {file}。"),
     "file_newer": Message(C, 0, False, "{file} was written by a newer version ({found}; this one knows {known}). Update this program.", "{file} 由更新的版本写入（{found}，本程序支持 {known}），请升级程序。"),
     "file_unfinished": Message(C, 0, False, "{file} was left in the middle of an upgrade. Restore the copy made before it: {copy}.", "{file} 升级未完成，请恢复升级前的副本：{copy}。"),
     "file_damaged": Message(C, 0, False, "{file} is damaged: {reason}. Keep it and restore a copy; a tablet fetches at its next sync what the server has.", "{file} 已损坏：{reason}。请保留原文件并恢复副本；平板在下次同步时会重新获取服务器上的数据。"),

@@ -28,8 +28,8 @@ JOURNAL = "journal.jsonl"
 class Journal:
     """The journal of one chain's folder. Several processes may write; it holds nothing open."""
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / JOURNAL
+    def __init__(self, folder: Path, name: str = JOURNAL) -> None:
+        self.path = folder / name
 
     def append(self, record: dict[str, Any]) -> None:
         """Keep a record; when this returns, power may fail. `Refused("storage_full")`.

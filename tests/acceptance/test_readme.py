@@ -47,7 +47,8 @@ def test_commands_and_links_of_the_readme_exist():
     makefile = (ROOT / "Makefile").read_text("utf-8")
     assert targets == ["demo", "test"]
     assert all(f"\n{target}: " in makefile for target in targets)
-    commands = set(re.findall(r"`regulars (\w+)", README))
+    operations = (ROOT / "docs" / "OPERATIONS.md").read_text("utf-8")
+    commands = set(re.findall(r"`regulars (\w+)", README + operations))
     assert {"serve", "device", "doctor"} <= commands
     assert commands <= get_command(create_cli()).commands.keys()  # type: ignore[attr-defined]
     for link in re.findall(r"\]\(([^)]+)\)", README):

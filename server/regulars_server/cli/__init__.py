@@ -30,6 +30,7 @@ def create_cli() -> typer.Typer:
     """The command line, every command in its place; `LocalError("extra_missing")` where only the SDK is."""
     try:
         from regulars_server.cli import (
+            backups,
             customers,
             demo,
             devices,
@@ -48,8 +49,8 @@ def create_cli() -> typer.Typer:
             raise
         raise LocalError("extra_missing", module=error.name) from error
     app = typer.Typer(help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-    rooms = (founding, serving, loading, units, staff, customers, identities, devices, logins, held, doctor)
-    for room in (*rooms, demo):
+    rooms = (founding, serving, loading, units, staff, customers, identities, devices, logins, held)
+    for room in (*rooms, backups, doctor, demo):
         room.register(app)
     return app
 
