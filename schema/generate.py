@@ -15,7 +15,7 @@ from pathlib import Path
 from generate_docs import errors, model, settings
 from generate_graphql import OUTPUTS as GRAPHQL_OUTPUTS
 from generate_records import records
-from regulars_schema.declare import Bool, Entity, Field, Int, Level, List, Registry, Struct
+from regulars_schema.declare import Bool, Entity, Field, Int, Level, List, Ref, Registry, Struct
 from regulars_schema.entities import REGISTRY
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -61,14 +61,17 @@ def _column(f: Field) -> str:
     if isinstance(f.type, Struct):
         raise ValueError(f"{f.name}: a struct has no column")
     kind = "bool" if isinstance(f.type, Bool) else "int" if isinstance(f.type, Int) else "text"
-    return f'Column("{f.name}", "{kind}")'
+    names = f', "{f.type.entity}"' if isinstance(f.type, Ref) else ""
+    return f'Column("{f.name}", "{kind}"{names})'
 
 
 def _keys(entity: Entity, f: Field) -> str:
     words = [f'"{f.name}"', f"is_set={f.is_set}"]
     if isinstance(f.type, List) and isinstance(f.type.of, Struct):
         (part,) = [part for name, part in entity.naming if name == f.name]
-        words.append(f'part="{part}"')
+        words += [f'part="{part}"', 'names="customer"']
+    elif isinstance(f.type, Ref):
+        words.append(f'names="{f.type.entity}"')
     if f.identity:
         words.append("identity=True")
     return f"Keys({', '.join(words)})"

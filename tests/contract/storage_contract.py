@@ -16,6 +16,7 @@ from regulars_server.storage.interface import (
     Not,
     Order,
     Person,
+    Related,
     Storage,
     Test,
     Torn,
@@ -556,12 +557,35 @@ class StorageContract:
                 Test("tags", "eq", "x"),
                 Test("name", "has", "x"),
                 Test("*", "search", None),
+                Related("unit", "owner"),
+                Related("nothing", "home_unit"),
+                Related("unit", "name"),
+                Related("interaction", "party"),
+                Related("unit", "home_unit", test=Test("gender", "eq", "male")),
             ):
                 with pytest.raises(Refused) as error:
                     await reader.count("customer", test)
                 assert error.value.code == "argument_invalid"
             with pytest.raises(Refused):
                 await reader.select("customer", None, Order("belief"), 1)
+
+    async def test_a_row_out_of_reach_is_no_row_for_a_test_through_a_relation(self, storage, scribe):
+        near, far = scribe.customer(1), scribe.customer(2, unit=1, gender="female")
+        party = [{"customer": near.id}, {"customer": far.id}]
+        fact = scribe.change(
+            "interaction", uid(50), {"kind": "visit", "at": "2026-11-22T00:00:00.000Z", "party": party}
+        )
+        await scribe.push(storage, [near, far, fact, scribe.fact(51, 2, stage_reached=7)])
+        women = Related("customer", "party", test=Test("gender", "eq", "female"))
+        late = Related("interaction", "party", back=True, test=Test("stage_reached", "eq", 7))
+        for scopes, facts, without in ((None, [50, 51], [1]), ({UNIT_0}, [], [1]), ({UNIT_1}, [50, 51], [])):
+            opened = storage.unscoped_reader() if scopes is None else storage.reader(frozenset(scopes))
+            async with opened as reader:
+                found = await reader.select("interaction", women, Order(), 9)
+                assert [row.id for row in found] == [uid(number) for number in facts]
+                assert await reader.count("interaction", Not(women)) == (1 if scopes == {UNIT_0} else 0)
+                found = await reader.select("customer", Not(late), Order(), 9)
+                assert [row.id for row in found] == [uid(number) for number in without]
 
     async def test_ids_that_nobody_can_have_are_not_found(self, storage, scribe):
         await scribe.push(storage, [scribe.customer(1)])

@@ -100,7 +100,22 @@ class Torn:
     """Of identity decisions: those in a cluster that holds a contradiction."""
 
 
-Where = Test | All | Any_ | Not | Person | Torn
+@dataclass(frozen=True, slots=True)
+class Related:
+    """Some row of another entity that is tied to this one passes.
+
+    `field` of this row names it: a reference, or a set or list that holds one. With `back` it is the other
+    way round: `field` of the other row names this one; of a customer, any id of its cluster within reach.
+    A row out of reach is as one that does not exist. What no field ties is `Refused("argument_invalid")`.
+    """
+
+    entity: str
+    field: str
+    back: bool = False
+    test: Where = All(())
+
+
+Where = Test | All | Any_ | Not | Person | Torn | Related
 
 
 @dataclass(frozen=True, slots=True)

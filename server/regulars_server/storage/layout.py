@@ -13,7 +13,7 @@ from typing import Literal
 
 from regulars_schema.declare import JSON, SAFE_INT_MAX, Entity, Level, Unfit, check_text
 from regulars_schema.normal import likenesses, search_text, sort_name
-from regulars_server.storage.interface import All, Any_, Not, Order, Person, Test, Torn, Where
+from regulars_server.storage.interface import All, Any_, Not, Order, Person, Related, Test, Torn, Where
 from regulars_sync.document import nested
 from regulars_sync.errors import Refused
 
@@ -29,6 +29,8 @@ class Column:
 
     name: str
     type: ColumnType
+    names: str | None = None
+    """The entity whose rows it names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class Keys:
     part: str | None = None
     """The part of a list's items that is the key; None: the item itself."""
     identity: bool = False
+    names: str | None = None
+    """The entity whose rows the keys name."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,11 @@ class Table:
 
     def keys_of(self, field: str) -> Keys | None:
         return next((keys for keys in self.keys if keys.field == field), None)
+
+    def named_by(self, field: str) -> str | None:
+        """The entity whose rows a field names; None where it names none."""
+        tie = self.column(field) or self.keys_of(field)
+        return None if tie is None else tie.names
 
     @cached_property
     def scalars(self) -> tuple[str, ...]:
@@ -152,7 +161,7 @@ _SCALAR = frozenset({"eq", "ne", "lt", "le", "gt", "ge", "starts", "in"})
 _NEST_MAX = 50
 
 
-def check_where(table: Table, where: Where | None, depth: int = 0) -> None:
+def check_where(tables: Mapping[str, Table], table: Table, where: Where | None, depth: int = 0) -> None:
     """`Refused("argument_invalid")` unless every test names a stored field and fits it."""
     if depth > _NEST_MAX:
         raise Refused("argument_invalid", reason=f"tests are nested deeper than {_NEST_MAX}")
@@ -161,9 +170,15 @@ def check_where(table: Table, where: Where | None, depth: int = 0) -> None:
             return
         case All(tests) | Any_(tests):
             for test in tests:
-                check_where(table, test, depth + 1)
+                check_where(tables, table, test, depth + 1)
         case Not(test) | Person(test):
-            check_where(table, test, depth + 1)
+            check_where(tables, table, test, depth + 1)
+        case Related(entity, field, back, test):
+            other = tables.get(entity)
+            ends = (other, table) if back else (table, other)
+            if other is None or ends[0] is None or ends[1] is None or ends[0].named_by(field) != ends[1].name:
+                raise Refused("argument_invalid", reason=f"{table.name} and {entity[:80]} are not tied so")
+            check_where(tables, other, test, depth + 1)
         case Torn():
             return
         case Test():

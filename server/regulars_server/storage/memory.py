@@ -42,6 +42,7 @@ from regulars_server.storage.interface import (
     Order,
     Person,
     Reader,
+    Related,
     Since,
     Tail,
     Test,
@@ -214,7 +215,7 @@ class MemoryReader:
 
     def _matching(self, entity: str, where: Where | None) -> Iterator[tuple[Found, dict[str, JSON]]]:
         table = TABLES[entity]
-        check_where(table, where)
+        check_where(TABLES, table, where)
         for found in self._all(entity):
             values = _values(found)
             if where is None or self._passes(table, values, where):
@@ -236,9 +237,32 @@ class MemoryReader:
                 return values["id"] not in merged and passes
             case Torn():
                 return values["id"] in self._state.torn
+            case Related(entity, field, back, test):
+                return any(
+                    self._passes(TABLES[entity], _values(other), test)
+                    for other in self._tied(table, values, entity, field, back)
+                )
             case Test():
                 return self._passes_test(table, values, where)
         assert_never(where)
+
+    def _tied(
+        self, table: Table, values: dict[str, JSON], entity: str, field: str, back: bool
+    ) -> Iterator[Found]:
+        """The rows of another entity that a field ties to this one."""
+        if not back:
+            found = (self._found(entity, id) for id in sorted(_named(table, values, field)))
+            yield from (other for other in found if other)
+            return
+        own: set[str] = {values["id"]}
+        if table.name == "customer":
+            merged = self._state.merged
+            person: str = merged.get(values["id"]) or values["id"]
+            ids = {person, *(id for id, survivor in merged.items() if survivor == person)}
+            own.update(id for id in ids if self._found("customer", id))
+        for other in self._all(entity):
+            if own & _named(TABLES[entity], _values(other), field):
+                yield other
 
     def _passes_test(self, table: Table, values: dict[str, JSON], test: Test) -> bool:
         name, op, wanted = test.field, test.op, test.value
@@ -783,6 +807,14 @@ def _is_choice(entry: Entry, chosen: Chosen) -> bool:
     if chosen.fields is None or touched & chosen.fields:
         return True
     return chosen.bare and (stamped or not said)
+
+
+def _named(table: Table, values: dict[str, JSON], field: str) -> set[str]:
+    """The ids that a field of a row names."""
+    if table.keys_of(field):
+        return {key for name, key in element_keys(table, values) if name == field}
+    id = values.get(field)
+    return {id} if id else set()
 
 
 def _values(found: Found) -> dict[str, JSON]:

@@ -8,7 +8,7 @@ TABLES: dict[str, Table] = {
         columns=(
             Column("name", "text"),
             Column("kind", "text"),
-            Column("parent", "text"),
+            Column("parent", "text", "unit"),
             Column("archived", "bool"),
         ),
         keys=(Keys("external_ids", is_set=True),),
@@ -21,11 +21,11 @@ TABLES: dict[str, Table] = {
         columns=(
             Column("name", "text"),
             Column("role", "text"),
-            Column("manager", "text"),
+            Column("manager", "text", "staff"),
             Column("active", "bool"),
         ),
         keys=(
-            Keys("units", is_set=True),
+            Keys("units", is_set=True, names="unit"),
             Keys("external_ids", is_set=True),
         ),
         sort_name=True,
@@ -44,7 +44,7 @@ TABLES: dict[str, Table] = {
         name="device",
         columns=(
             Column("name", "text"),
-            Column("unit", "text"),
+            Column("unit", "text", "unit"),
             Column("revoked", "bool"),
         ),
         keys=(),
@@ -70,7 +70,7 @@ TABLES: dict[str, Table] = {
         name="segment",
         columns=(
             Column("name", "text"),
-            Column("owner", "text"),
+            Column("owner", "text", "staff"),
             Column("archived", "bool"),
         ),
         keys=(),
@@ -91,8 +91,8 @@ TABLES: dict[str, Table] = {
         columns=(
             Column("name", "text"),
             Column("kind", "text"),
-            Column("home_unit", "text"),
-            Column("owner", "text"),
+            Column("home_unit", "text", "unit"),
+            Column("owner", "text", "staff"),
             Column("member_no", "text"),
             Column("wechat", "text"),
             Column("gender", "text"),
@@ -111,7 +111,7 @@ TABLES: dict[str, Table] = {
             Keys("contact_by", is_set=True),
             Keys("tags", is_set=True),
             Keys("hobbies", is_set=True),
-            Keys("segments", is_set=True),
+            Keys("segments", is_set=True, names="segment"),
         ),
         sort_name=True,
         search=True,
@@ -120,8 +120,8 @@ TABLES: dict[str, Table] = {
     "link": Table(
         name="link",
         columns=(
-            Column("from_customer", "text"),
-            Column("to_customer", "text"),
+            Column("from_customer", "text", "customer"),
+            Column("to_customer", "text", "customer"),
             Column("kind", "text"),
             Column("active", "bool"),
         ),
@@ -133,8 +133,8 @@ TABLES: dict[str, Table] = {
     "identity": Table(
         name="identity",
         columns=(
-            Column("one", "text"),
-            Column("other", "text"),
+            Column("one", "text", "customer"),
+            Column("other", "text", "customer"),
             Column("decision", "text"),
             Column("reason", "text"),
         ),
@@ -148,18 +148,18 @@ TABLES: dict[str, Table] = {
         columns=(
             Column("kind", "text"),
             Column("at", "text"),
-            Column("unit", "text"),
-            Column("staff", "text"),
+            Column("unit", "text", "unit"),
+            Column("staff", "text", "staff"),
             Column("channel", "text"),
             Column("stage_reached", "int"),
             Column("outcome", "text"),
             Column("report_class", "text"),
             Column("effort_min", "int"),
-            Column("supersedes", "text"),
+            Column("supersedes", "text", "interaction"),
             Column("void", "bool"),
         ),
         keys=(
-            Keys("party", is_set=False, part="customer"),
+            Keys("party", is_set=False, part="customer", names="customer"),
             Keys("external_ids", is_set=False),
         ),
         sort_name=False,

@@ -31,7 +31,7 @@ from regulars_server.storage.interface import (
 )
 from regulars_server.storage.layout import Table, check_order, check_where, level_of
 from regulars_server.storage.sql.dialect import Connection, Dialect
-from regulars_server.storage.sql.where import beyond_sql, order_column, order_sql, where_sql
+from regulars_server.storage.sql.where import WhereText, beyond_sql, order_column, order_sql
 from regulars_server.storage.tables import TABLES
 from regulars_server.storage.verify import check_log
 from regulars_sync import digest, trail
@@ -105,12 +105,12 @@ class Snapshot:
 
     # --- rows --------------------------------------------------------------------------------------
 
-    def reaching(self, entity: str, level: Level = Level.INTERNAL) -> str:
-        """The condition that a document of `t` is within reach."""
+    def reaching(self, entity: str, level: Level = Level.INTERNAL, t: str = "t") -> str:
+        """The condition that a document of the row `t` is within reach."""
         if self.scopes is None:
-            return f"t.row NOT IN (SELECT row FROM erased WHERE entity={self.terms[entity]})"
+            return f"{t}.row NOT IN (SELECT row FROM erased WHERE entity={self.terms[entity]})"
         return (
-            f"EXISTS (SELECT 1 FROM feed f WHERE f.entity={self.terms[entity]} AND f.row=t.row"
+            f"EXISTS (SELECT 1 FROM feed f WHERE f.entity={self.terms[entity]} AND f.row={t}.row"
             f" AND f.scope IN ({self._ids_at[level]}) AND f.gone=0)"
         )
 
@@ -164,11 +164,11 @@ class Snapshot:
         return [found[place] for place in range(len(wheres))]
 
     def _condition(self, table: Table, where: Where | None) -> tuple[str, list[JSON]]:
-        check_where(table, where)
+        check_where(TABLES, table, where)
         if where is None:
             return "TRUE", []
-        made = where_sql(where, lambda field: self.terms[f"{table.name}.{field}"], self.dialect.list)
-        return made.text, made.parameters
+        made = WhereText(self.terms, self.dialect.list, self.reaching)
+        return made.condition(table.name, where), made.parameters
 
     def _found(
         self, table: Table, column: str, condition: str, parameters: list[JSON], tail: str

@@ -1,12 +1,13 @@
-"""From a `Where` to SQL: text and parameters. The row's table is `t` in what is made here."""
+"""From a `Where` to SQL: text and parameters."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, assert_never
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol, assert_never
 
 from regulars_schema.declare import JSON
-from regulars_server.storage.interface import All, Any_, Not, Order, Person, Test, Torn, Where
+from regulars_server.storage.interface import All, Any_, Not, Order, Person, Related, Test, Torn, Where
 from regulars_server.storage.layout import Table, search_words
 
 
@@ -18,71 +19,107 @@ class Sql(NamedTuple):
 _COMPARED = {"eq": "=", "ne": "IS DISTINCT FROM", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 
 
-def where_sql(where: Where, term: Callable[[str], int], among: Callable[[Iterable[JSON]], Any]) -> Sql:
-    """The condition, perhaps unknown (null) where it is not true.
-
-    `term` numbers `<table>.<field>`; `among` makes values one parameter.
-    """
-    parameters: list[JSON] = []
-    return Sql(_condition(where, term, among, parameters), parameters)
+class Reaching(Protocol):
+    def __call__(self, entity: str, *, t: str) -> str:
+        """The condition that a row of an entity, named `t`, is within reach."""
+        ...
 
 
-def _condition(
-    where: Where, term: Callable[[str], int], among: Callable[[Iterable[JSON]], Any], parameters: list[JSON]
-) -> str:
-    match where:
-        case All(tests):
-            return f"({' AND '.join(_condition(t, term, among, parameters) for t in tests) or 'TRUE'})"
-        case Any_(tests):
-            return f"({' OR '.join(_condition(t, term, among, parameters) for t in tests) or 'FALSE'})"
-        case Not(test):
-            return f"({_condition(test, term, among, parameters)} IS NOT TRUE)"
-        case Person(test):
-            inner = "TRUE" if test is None else _condition(test, term, among, parameters)
-            again = "TRUE" if test is None else _condition(test, term, among, parameters)
-            others = f"SELECT m.survivor FROM merged m CROSS JOIN customer t ON t.row=m.row WHERE {again}"
-            return f"(t.row NOT IN (SELECT row FROM merged) AND ({inner} OR t.row IN ({others})))"
-        case Torn():
-            return "(t.row IN (SELECT row FROM torn))"
-        case Test():
-            return _test(where, term, among, parameters)
-    assert_never(where)
+@dataclass(slots=True)
+class WhereText:
+    """Makes conditions; `parameters` grow in the order of their places."""
 
+    terms: Mapping[str, int]
+    """`<entity>.<field>` by number."""
+    among: Callable[[Iterable[JSON]], Any]
+    """Values as one parameter."""
+    reaching: Reaching
+    parameters: list[JSON] = field(default_factory=list)
 
-def _test(
-    test: Test, term: Callable[[str], int], among: Callable[[Iterable[JSON]], Any], parameters: list[JSON]
-) -> str:
-    column = f't."{test.field}"'
-    value = test.value
-    match test.op:
-        case "search":
-            words = search_words(value)
-            for spellings in words:
-                parameters += spellings
-            each = (f"({' OR '.join(['instr(t.search, ?)'] * len(spellings))})" for spellings in words)
-            return f"({' AND '.join(each) or 'TRUE'})"
-        case "has":
-            parameters.append(value)
-            return f"t.row IN (SELECT row FROM element WHERE field={term(test.field)} AND key=?)"
-        case "exists":
-            try:
-                number = term(test.field)
-            except KeyError:
-                return f"({column} IS {'NOT ' if value else ''}NULL)"
-            negated = "" if value else "NOT "
-            return f"(t.row {negated}IN (SELECT row FROM element WHERE field={number}))"
-        case "in":
-            parameters.append(among(value))
-            return f"({column} IN (SELECT value FROM json_each(?)))"
-        case "starts":
-            parameters += [value, len(value), value]
-            return f"({column} >= ? AND substr({column}, 1, ?) = ?)"
-        case "contains":
-            parameters.append(value)
-            return f"(instr({column}, ?) > 0)"
-        case _:
-            parameters.append(value)
-            return f"({column} {_COMPARED[test.op]} ?)"
+    def condition(self, entity: str, where: Where, t: str = "t") -> str:
+        """The condition on the row `t`, perhaps unknown (null) where it is not true."""
+        match where:
+            case All(tests):
+                return f"({' AND '.join(self.condition(entity, test, t) for test in tests) or 'TRUE'})"
+            case Any_(tests):
+                return f"({' OR '.join(self.condition(entity, test, t) for test in tests) or 'FALSE'})"
+            case Not(test):
+                return f"({self.condition(entity, test, t)} IS NOT TRUE)"
+            case Person(test):
+                inner = "TRUE" if test is None else self.condition(entity, test, t)
+                again = "TRUE" if test is None else self.condition(entity, test, "p")
+                others = f"SELECT m.survivor FROM merged m CROSS JOIN customer p ON p.row=m.row WHERE {again}"
+                return f"({t}.row NOT IN (SELECT row FROM merged) AND ({inner} OR {t}.row IN ({others})))"
+            case Torn():
+                return f"({t}.row IN (SELECT row FROM torn))"
+            case Related():
+                return self._related(entity, where, t)
+            case Test():
+                return self._test(entity, where, t)
+        assert_never(where)
+
+    def _related(self, entity: str, where: Related, t: str) -> str:
+        """A look from each row along an index; from a set's side the set of rows is made once."""
+        other, r = where.entity, f"{t}r"
+        tie = f"{other if where.back else entity}.{where.field}"
+        number = self.terms.get(tie)
+        passes = f"{self.reaching(other, t=r)} AND {self.condition(other, where.test, r)}"
+        if not where.back and number is None:
+            return f'EXISTS (SELECT 1 FROM "{other}" {r} WHERE {r}.id={t}."{where.field}" AND {passes})'
+        if not where.back:
+            held = (
+                f'SELECT e.row FROM "{other}" {r} CROSS JOIN element e ON e.key={r}.id WHERE e.field={number}'
+            )
+            return f"({t}.row IN ({held} AND {passes}))"
+        own = f"={t}.id" if entity != "customer" else f" IN ({self._ids(t)})"
+        if number is None:
+            return f'EXISTS (SELECT 1 FROM "{other}" {r} WHERE {r}."{where.field}"{own} AND {passes})'
+        return (
+            f'EXISTS (SELECT 1 FROM element e CROSS JOIN "{other}" {r} ON {r}.row=e.row'
+            f" WHERE e.field={number} AND e.key{own} AND {passes})"
+        )
+
+    def _ids(self, t: str) -> str:
+        """The ids of the person that a customer is, those within reach."""
+        person = f"coalesce((SELECT survivor FROM merged WHERE row={t}.row), {t}.row)"
+        return (
+            f"SELECT {t}.id UNION ALL SELECT {t}k.id FROM customer {t}k WHERE {t}k.row IN"
+            f" (SELECT row FROM merged WHERE survivor={person} UNION ALL SELECT {person})"
+            f" AND {self.reaching('customer', t=f'{t}k')}"
+        )
+
+    def _test(self, entity: str, test: Test, t: str) -> str:
+        column = f'{t}."{test.field}"'
+        value = test.value
+        match test.op:
+            case "search":
+                words = search_words(value)
+                for spellings in words:
+                    self.parameters += spellings
+                each = (f"({' OR '.join([f'instr({t}.search, ?)'] * len(spellings))})" for spellings in words)
+                return f"({' AND '.join(each) or 'TRUE'})"
+            case "has":
+                self.parameters.append(value)
+                number = self.terms.get(f"{entity}.{test.field}")
+                return f"{t}.row IN (SELECT row FROM element WHERE field={number} AND key=?)"
+            case "exists":
+                number = self.terms.get(f"{entity}.{test.field}")
+                if number is None:
+                    return f"({column} IS {'NOT ' if value else ''}NULL)"
+                negated = "" if value else "NOT "
+                return f"({t}.row {negated}IN (SELECT row FROM element WHERE field={number}))"
+            case "in":
+                self.parameters.append(self.among(value))
+                return f"({column} IN (SELECT value FROM json_each(?)))"
+            case "starts":
+                self.parameters += [value, len(value), value]
+                return f"({column} >= ? AND substr({column}, 1, ?) = ?)"
+            case "contains":
+                self.parameters.append(value)
+                return f"(instr({column}, ?) > 0)"
+            case _:
+                self.parameters.append(value)
+                return f"({column} {_COMPARED[test.op]} ?)"
 
 
 def order_column(table: Table, order: Order) -> str:
