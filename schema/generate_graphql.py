@@ -29,11 +29,30 @@ from regulars_schema.declare import (
     Type,
 )
 
+L = Label
 INT_32_MAX = 2**31 - 1
 EXPOSED = ("unit", "staff", "product", "device", "segment", "customer", "link", "identity", "interaction")
 FILTERS = "BooleanFilter, DateFilter, DateTimeFilter, ElementEdit, ElementFilter, Filter, IdFilter, IdSetEdit"
-FILTERS += ", IdSetFilter, IntFilter, MoneyFilter, SetEdit, SetFilter, TextFilter"
+FILTERS += ", IdSetFilter, IntFilter, MoneyFilter, Relation, SetEdit, SetFilter, TextFilter"
 LISTED = ("unit", "staff", "product", "device", "segment", "customer", "interaction")
+TESTED = (*LISTED, "link")
+"""What a `where` may test, as a list of its own or through a relation."""
+BACK: dict[str, dict[str, tuple[str, tuple[str, ...], Label]]] = {
+    "unit": {
+        "children": ("unit", ("parent",), L("下级", "Units right below it")),
+        "customers": ("customer", ("home_unit",), L("顾客", "Customers at home there")),
+        "devices": ("device", ("unit",), L("设备", "Devices that stand there")),
+        "staff": ("staff", ("units",), L("员工", "Staff who belong to it")),
+    },
+    "staff": {"customers": ("customer", ("owner",), L("顾客", "Customers it looks after"))},
+    "segment": {"customers": ("customer", ("segments",), L("静态成员", "Static members"))},
+    "customer": {
+        "links": ("link", ("from_customer", "to_customer"), L("关系", "Links of the person")),
+        "interactions": ("interaction", ("party",), L("往来", "Interactions of the person")),
+    },
+    "interaction": {"superseded_by": ("interaction", ("supersedes",), L("更正", "Facts that correct it"))},
+}
+"""What other rows are tested by whom they name: (entity, the fields that name, label) by name."""
 WRITTEN = ("unit", "staff", "product", "segment", "customer", "interaction")
 ENUMS = "from regulars_server.graph.enums import"
 CREATED = ("customer", "interaction")
@@ -138,8 +157,10 @@ def inputs(registry: Registry) -> str:
     ]
     for struct in _structs(registry):
         lines += _struct_input(struct)
-    for name in LISTED:
+    for name in TESTED:
         lines += _where(registry.by_name[name])
+        lines += _some(registry.by_name[name])
+    for name in LISTED:
         lines += _order(registry.by_name[name])
     for name in WRITTEN:
         entity = registry.by_name[name]
@@ -151,6 +172,13 @@ def inputs(registry: Registry) -> str:
     for owner, pairs in _attributes(registry):
         lines.append(f"    {owner!r}: {pairs!r},")
     lines += ["}", '"""Field or part -> the attribute that carries it, where the two differ."""', ""]
+    lines += ["", "RELATIONS: dict[str, dict[str, Relation]] = {"]
+    for owner in TESTED:
+        lines.append(f"    {owner!r}: {{")
+        for name, (target, fields, back, _, _) in _relations(registry.by_name[owner]).items():
+            lines.append(f"        {name!r}: Relation({target!r}, {fields!r}, {back}),")
+        lines.append("    },")
+    lines += ["}", '"""What can be tested of the rows that are tied to one of an entity."""', ""]
     return _formatted(_with_used_enums(registry, lines))
 
 
@@ -478,7 +506,37 @@ def _where(entity: Entity) -> list[str]:
             attribute = _attribute(f.name, f.type, f.is_set)
             said = _described(_both(f.label), default="strawberry.UNSET")
             lines.append(f"    {attribute}: {_filter(f)} | None = {said}")
+    for name, (target, _, _, many, label) in _relations(entity).items():
+        said = _described(_both(label), default="strawberry.UNSET")
+        lines.append(f"    {name}: {_class(target)}{'ListFilter' if many else 'Where'} | None = {said}")
     return [*lines, ""]
+
+
+def _relations(entity: Entity) -> dict[str, tuple[str, tuple[str, ...], bool, bool, Label]]:
+    """By name: the entity on the other side, the fields that tie, whether they are its own, whether it is
+    many rows, the label."""
+    found: dict[str, tuple[str, tuple[str, ...], bool, bool, Label]] = {}
+    for f in entity.fields:
+        if f.stored and isinstance(f.type, Ref) and f.type.entity in TESTED:
+            found[f.name] = (f.type.entity, (f.name,), False, f.is_set, f.label)
+    for field, part in entity.naming:
+        if part is not None:
+            found["customers"] = ("customer", (field,), False, True, L("顾客", "The customers it names"))
+    for name, (target, fields, label) in BACK.get(entity.name, {}).items():
+        found[name] = (target, fields, True, True, label)
+    return found
+
+
+def _some(entity: Entity) -> list[str]:
+    name = _class(entity.name)
+    said = f"Tests on those {entity.plural} that are tied to a row, as far as they are within reach."
+    return [
+        "",
+        f"@strawberry.input(description={said!r})",
+        f"class {name}ListFilter:",
+        *(f"    {way}: {name}Where | None = strawberry.UNSET" for way in ("some", "none", "every")),
+        "",
+    ]
 
 
 def _order(entity: Entity) -> list[str]:

@@ -119,9 +119,9 @@ OWN = {
 
 
 def wheres(entity: str, deep: int = 2) -> st.SearchStrategy[Any]:
-    own = st.sampled_from(OWN[entity])
+    own: st.SearchStrategy[Any] = st.sampled_from(OWN[entity])
     if deep:
-        tied = [
+        tied: list[st.SearchStrategy[Any]] = [
             st.builds(
                 Related,
                 st.just(other),
@@ -201,7 +201,7 @@ class Brute:
         mine = {id, *(self.clusters.get(id, ()) if entity == "customer" else ())}
         return [other for other in others if mine & self.named(where.entity, other, where.field)]
 
-    def passes(self, entity: str, id: str, where: Any) -> bool:
+    def passes(self, entity: str, id: str, where: Any) -> Any:
         match where:
             case All(tests):
                 return all(self.passes(entity, id, test) for test in tests)

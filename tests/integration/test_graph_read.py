@@ -187,6 +187,59 @@ async def test_filters_find_what_they_say(office: Graph):
         assert {node["name"] for node in got["customers"]["nodes"]} == expected, search
 
 
+async def test_filters_go_through_relations_both_ways_in_one_statement(chain: Chain, office: Graph):
+    road, orchard = chain.units["Nanjing Road"], chain.units["Orchard"]
+    lin = await office.customer("林芳", homeUnitId=road, tags=["vip"])
+    amy = await office.customer("Amy", homeUnitId=orchard)
+    await office.customer("Bob", homeUnitId=orchard)
+    await office.visit(lin, stageReached=7, unitId=road)
+    first = await office.visit(amy, amy, lin, stageReached=2, at="2026-11-21T10:00:00Z", unitId=orchard)
+    done = await office.ask(
+        """mutation ($key: String!, $from: UUID!, $to: UUID!) {
+            linkSet(idempotencyKey: $key, fromCustomerId: $from, toCustomerId: $to, kind: FAMILY) { __typename }
+        }""",
+        key=office.key(),
+        **{"from": lin, "to": amy},
+    )
+    assert done["linkSet"]["__typename"] == "LinkSaved"
+
+    async def found(list_: str, shown: str, where: str) -> set[Any]:
+        got = await office.ask(f"{{ {list_}(where: {{ {where} }}) {{ totalCount nodes {{ {shown} }} }} }}")
+        assert got[list_]["totalCount"] == len(got[list_]["nodes"])
+        return {node[shown] for node in got[list_]["nodes"]}
+
+    for where, expected in (
+        ('homeUnit: { name: { eq: "Orchard" } }', {"Amy", "Bob"}),
+        ('NOT: { homeUnit: { name: { eq: "Orchard" } } }', {"林芳"}),
+        ("interactions: { some: { stageReached: { gte: 5 } } }", {"林芳"}),
+        ("interactions: { none: { stageReached: { gte: 5 } } }", {"Amy", "Bob"}),
+        ("interactions: { some: {} }", {"林芳", "Amy"}),
+        ("interactions: { every: { stageReached: { lt: 5 } } }", {"Amy", "Bob"}),
+        ("interactions: { some: { stageReached: { eq: 2 } }, none: { stageReached: { eq: 7 } } }", {"Amy"}),
+        ('interactions: { some: { unit: { name: { eq: "Nanjing Road" } } } }', {"林芳"}),
+        ("links: { some: { kind: { eq: FAMILY } } }", {"林芳", "Amy"}),
+        ('links: { some: { toCustomer: { name: { eq: "Amy" } } } }', {"林芳", "Amy"}),
+        ("links: { none: { active: { eq: true } } }", {"Bob"}),
+        ("owner: { name: { exists: true } }", set()),
+    ):
+        assert await found("customers", "name", where) == expected, where
+    assert await found("interactions", "stageReached", 'customers: { some: { tags: { has: "vip" } } }') == {
+        7,
+        2,
+    }
+    assert await found("interactions", "id", 'customers: { some: { name: { eq: "Amy" } } }') == {first}
+    assert await found("interactions", "stageReached", 'unit: { name: { startsWith: "Nan" } }') == {7}
+    assert await found("units", "name", 'customers: { some: { tags: { has: "vip" } } }') == {"Nanjing Road"}
+    assert "Orchard" in await found("units", "name", "parent: { kind: { in: [REGION, COMPANY] } }")
+    assert await found("units", "name", 'children: { some: { name: { eq: "Orchard" } } }')
+    deep = "links: { some: { toCustomer: { homeUnit: { name: { exists: true } } } } }"
+    assert await office.code(f"{{ customers(where: {{ {deep} }}) {{ totalCount }} }}") == "query_too_large"
+    wide = ", ".join("{ interactions: { some: {} } }" for _ in range(30))
+    assert (
+        await office.code(f"{{ customers(where: {{ OR: [{wide}] }}) {{ totalCount }} }}") == "query_too_large"
+    )
+
+
 async def test_amounts_are_tested_and_ordered_as_numbers(office: Graph):
     save = """mutation ($key: String!, $input: ProductEdit!) { productSave(idempotencyKey: $key, input: $input) {
         __typename ... on Error { message }

@@ -63,6 +63,8 @@ LOOKS = [
     "query ($id: UUID!) { customers(where: { id: { eq: $id } }) { totalCount nodes { id } } }",
     "query ($id: UUID!) { customers(where: { id: { in: [$id] } }) { totalCount nodes { id } } }",
     "query ($id: UUID!) { interactions(where: { party: { has: $id } }) { totalCount nodes { id } } }",
+    "query ($id: UUID!) { interactions(where: { customers: { some: { id: { eq: $id } } } }) { totalCount } }",
+    "query ($id: UUID!) { units(where: { customers: { some: { id: { eq: $id } } } }) { totalCount } }",
     "query ($id: UUID!) { history(entity: CUSTOMER, id: $id) { nodes { cid } } }",
     "query ($id: ID!) { node(id: $id) { id version } }",
     "query ($id: ID!) { nodes(ids: [$id]) { id version } }",
@@ -139,6 +141,28 @@ async def test_counts_lists_filters_searches_and_orders_know_only_what_is_within
     everywhere = await world.office.ask(query)
     assert everywhere["all"]["totalCount"] == 3
     assert ids(everywhere["search"]) == [world.tan]
+
+
+async def test_filters_through_relations_know_only_what_is_within_reach(world: World):
+    query = """{
+        rare: interactions(where: { customers: { some: { tags: { has: "rare" } } } }) { totalCount }
+        common: interactions(where: { customers: { none: { tags: { has: "rare" } } } }) { totalCount }
+        customers: units(where: { customers: { some: { tags: { has: "rare" } } } }) { totalCount }
+        visited: customers(where: { interactions: { some: { id: { eq: "FAR" } } } }) { totalCount }
+    }""".replace("FAR", world.far_visit)
+    mine, all_ = await world.branch.ask(query), await world.office.ask(query)
+    assert {name: found["totalCount"] for name, found in mine.items()} == {
+        "rare": 0,
+        "common": 1,
+        "customers": 0,
+        "visited": 0,
+    }
+    assert {name: found["totalCount"] for name, found in all_.items()} == {
+        "rare": 1,
+        "common": 1,
+        "customers": 1,
+        "visited": 1,
+    }
 
 
 async def test_a_cursor_made_from_a_far_row_opens_nothing(world: World):

@@ -12,7 +12,7 @@ import strawberry
 
 from regulars_schema.declare import JSON, Bool, Entity, Int, Unfit, check_text
 from regulars_server.graph.declared import resolved
-from regulars_server.graph.filters import where_of
+from regulars_server.graph.filters import entities_of, where_of
 from regulars_server.storage.interface import All, Found, Order, Person, Test, Where
 from regulars_sync.errors import Refused
 
@@ -139,7 +139,10 @@ async def page(
     order = parsed_order(order_by)
     tests: list[Where] = [] if fixed is None else [fixed]
     if where is not None:
-        tests.append(where_of(entity, where, context.author.country))
+        asked = where_of(context.service.storage.registry, entity, where, context.author.country)
+        for other in entities_of(asked):
+            context.require_read(other)
+        tests.append(asked)
     if search is not None and search.strip():
         tests.append(Test("*", "search", checked_search(search)))
     wanted: Where | None = All(tuple(tests)) if tests else None

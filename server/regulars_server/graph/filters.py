@@ -8,20 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import Enum
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import strawberry
 
-from regulars_schema.declare import JSON, Entity, Field, Form, List, Unfit, check_text
+from regulars_schema.declare import JSON, Entity, Field, Form, List, Registry, Unfit, check_text
 from regulars_schema.normal import element_path
 from regulars_server.graph.scalars import UUID, Date, DateTime, Money
-from regulars_server.storage.interface import All, Any_, Not, Operator, Test, Where
+from regulars_server.storage.interface import All, Any_, Not, Operator, Related, Test, Where
 from regulars_sync.errors import Refused
 
 T = TypeVar("T")
 
 TESTS_MAX = 200
 NEST_MAX = 8
+RELATIONS_MAX = 2
+RELATION_TESTS = 10
+"""So many tests does one through a relation count for."""
 VALUES_MAX = 1_000
 
 
@@ -165,6 +168,14 @@ class ElementEdit(Generic[T]):
     remove: list[T] | None = strawberry.UNSET
 
 
+class Relation(NamedTuple):
+    """How rows of another entity are tied to one: see `interface.Related`."""
+
+    entity: str
+    fields: tuple[str, ...]
+    back: bool
+
+
 _OPERATORS: dict[str, Operator] = {
     "eq": "eq",
     "ne": "ne",
@@ -180,44 +191,82 @@ _OPERATORS: dict[str, Operator] = {
 }
 
 
-def where_of(entity: Entity, given: object, country: str | None) -> Where:
+def where_of(registry: Registry, entity: Entity, given: object, country: str | None) -> Where:
     """The test that a `where` asks for; `Refused` argument_invalid, query_too_large and those of a value."""
-    from regulars_server.graph.inputs import ATTRIBUTES
-
-    where = All(tuple(_tests(entity, given, country, ATTRIBUTES[entity.name], 0)))
+    where = _Asked(registry, country).of(entity, given)
     if _size(where) > TESTS_MAX:
         raise Refused("query_too_large", what="where", limit=TESTS_MAX)
     return where
 
 
-def _tests(
-    entity: Entity, given: object, country: str | None, attributes: dict[str, str], depth: int
-) -> Iterator[Where]:
-    if depth > NEST_MAX:
-        raise Refused("query_too_large", what="where", limit=NEST_MAX)
+def entities_of(where: Where) -> Iterator[str]:
+    """The entities whose rows are looked at through relations."""
+    match where:
+        case All(tests) | Any_(tests):
+            for test in tests:
+                yield from entities_of(test)
+        case Not(test):
+            yield from entities_of(test)
+        case Related(entity, _, _, test):
+            yield entity
+            yield from entities_of(test)
 
-    def inner(part: object) -> Where:
-        return All(tuple(_tests(entity, part, country, attributes, depth + 1)))
 
-    for name, value in vars(given).items():
-        if value is strawberry.UNSET or value is None:
-            continue
-        if name == "and_":
-            yield All(tuple(map(inner, value)))
-        elif name == "or_":
-            yield Any_(tuple(map(inner, value)))
-        elif name == "not_":
-            yield Not(inner(value))
-        elif name == "id":
-            yield from _scalar("id", value)
-    for field in entity.fields:
-        value = getattr(given, attributes.get(field.name, field.name), None)
-        if not field.stored or value is None or value is strawberry.UNSET:
-            continue
-        if isinstance(value, SetFilter | IdSetFilter | ElementFilter):
-            yield from _elements(field, value, country)
-        else:
-            yield from _scalar(field.name, value)
+class _Asked:
+    def __init__(self, registry: Registry, country: str | None) -> None:
+        self._registry = registry
+        self._country = country
+
+    def of(self, entity: Entity, given: object, nested: int = 0, relations: int = 0) -> Where:
+        """`nested` in ANDs, ORs and NOTs, and through so many `relations`."""
+        from regulars_server.graph.inputs import ATTRIBUTES, RELATIONS
+
+        if nested > NEST_MAX:
+            raise Refused("query_too_large", what="where", limit=NEST_MAX)
+        attributes, tests = ATTRIBUTES[entity.name], list[Where]()
+        for name, value in vars(given).items():
+            if value is strawberry.UNSET or value is None:
+                continue
+            if name in ("and_", "or_"):
+                parts = tuple(self.of(entity, part, nested + 1, relations) for part in value)
+                tests.append(All(parts) if name == "and_" else Any_(parts))
+            elif name == "not_":
+                tests.append(Not(self.of(entity, value, nested + 1, relations)))
+            elif name == "id":
+                tests += _scalar("id", value)
+            elif name in RELATIONS[entity.name]:
+                tests.append(self._related(RELATIONS[entity.name][name], value, nested, relations + 1))
+        for field in entity.fields:
+            value = getattr(given, attributes.get(field.name, field.name), None)
+            if not field.stored or value is None or value is strawberry.UNSET:
+                continue
+            if isinstance(value, SetFilter | IdSetFilter | ElementFilter):
+                tests += _elements(field, value, self._country)
+            else:
+                tests += _scalar(field.name, value)
+        return All(tuple(tests))
+
+    def _related(self, relation: Relation, given: Any, nested: int, relations: int) -> Where:
+        if relations > RELATIONS_MAX:
+            raise Refused("query_too_large", what="relations in where", limit=RELATIONS_MAX)
+        other = self._registry.by_name[relation.entity]
+
+        def some(test: Where) -> Where:
+            return Any_(tuple(Related(other.name, field, relation.back, test) for field in relation.fields))
+
+        def inner(part: object) -> Where:
+            return self.of(other, part, nested + 1, relations)
+
+        if not hasattr(given, "some"):
+            return some(inner(given))
+        tests = list[Where]()
+        if given.some:
+            tests.append(some(inner(given.some)))
+        if given.none:
+            tests.append(Not(some(inner(given.none))))
+        if given.every:
+            tests.append(Not(some(Not(inner(given.every)))))
+        return All(tuple(tests))
 
 
 def _scalar(field: str, given: object) -> Iterator[Where]:
@@ -290,5 +339,7 @@ def _size(where: Where) -> int:
             return sum(map(_size, tests)) + 1
         case Not(test):
             return _size(test)
+        case Related(_, _, _, test):
+            return _size(test) + RELATION_TESTS
         case _:
             return 1

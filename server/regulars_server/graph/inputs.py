@@ -15,6 +15,7 @@ from regulars_server.graph.enums import (
     Gender,
     IncomeBand,
     InteractionKind,
+    LinkKind,
     Outcome,
     PartyRole,
     PrivacyNotice,
@@ -34,6 +35,7 @@ from regulars_server.graph.filters import (
     IdSetFilter,
     IntFilter,
     MoneyFilter,
+    Relation,
     SetEdit,
     SetFilter,
     TextFilter,
@@ -82,18 +84,26 @@ class UnitWhere:
     archived: BooleanFilter | None = strawberry.field(
         description="已归档 · Archived", default=strawberry.UNSET
     )
+    parent: UnitWhere | None = strawberry.field(description="上级 · Parent", default=strawberry.UNSET)
+    children: UnitListFilter | None = strawberry.field(
+        description="下级 · Units right below it", default=strawberry.UNSET
+    )
+    customers: CustomerListFilter | None = strawberry.field(
+        description="顾客 · Customers at home there", default=strawberry.UNSET
+    )
+    devices: DeviceListFilter | None = strawberry.field(
+        description="设备 · Devices that stand there", default=strawberry.UNSET
+    )
+    staff: StaffListFilter | None = strawberry.field(
+        description="员工 · Staff who belong to it", default=strawberry.UNSET
+    )
 
 
-@strawberry.enum
-class UnitOrder(Enum):
-    ID_ASC = "id asc"
-    ID_DESC = "id desc"
-    NAME_ASC = "name asc"
-    NAME_DESC = "name desc"
-    KIND_ASC = "kind asc"
-    KIND_DESC = "kind desc"
-    ARCHIVED_ASC = "archived asc"
-    ARCHIVED_DESC = "archived desc"
+@strawberry.input(description="Tests on those units that are tied to a row, as far as they are within reach.")
+class UnitListFilter:
+    some: UnitWhere | None = strawberry.UNSET
+    none: UnitWhere | None = strawberry.UNSET
+    every: UnitWhere | None = strawberry.UNSET
 
 
 @strawberry.input(description="Tests on staff; all that are given must pass.")
@@ -110,18 +120,18 @@ class StaffWhere:
     external_ids: SetFilter | None = strawberry.field(
         description="外部编号 · External ids", default=strawberry.UNSET
     )
+    units: UnitListFilter | None = strawberry.field(description="所属 · Units", default=strawberry.UNSET)
+    manager: StaffWhere | None = strawberry.field(description="上级 · Manager", default=strawberry.UNSET)
+    customers: CustomerListFilter | None = strawberry.field(
+        description="顾客 · Customers it looks after", default=strawberry.UNSET
+    )
 
 
-@strawberry.enum
-class StaffOrder(Enum):
-    ID_ASC = "id asc"
-    ID_DESC = "id desc"
-    NAME_ASC = "name asc"
-    NAME_DESC = "name desc"
-    ROLE_ASC = "role asc"
-    ROLE_DESC = "role desc"
-    ACTIVE_ASC = "active asc"
-    ACTIVE_DESC = "active desc"
+@strawberry.input(description="Tests on those staff that are tied to a row, as far as they are within reach.")
+class StaffListFilter:
+    some: StaffWhere | None = strawberry.UNSET
+    none: StaffWhere | None = strawberry.UNSET
+    every: StaffWhere | None = strawberry.UNSET
 
 
 @strawberry.input(description="Tests on products; all that are given must pass.")
@@ -146,20 +156,13 @@ class ProductWhere:
     )
 
 
-@strawberry.enum
-class ProductOrder(Enum):
-    ID_ASC = "id asc"
-    ID_DESC = "id desc"
-    NAME_ASC = "name asc"
-    NAME_DESC = "name desc"
-    CATEGORY_ASC = "category asc"
-    CATEGORY_DESC = "category desc"
-    USAGE_DAYS_ASC = "usage_days asc"
-    USAGE_DAYS_DESC = "usage_days desc"
-    PRICE_ASC = "price asc"
-    PRICE_DESC = "price desc"
-    ARCHIVED_ASC = "archived asc"
-    ARCHIVED_DESC = "archived desc"
+@strawberry.input(
+    description="Tests on those products that are tied to a row, as far as they are within reach."
+)
+class ProductListFilter:
+    some: ProductWhere | None = strawberry.UNSET
+    none: ProductWhere | None = strawberry.UNSET
+    every: ProductWhere | None = strawberry.UNSET
 
 
 @strawberry.input(description="Tests on devices; all that are given must pass.")
@@ -171,16 +174,16 @@ class DeviceWhere:
     name: TextFilter | None = strawberry.field(description="名称 · Name", default=strawberry.UNSET)
     unit_id: IdFilter | None = strawberry.field(description="所属 · Unit", default=strawberry.UNSET)
     revoked: BooleanFilter | None = strawberry.field(description="已吊销 · Revoked", default=strawberry.UNSET)
+    unit: UnitWhere | None = strawberry.field(description="所属 · Unit", default=strawberry.UNSET)
 
 
-@strawberry.enum
-class DeviceOrder(Enum):
-    ID_ASC = "id asc"
-    ID_DESC = "id desc"
-    NAME_ASC = "name asc"
-    NAME_DESC = "name desc"
-    REVOKED_ASC = "revoked asc"
-    REVOKED_DESC = "revoked desc"
+@strawberry.input(
+    description="Tests on those devices that are tied to a row, as far as they are within reach."
+)
+class DeviceListFilter:
+    some: DeviceWhere | None = strawberry.UNSET
+    none: DeviceWhere | None = strawberry.UNSET
+    every: DeviceWhere | None = strawberry.UNSET
 
 
 @strawberry.input(description="Tests on segments; all that are given must pass.")
@@ -194,16 +197,19 @@ class SegmentWhere:
     archived: BooleanFilter | None = strawberry.field(
         description="已归档 · Archived", default=strawberry.UNSET
     )
+    owner: StaffWhere | None = strawberry.field(description="负责人 · Owner", default=strawberry.UNSET)
+    customers: CustomerListFilter | None = strawberry.field(
+        description="静态成员 · Static members", default=strawberry.UNSET
+    )
 
 
-@strawberry.enum
-class SegmentOrder(Enum):
-    ID_ASC = "id asc"
-    ID_DESC = "id desc"
-    NAME_ASC = "name asc"
-    NAME_DESC = "name desc"
-    ARCHIVED_ASC = "archived asc"
-    ARCHIVED_DESC = "archived desc"
+@strawberry.input(
+    description="Tests on those segments that are tied to a row, as far as they are within reach."
+)
+class SegmentListFilter:
+    some: SegmentWhere | None = strawberry.UNSET
+    none: SegmentWhere | None = strawberry.UNSET
+    every: SegmentWhere | None = strawberry.UNSET
 
 
 @strawberry.input(description="Tests on customers; all that are given must pass.")
@@ -257,36 +263,28 @@ class CustomerWhere:
     archived: BooleanFilter | None = strawberry.field(
         description="已归档 · Archived", default=strawberry.UNSET
     )
+    home_unit: UnitWhere | None = strawberry.field(
+        description="所属门店 · Home unit", default=strawberry.UNSET
+    )
+    owner: StaffWhere | None = strawberry.field(description="负责人 · Owner", default=strawberry.UNSET)
+    segments: SegmentListFilter | None = strawberry.field(
+        description="静态分群 · Static segments", default=strawberry.UNSET
+    )
+    links: LinkListFilter | None = strawberry.field(
+        description="关系 · Links of the person", default=strawberry.UNSET
+    )
+    interactions: InteractionListFilter | None = strawberry.field(
+        description="往来 · Interactions of the person", default=strawberry.UNSET
+    )
 
 
-@strawberry.enum
-class CustomerOrder(Enum):
-    ID_ASC = "id asc"
-    ID_DESC = "id desc"
-    NAME_ASC = "name asc"
-    NAME_DESC = "name desc"
-    KIND_ASC = "kind asc"
-    KIND_DESC = "kind desc"
-    MEMBER_NO_ASC = "member_no asc"
-    MEMBER_NO_DESC = "member_no desc"
-    WECHAT_ASC = "wechat asc"
-    WECHAT_DESC = "wechat desc"
-    GENDER_ASC = "gender asc"
-    GENDER_DESC = "gender desc"
-    ACQUISITION_CHANNEL_ASC = "acquisition_channel asc"
-    ACQUISITION_CHANNEL_DESC = "acquisition_channel desc"
-    TRADING_SINCE_ASC = "trading_since asc"
-    TRADING_SINCE_DESC = "trading_since desc"
-    FIRST_SEEN_ASC = "first_seen asc"
-    FIRST_SEEN_DESC = "first_seen desc"
-    CONSENT_ASKED_AT_ASC = "consent_asked_at asc"
-    CONSENT_ASKED_AT_DESC = "consent_asked_at desc"
-    PRIVACY_NOTICE_ASC = "privacy_notice asc"
-    PRIVACY_NOTICE_DESC = "privacy_notice desc"
-    PREFERRED_CHANNEL_ASC = "preferred_channel asc"
-    PREFERRED_CHANNEL_DESC = "preferred_channel desc"
-    ARCHIVED_ASC = "archived asc"
-    ARCHIVED_DESC = "archived desc"
+@strawberry.input(
+    description="Tests on those customers that are tied to a row, as far as they are within reach."
+)
+class CustomerListFilter:
+    some: CustomerWhere | None = strawberry.UNSET
+    none: CustomerWhere | None = strawberry.UNSET
+    every: CustomerWhere | None = strawberry.UNSET
 
 
 @strawberry.input(description="Tests on interactions; all that are given must pass.")
@@ -320,6 +318,139 @@ class InteractionWhere:
     external_ids: SetFilter | None = strawberry.field(
         description="外部编号 · External ids", default=strawberry.UNSET
     )
+    unit: UnitWhere | None = strawberry.field(description="门店 · Unit", default=strawberry.UNSET)
+    staff: StaffWhere | None = strawberry.field(description="员工 · Staff", default=strawberry.UNSET)
+    supersedes: InteractionWhere | None = strawberry.field(
+        description="更正 · Supersedes", default=strawberry.UNSET
+    )
+    customers: CustomerListFilter | None = strawberry.field(
+        description="顾客 · The customers it names", default=strawberry.UNSET
+    )
+    superseded_by: InteractionListFilter | None = strawberry.field(
+        description="更正 · Facts that correct it", default=strawberry.UNSET
+    )
+
+
+@strawberry.input(
+    description="Tests on those interactions that are tied to a row, as far as they are within reach."
+)
+class InteractionListFilter:
+    some: InteractionWhere | None = strawberry.UNSET
+    none: InteractionWhere | None = strawberry.UNSET
+    every: InteractionWhere | None = strawberry.UNSET
+
+
+@strawberry.input(description="Tests on links; all that are given must pass.")
+class LinkWhere:
+    and_: list[LinkWhere] | None = strawberry.field(name="AND", default=strawberry.UNSET)
+    or_: list[LinkWhere] | None = strawberry.field(name="OR", default=strawberry.UNSET)
+    not_: LinkWhere | None = strawberry.field(name="NOT", default=strawberry.UNSET)
+    id: IdFilter | None = strawberry.UNSET
+    from_customer_id: IdFilter | None = strawberry.field(description="顾客 · From", default=strawberry.UNSET)
+    to_customer_id: IdFilter | None = strawberry.field(description="对象 · To", default=strawberry.UNSET)
+    kind: Filter[LinkKind] | None = strawberry.field(description="关系类型 · Kind", default=strawberry.UNSET)
+    active: BooleanFilter | None = strawberry.field(description="有效 · Active", default=strawberry.UNSET)
+    from_customer: CustomerWhere | None = strawberry.field(
+        description="顾客 · From", default=strawberry.UNSET
+    )
+    to_customer: CustomerWhere | None = strawberry.field(description="对象 · To", default=strawberry.UNSET)
+
+
+@strawberry.input(description="Tests on those links that are tied to a row, as far as they are within reach.")
+class LinkListFilter:
+    some: LinkWhere | None = strawberry.UNSET
+    none: LinkWhere | None = strawberry.UNSET
+    every: LinkWhere | None = strawberry.UNSET
+
+
+@strawberry.enum
+class UnitOrder(Enum):
+    ID_ASC = "id asc"
+    ID_DESC = "id desc"
+    NAME_ASC = "name asc"
+    NAME_DESC = "name desc"
+    KIND_ASC = "kind asc"
+    KIND_DESC = "kind desc"
+    ARCHIVED_ASC = "archived asc"
+    ARCHIVED_DESC = "archived desc"
+
+
+@strawberry.enum
+class StaffOrder(Enum):
+    ID_ASC = "id asc"
+    ID_DESC = "id desc"
+    NAME_ASC = "name asc"
+    NAME_DESC = "name desc"
+    ROLE_ASC = "role asc"
+    ROLE_DESC = "role desc"
+    ACTIVE_ASC = "active asc"
+    ACTIVE_DESC = "active desc"
+
+
+@strawberry.enum
+class ProductOrder(Enum):
+    ID_ASC = "id asc"
+    ID_DESC = "id desc"
+    NAME_ASC = "name asc"
+    NAME_DESC = "name desc"
+    CATEGORY_ASC = "category asc"
+    CATEGORY_DESC = "category desc"
+    USAGE_DAYS_ASC = "usage_days asc"
+    USAGE_DAYS_DESC = "usage_days desc"
+    PRICE_ASC = "price asc"
+    PRICE_DESC = "price desc"
+    ARCHIVED_ASC = "archived asc"
+    ARCHIVED_DESC = "archived desc"
+
+
+@strawberry.enum
+class DeviceOrder(Enum):
+    ID_ASC = "id asc"
+    ID_DESC = "id desc"
+    NAME_ASC = "name asc"
+    NAME_DESC = "name desc"
+    REVOKED_ASC = "revoked asc"
+    REVOKED_DESC = "revoked desc"
+
+
+@strawberry.enum
+class SegmentOrder(Enum):
+    ID_ASC = "id asc"
+    ID_DESC = "id desc"
+    NAME_ASC = "name asc"
+    NAME_DESC = "name desc"
+    ARCHIVED_ASC = "archived asc"
+    ARCHIVED_DESC = "archived desc"
+
+
+@strawberry.enum
+class CustomerOrder(Enum):
+    ID_ASC = "id asc"
+    ID_DESC = "id desc"
+    NAME_ASC = "name asc"
+    NAME_DESC = "name desc"
+    KIND_ASC = "kind asc"
+    KIND_DESC = "kind desc"
+    MEMBER_NO_ASC = "member_no asc"
+    MEMBER_NO_DESC = "member_no desc"
+    WECHAT_ASC = "wechat asc"
+    WECHAT_DESC = "wechat desc"
+    GENDER_ASC = "gender asc"
+    GENDER_DESC = "gender desc"
+    ACQUISITION_CHANNEL_ASC = "acquisition_channel asc"
+    ACQUISITION_CHANNEL_DESC = "acquisition_channel desc"
+    TRADING_SINCE_ASC = "trading_since asc"
+    TRADING_SINCE_DESC = "trading_since desc"
+    FIRST_SEEN_ASC = "first_seen asc"
+    FIRST_SEEN_DESC = "first_seen desc"
+    CONSENT_ASKED_AT_ASC = "consent_asked_at asc"
+    CONSENT_ASKED_AT_DESC = "consent_asked_at desc"
+    PRIVACY_NOTICE_ASC = "privacy_notice asc"
+    PRIVACY_NOTICE_DESC = "privacy_notice desc"
+    PREFERRED_CHANNEL_ASC = "preferred_channel asc"
+    PREFERRED_CHANNEL_DESC = "preferred_channel desc"
+    ARCHIVED_ASC = "archived asc"
+    ARCHIVED_DESC = "archived desc"
 
 
 @strawberry.enum
@@ -571,3 +702,46 @@ ATTRIBUTES: dict[str, dict[str, str]] = {
     "interaction": {"unit": "unit_id", "staff": "staff_id", "supersedes": "supersedes_id"},
 }
 """Field or part -> the attribute that carries it, where the two differ."""
+
+
+RELATIONS: dict[str, dict[str, Relation]] = {
+    "unit": {
+        "parent": Relation("unit", ("parent",), False),
+        "children": Relation("unit", ("parent",), True),
+        "customers": Relation("customer", ("home_unit",), True),
+        "devices": Relation("device", ("unit",), True),
+        "staff": Relation("staff", ("units",), True),
+    },
+    "staff": {
+        "units": Relation("unit", ("units",), False),
+        "manager": Relation("staff", ("manager",), False),
+        "customers": Relation("customer", ("owner",), True),
+    },
+    "product": {},
+    "device": {
+        "unit": Relation("unit", ("unit",), False),
+    },
+    "segment": {
+        "owner": Relation("staff", ("owner",), False),
+        "customers": Relation("customer", ("segments",), True),
+    },
+    "customer": {
+        "home_unit": Relation("unit", ("home_unit",), False),
+        "owner": Relation("staff", ("owner",), False),
+        "segments": Relation("segment", ("segments",), False),
+        "links": Relation("link", ("from_customer", "to_customer"), True),
+        "interactions": Relation("interaction", ("party",), True),
+    },
+    "interaction": {
+        "unit": Relation("unit", ("unit",), False),
+        "staff": Relation("staff", ("staff",), False),
+        "supersedes": Relation("interaction", ("supersedes",), False),
+        "customers": Relation("customer", ("party",), False),
+        "superseded_by": Relation("interaction", ("supersedes",), True),
+    },
+    "link": {
+        "from_customer": Relation("customer", ("from_customer",), False),
+        "to_customer": Relation("customer", ("to_customer",), False),
+    },
+}
+"""What can be tested of the rows that are tied to one of an entity."""

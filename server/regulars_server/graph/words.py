@@ -73,6 +73,7 @@ INPUTS: Mapping[str, str] = {
     "contains": "Holds this somewhere.",
     "entity": "The kind of row.",
     "eq": "Equal to this.",
+    "every": "Each of them passes; also where there is none.",
     "exists": "True: there is a value. False: there is none.",
     "gt": "More than this.",
     "gte": "This or more.",
@@ -84,8 +85,10 @@ INPUTS: Mapping[str, str] = {
     "lt": "Less than this.",
     "lte": "This or less.",
     "ne": "Anything but this.",
+    "none": "None of them passes; also where there is none.",
     "notIn": "None of these, or no value at all.",
     "remove": "Take these out of the set.",
+    "some": "At least one of them passes.",
     "startsWith": "Begins with this.",
 }
 WAYS: Mapping[str, tuple[str, str]] = {"ASC": ("升序", "ascending"), "DESC": ("降序", "descending")}

@@ -152,6 +152,13 @@ _SORTED_AND_FILTERED = {
 }
 
 
+_TIES = """
+CREATE INDEX customer_by_home_unit ON customer(home_unit);
+CREATE INDEX customer_by_owner ON customer(owner) WHERE owner IS NOT NULL;
+CREATE INDEX interaction_by_supersedes ON interaction(supersedes) WHERE supersedes IS NOT NULL;
+"""
+
+
 def graph_and_search(connection: sqlite3.Connection) -> None:
     """Step 3: what lists are filtered, sorted and searched by since GraphQL was completed."""
     for table, columns in _SORTED_AND_FILTERED.items():
@@ -161,6 +168,7 @@ def graph_and_search(connection: sqlite3.Connection) -> None:
             f"{column}=json_extract(CAST(document AS TEXT), '$.{column}')" for column in columns
         )
         connection.execute(f"UPDATE {table} SET {values} WHERE document IS NOT NULL")
+    _execute_all(connection, _TIES)
     connection.execute("INSERT OR IGNORE INTO term(name) VALUES('customer.hobbies')")
     rows = connection.execute("SELECT row, document FROM customer WHERE document IS NOT NULL")
     connection.executemany(
