@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from regulars_server.access.rights import ROLES
 from regulars_server.graph.connection import encode_cursor
 from regulars_server.storage.interface import Order
 from tests.support.chain import Chain, new_chain
@@ -163,6 +164,18 @@ async def test_filters_through_relations_know_only_what_is_within_reach(world: W
         "customers": 1,
         "visited": 1,
     }
+
+
+async def test_no_filter_looks_through_rows_that_may_not_be_read(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    fewer = ROLES["manager"] - {"read:interactions"}
+    monkeypatch.setattr("regulars_server.access.access.rights_of", lambda *_: fewer)
+    ask = "query ($w: CustomerWhere) { customers(where: $w) { totalCount } }"
+    some: dict[str, Any] = {"interactions": {"some": {}}}
+    for where in (some, {"NOT": some}, {"OR": [{"AND": [some]}]}, {"interactions": {"none": {}}}):
+        assert await world.branch.code(ask, w=where) in ("not_allowed", "scope_missing")
+    assert (await world.branch.ask(ask, w={"homeUnit": {}}))["customers"]["totalCount"] == 2
 
 
 async def test_a_cursor_made_from_a_far_row_opens_nothing(world: World):
