@@ -173,7 +173,13 @@ async def test_no_filter_looks_through_rows_that_may_not_be_read(
     monkeypatch.setattr("regulars_server.access.access.rights_of", lambda *_: fewer)
     ask = "query ($w: CustomerWhere) { customers(where: $w) { totalCount } }"
     some: dict[str, Any] = {"interactions": {"some": {}}}
-    for where in (some, {"NOT": some}, {"OR": [{"AND": [some]}]}, {"interactions": {"none": {}}}):
+    tests: list[dict[str, Any]] = [
+        some,
+        {"NOT": some},
+        {"OR": [{"AND": [some]}]},
+        {"interactions": {"none": {}}},
+    ]
+    for where in tests:
         assert await world.branch.code(ask, w=where) in ("not_allowed", "scope_missing")
     assert (await world.branch.ask(ask, w={"homeUnit": {}}))["customers"]["totalCount"] == 2
 
