@@ -2,6 +2,7 @@
 
 It answers by looking at everything, in the simplest words there are. A commit makes new dictionaries
 and then takes their place, so a reader goes on with the ones it was opened on.
+Long because: it is the whole interface, told once.
 """
 
 from __future__ import annotations
