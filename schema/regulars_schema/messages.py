@@ -75,6 +75,7 @@ MESSAGES: Mapping[str, Message] = {
     "mended": Message(V, 200, False, "A correction took its place.", "已由更正取代。"),
     "dropped": Message(V, 200, False, "It was dropped by a person.", "已由人放弃。"),
     "looked_up": Message(V, 200, False, "This customer was looked up by another unit.", "该顾客被其他门店查询。"),
+    "access_changed": Message(V, 200, False, "{did}: {name}.", "{did}：{name}。"),
     "erased": Message(V, 410, False, "This customer was erased. Nothing about them is kept or taken any more.", "该顾客已被抹除，不再保存或接受任何相关内容。"),
     "stamp_replaced": Message(V, 200, False, "Its time stamp was impossible, so the server's own counts.", "时间戳不可信，已采用服务器时间。"),
     "device_revoked": Message(V, 403, True, "This device was revoked. Its changes are kept for head office; pair it again to go on.", "该设备已被吊销，其修改已保留待总部处理，请重新配对。"),

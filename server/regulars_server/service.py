@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from regulars_schema.declare import JSON
@@ -11,7 +11,7 @@ from regulars_server.access import Access, Principal
 from regulars_server.access.budgets import Buckets, Budget, MemoryBuckets
 from regulars_server.access.throttle import Tally
 from regulars_server.admission import Admission
-from regulars_server.authors import Posting, device_author, person_author
+from regulars_server.authors import Posting, UnitTree, device_author, person_author
 from regulars_server.hub import Hub
 from regulars_server.journal import Journal
 from regulars_server.settings import Settings
@@ -55,7 +55,21 @@ class Service:
                 posting = Posting((principal.units or ("",))[0])
             return device_author(tree, principal.device, posting, principal.sensitive, principal.revoked)
         head_office = principal.standing == "head_office"
-        return person_author(tree, principal.units, principal.sensitive, head_office)
+        return person_author(tree, self._reach(tree, principal), principal.sensitive, head_office)
+
+    async def narrowed(self, principal: Principal) -> Principal:
+        """The same, with `units` less what its maker has not."""
+        if principal.within is None:
+            return principal
+        units = self._reach(await self.admission.tree(), principal)
+        return replace(principal, units=units, within=None)
+
+    @staticmethod
+    def _reach(tree: UnitTree, principal: Principal) -> tuple[str, ...] | None:
+        if principal.units is None or principal.within is None:
+            return principal.units
+        own, makers = tree.below(principal.units), tree.below(principal.within)
+        return tuple(unit for unit in dict.fromkeys((*principal.units, *sorted(own))) if unit in makers)
 
     async def device(self, bearer: str | None) -> tuple[Principal, Author]:
         """The device behind a bearer token; `Refused` token_missing, token_invalid, not_allowed."""

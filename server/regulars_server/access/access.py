@@ -19,6 +19,7 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tortoise.exceptions import IntegrityError
 from tortoise.expressions import F, Q
@@ -28,12 +29,12 @@ from regulars_server.access import bearers
 from regulars_server.access.bearers import Kind
 from regulars_server.access.models import Database, LoginRow, PairingRow, TokenRow
 from regulars_server.access.passwords import Argon2, Passwords, check_name, check_password, plain_name
-from regulars_server.access.rights import rights_of, standing
+from regulars_server.access.rights import OF_PEOPLE, RANKS, RIGHTS, rights_of, standing
 from regulars_server.access.throttle import Throttle, remote_keys
 from regulars_sync.errors import Refused
 from regulars_sync.ids import ENTROPY_BYTES, uuid7
 
-KEPT_MS = 2_000
+KEPT_MS = 800
 KEPT_MAX = 10_000
 SESSION_MS = 12 * 3_600_000
 SESSION_FORGET_MS = 30 * 86_400_000
@@ -69,6 +70,10 @@ class Principal:
     """Since when its bearer is in use; 0 for one that was replaced and serves for its grace."""
     scopes: tuple[str, ...] | None = None
     """The rights that a program was given of its role's; None is all of them."""
+    within: tuple[str, ...] | None = None
+    """The units of whoever made it, where `units` says less than all: it reaches what lies in both."""
+    trusted_only: bool = False
+    """Whether it may send nothing but trusted documents."""
 
     @property
     def standing(self) -> str:
@@ -113,6 +118,9 @@ class Token:
     expires_ms: int | None
     last_used_ms: int | None
     revoked_ms: int | None
+    scopes: tuple[str, ...] | None = None
+    maker: str | None = None
+    trusted_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +220,30 @@ class Access:
         check_password(password, name)
         await self._change_login(name, password=await self._passwords.hash(password))
 
+    async def change_login(
+        self,
+        name: str,
+        role: str,
+        units: Iterable[str] | None,
+        sensitive: bool,
+        staff: str | None,
+    ) -> None:
+        """Give a login other rights and end its sessions; its tokens have no more than these from now on.
+
+        `Refused`: not_found, argument_invalid.
+        """
+        _check_role(role, STAFF_ROLE.values)
+        name = plain_name(name)
+        await self._change_login(name, role=role, units=_written(units), sensitive=sensitive, staff=staff)
+
+    async def find_login(self, name: str) -> Login:
+        """`Refused("not_found")`."""
+        async with self._database.reader() as db:
+            row = await LoginRow.get_or_none(name=plain_name(name), using_db=db)
+        if row is None:
+            raise Refused("not_found", entity="login")
+        return _login(row)
+
     async def deactivate(self, name: str) -> None:
         """Let the login in no more, and end its sessions. `Refused("not_found")`."""
         await self._change_login(plain_name(name), active=False)
@@ -262,8 +294,17 @@ class Access:
             await (
                 TokenRow.filter(kind="session", expires_ms__lt=now - SESSION_FORGET_MS).using_db(db).delete()
             )
-        token, bearer = await self._add_token(
-            "session", name, row.role, row.units, row.sensitive, name, now + SESSION_MS, row.generation
+        bearer = bearers.write("session", self._entropy(bearers.SECRET_BYTES))
+        token = await self._add_token(
+            "session",
+            bearer,
+            generation=row.generation,
+            label=name,
+            role=row.role,
+            units=row.units,
+            sensitive=row.sensitive,
+            owner=name,
+            expires_ms=now + SESSION_MS,
         )
         return _principal(token, row, token.digest), bearer
 
@@ -278,10 +319,17 @@ class Access:
         sensitive: bool,
         owner: str | None = None,
         expires_ms: int | None = None,
+        scopes: Iterable[str] | None = None,
+        maker: str | None = None,
+        trusted_only: bool = False,
+        id: str | None = None,
+        secret: bytes | None = None,
     ) -> tuple[str, str]:
         """A token for a device (`owner` is its id) or a program (`owner`: the member of staff it acts for).
 
-        Gives its id and its bearer, which is told this once. `Refused("argument_invalid")`.
+        Gives its id and its bearer, which is told this once; with `id` and `secret` it is made once, however
+        often it is asked for. `maker` is the login whose rights it never exceeds.
+        `Refused`: argument_invalid, idempotency_reused (another token has this id).
         """
         if kind == "device":
             _check_role(role, [DEVICE_ROLE])
@@ -289,40 +337,46 @@ class Access:
                 raise Refused("argument_invalid", reason="A device's token needs the device's id.")
         elif kind == "developer":
             _check_role(role, STAFF_ROLE.values)
+            _check_scopes(scopes)
         else:
             raise Refused("argument_invalid", reason="A session begins with a login.")
-        row, bearer = await self._add_token(kind, label, role, _written(units), sensitive, owner, expires_ms)
+        bearer = bearers.write(kind, secret or self._entropy(bearers.SECRET_BYTES))
+        given: dict[str, Any] = {
+            "label": label,
+            "role": role,
+            "units": _written(units),
+            "sensitive": sensitive,
+            "owner": owner,
+            "expires_ms": expires_ms,
+            "scopes": _written(scopes),
+            "maker": maker,
+            "trusted_only": trusted_only,
+        }
+        try:
+            row = await self._add_token(kind, bearer, id, **given)
+        except IntegrityError as error:
+            async with self._database.reader() as db:
+                known = await TokenRow.get_or_none(id=id, using_db=db)
+            if known is None or any(getattr(known, name) != value for name, value in given.items()):
+                raise Refused("idempotency_reused") from error
+            row = known
         return row.id, bearer
 
     async def _add_token(
-        self,
-        kind: Kind,
-        label: str,
-        role: str,
-        units: str | None,
-        sensitive: bool,
-        owner: str | None,
-        expires_ms: int | None,
-        generation: int = 0,
-    ) -> tuple[TokenRow, str]:
+        self, kind: Kind, bearer: str, id: str | None = None, generation: int = 0, **columns: object
+    ) -> TokenRow:
         now = self._now_ms()
-        bearer = bearers.write(kind, self._entropy(bearers.SECRET_BYTES))
         row = TokenRow(
-            id=uuid7(now, self._entropy(ENTROPY_BYTES)),
+            id=id or uuid7(now, self._entropy(ENTROPY_BYTES)),
             kind=kind,
             digest=bearers.digest(bearer),
-            owner=owner,
-            label=label,
-            role=role,
-            units=units,
-            sensitive=sensitive,
             generation=generation,
             created_ms=now,
-            expires_ms=expires_ms,
+            **columns,
         )
         async with self._database.writer() as db:
             await row.save(using_db=db, force_create=True)
-        return row, bearer
+        return row
 
     async def principal(self, bearer: str | None) -> Principal:
         """Whom this bearer stands for. `Refused("token_missing")`, `Refused("token_invalid")`.
@@ -354,12 +408,14 @@ class Access:
                 login = await LoginRow.get_or_none(
                     name=row.owner, active=True, generation=row.generation, using_db=db
                 )
+            elif row and row.maker:
+                login = await LoginRow.get_or_none(name=row.maker, active=True, using_db=db)
         self._kept.pop(digest, None)
         if (
             row is None
             or (row.expires_ms is not None and row.expires_ms <= now)
             or (row.revoked_ms is not None and row.kind != "device")
-            or (row.kind == "session" and login is None)
+            or ((row.kind == "session" or row.maker) and login is None)
         ):
             raise Refused("token_invalid")
         ends = [row.expires_ms, row.former_until_ms if row.former == digest else None]
@@ -386,25 +442,26 @@ class Access:
         if not ended:
             await self.token(id)
 
-    async def rotate(self, id: str, grace_ms: int = GRACE_MS) -> str:
+    async def rotate(self, id: str, grace_ms: int = GRACE_MS, secret: bytes | None = None) -> str:
         """Give a token another bearer; the present one still serves for `grace_ms`, an older one no more.
 
-        The id stays, so what was sent under the old bearer and is sent again is known again.
-        `Refused("not_found")` when there is no such token, or it was revoked.
+        The id stays, so what was sent under the old bearer and is sent again is known again. With the same
+        `secret` it is done once. `Refused("not_found")` when there is no such token, or it was revoked.
         """
         kind = (await self.token(id)).kind
         if kind == "session":
             raise Refused("argument_invalid", reason="A session is not renewed; sign in again.")
-        bearer = bearers.write(kind, self._entropy(bearers.SECRET_BYTES))
+        bearer = bearers.write(kind, secret or self._entropy(bearers.SECRET_BYTES))
         try:
             async with self._database.writer() as db:
-                changed = await (
-                    TokenRow.filter(id=id, revoked_ms__isnull=True)
-                    .using_db(db)
-                    .update(
-                        former=F("digest"),
-                        former_until_ms=self._now_ms() + grace_ms,
-                        digest=bearers.digest(bearer),
+                digest = bearers.digest(bearer)
+                living = TokenRow.filter(id=id, revoked_ms__isnull=True).using_db(db)
+                known = await living.get_or_none(digest=digest)
+                changed = (
+                    1
+                    if known is not None
+                    else await living.update(
+                        former=F("digest"), former_until_ms=self._now_ms() + grace_ms, digest=digest
                     )
                 )
         finally:
@@ -412,6 +469,18 @@ class Access:
         if not changed:
             raise Refused("not_found", entity="token")
         return bearer
+
+    async def expire(self, id: str, at_ms: int) -> None:
+        """Let a token end at this instant instead. `Refused("not_found")`: none, or it was revoked."""
+        try:
+            async with self._database.writer() as db:
+                changed = await (
+                    TokenRow.filter(id=id, revoked_ms__isnull=True).using_db(db).update(expires_ms=at_ms)
+                )
+        finally:
+            self._forget()
+        if not changed:
+            raise Refused("not_found", entity="token")
 
     async def renew(self, bearer: str, secret: bytes, grace_ms: int = GRACE_MS) -> str:
         """The bearer that follows a device's, which still serves for `grace_ms`.
@@ -545,12 +614,19 @@ def _check_role(role: str, allowed: Iterable[str]) -> None:
         raise Refused("argument_invalid", reason=f"The role should be one of: {', '.join(allowed)}.")
 
 
-def _written(units: Iterable[str] | None) -> str | None:
-    return None if units is None else json.dumps(sorted(set(units)))
+def _check_scopes(scopes: Iterable[str] | None) -> None:
+    known = RIGHTS.keys() - OF_PEOPLE
+    for scope in scopes or ():
+        if scope not in known:
+            raise Refused("argument_invalid", reason=f"A scope is one of: {', '.join(sorted(known))}.")
 
 
-def _read(units: str | None) -> tuple[str, ...] | None:
-    return None if units is None else tuple(json.loads(units))
+def _written(names: Iterable[str] | None) -> str | None:
+    return None if names is None else json.dumps(sorted(set(names)))
+
+
+def _read(names: str | None) -> tuple[str, ...] | None:
+    return None if names is None else tuple(json.loads(names))
 
 
 def _login(row: LoginRow) -> Login:
@@ -577,22 +653,36 @@ def _token(row: TokenRow) -> Token:
         row.expires_ms,
         row.last_used_ms,
         row.revoked_ms,
+        _read(row.scopes),
+        row.maker,
+        row.trusted_only,
     )
 
 
 def _principal(row: TokenRow, login: LoginRow | None, digest: str) -> Principal:
-    """A session has what its login has now; any other token what it was given."""
-    granted = login or row
+    """A session has what its login has now; a program what it was given, and no more than its maker has."""
     kind = _kind(row)
+    role, sensitive, units, within = row.role, row.sensitive, _read(row.units), None
+    if login is not None:
+        role, sensitive, reach = login.role, login.sensitive, _read(login.units)
+        if kind == "session" or units is None:
+            units = reach
+        else:
+            within = reach
+        if kind != "session":
+            role, sensitive = min(role, row.role, key=RANKS.index), sensitive and row.sensitive
     return Principal(
         token=row.id,
         kind=kind,
-        role=granted.role,
-        units=_read(granted.units),
-        sensitive=granted.sensitive,
-        staff=login.staff if login else row.owner if kind == "developer" else None,
+        role=role,
+        units=units,
+        sensitive=sensitive,
+        staff=login.staff if login and kind == "session" else row.owner if kind == "developer" else None,
         device=row.owner if kind == "device" else None,
         revoked=row.revoked_ms is not None,
         name=row.label,
         issued_ms=(row.former_until_ms or row.created_ms) if row.digest == digest else 0,
+        scopes=_read(row.scopes),
+        within=within,
+        trusted_only=row.trusted_only,
     )

@@ -27,7 +27,7 @@ from tortoise.models import Model
 
 from regulars_sync.errors import Refused
 
-ACCESS_DDL: tuple[str, ...] = (
+FIRST_DDL: tuple[str, ...] = (
     """
     CREATE TABLE login (
         name TEXT NOT NULL PRIMARY KEY,
@@ -74,7 +74,22 @@ ACCESS_DDL: tuple[str, ...] = (
     )
     """,
 )
-"""The only source of these tables; SQLite and PostgreSQL both take it."""
+SCOPES_DDL: tuple[str, ...] = (
+    "ALTER TABLE access_token ADD COLUMN scopes TEXT",
+    "ALTER TABLE access_token ADD COLUMN maker TEXT",
+    "ALTER TABLE access_token ADD COLUMN trusted_only BOOLEAN NOT NULL DEFAULT FALSE",
+    """
+    CREATE TABLE trusted_document (
+        id TEXT NOT NULL PRIMARY KEY,
+        name TEXT NOT NULL,
+        text TEXT NOT NULL,
+        published_ms BIGINT NOT NULL,
+        retired_ms BIGINT
+    )
+    """,
+)
+ACCESS_DDL = (*FIRST_DDL, *SCOPES_DDL)
+"""The only source of these tables; SQLite and PostgreSQL both take it. `FIRST_DDL` is released."""
 
 
 class LoginRow(Model):
@@ -108,6 +123,11 @@ class TokenRow(Model):
     sensitive = fields.BooleanField()
     generation = fields.BigIntField()
     """Of the login, when the session began."""
+    scopes = fields.TextField(null=True)
+    """A JSON list of rights; NULL is all of the role's."""
+    maker = fields.TextField(null=True)
+    """The login that made it, whose rights it never exceeds; NULL for the command line."""
+    trusted_only = fields.BooleanField(default=False)
     created_ms = fields.BigIntField()
     expires_ms = fields.BigIntField(null=True)
     last_used_ms = fields.BigIntField(null=True)
@@ -130,6 +150,17 @@ class PairingRow(Model):
 
     class Meta:
         table = "pairing_code"
+
+
+class DocumentRow(Model):
+    id = fields.CharField(200, primary_key=True)
+    name = fields.TextField()
+    text = fields.TextField()
+    published_ms = fields.BigIntField()
+    retired_ms = fields.BigIntField(null=True)
+
+    class Meta:
+        table = "trusted_document"
 
 
 READER, WRITER = "access_reader", "access_writer"

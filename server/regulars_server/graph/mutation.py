@@ -23,6 +23,7 @@ from regulars_server.graph.problems import refusal
 from regulars_server.graph.request import Info
 from regulars_server.graph.reversals import ReversalMutations
 from regulars_server.graph.scalars import UUID
+from regulars_server.graph.tokens import TokenMutations
 from regulars_server.graph.types import Customer, Device, Interaction, Link, Product, Segment, Staff, Unit
 from regulars_server.graph.writing import ADMINISTRATORS, KEEPERS, Writing, fields_of, settled, settled_on
 from regulars_server.lookup import look_up
@@ -35,7 +36,7 @@ INVITES_KEPT_MAX = 1_000
 
 
 @strawberry.type
-class Mutation(ReversalMutations, IdentityMutations):
+class Mutation(ReversalMutations, IdentityMutations, TokenMutations):
     # --- customers ------------------------------------------------------------
 
     @mutation("A new customer, at home in your unit unless `homeUnitId` says otherwise.")

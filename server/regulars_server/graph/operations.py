@@ -73,6 +73,7 @@ class Operations:
 
     async def context(self, principal: Principal, lang: str) -> Context:
         """For one operation, with the rights of this moment; to be closed when it is answered."""
+        principal = await self.service.narrowed(principal)
         author = await self.service.author(principal)
         return Context(self.service, principal, author, lang, self._invites)
 

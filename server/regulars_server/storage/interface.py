@@ -341,7 +341,10 @@ class Reader(Protocol):
         ...
 
     async def history(self, entity: str, id: str) -> list[Entry]:
-        """Every log entry about a row within reach, oldest first, bodies included; empty otherwise."""
+        """Every log entry about a row within reach, oldest first, bodies included; empty otherwise.
+
+        What is no entity's row (who was let in) is told to the unscoped reader.
+        """
         ...
 
     async def histories(self, entity: str, ids: Iterable[str]) -> dict[str, list[Entry]]:

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 import orjson
 
 from regulars_schema.normal import likenesses
-from regulars_server.access.models import ACCESS_DDL
+from regulars_server.access.models import FIRST_DDL, SCOPES_DDL
 from regulars_server.storage.layout import LIKENESS
 from regulars_sync.errors import LocalError
 
@@ -87,7 +87,7 @@ CREATE INDEX interaction_by_at ON interaction(at);
 def create(connection: sqlite3.Connection) -> None:
     """Step 1: everything."""
     _execute_all(connection, _CREATE)
-    for statement in ACCESS_DDL:
+    for statement in FIRST_DDL:
         connection.execute(statement)
     for name, columns in _ROWS.items():
         more = ", ".join(f'"{c.split()[0]}" {c.split()[1]}' for c in columns.split(",") if c)
@@ -160,7 +160,7 @@ CREATE INDEX interaction_by_supersedes ON interaction(supersedes) WHERE supersed
 
 
 def graph_and_search(connection: sqlite3.Connection) -> None:
-    """Step 3: what lists are filtered, sorted and searched by since GraphQL was completed."""
+    """Step 3: what lists are filtered, sorted and searched by since GraphQL was completed; scopes of tokens."""
     for table, columns in _SORTED_AND_FILTERED.items():
         for column, type_ in columns.items():
             connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {type_}")
@@ -180,6 +180,8 @@ def graph_and_search(connection: sqlite3.Connection) -> None:
             if present and path.startswith("hobbies/")
         ),
     )
+    for statement in SCOPES_DDL:
+        connection.execute(statement)
 
 
 STEPS: tuple[Step, ...] = (create, identity_and_window, graph_and_search)

@@ -351,7 +351,7 @@ class Snapshot:
         return Since(entries, departed, erased)
 
     def history(self, entity: str, id: str) -> list[Entry]:
-        if entity not in TABLES or not self.find(entity, [id]):
+        if not (self.find(entity, [id]) if entity in TABLES else self.scopes is None):
             return []
         sql = f"SELECT {COLUMNS} FROM log WHERE id=? AND entity=? ORDER BY pos"
         return [entry_of(row) for row in self.rows(sql, id, entity)]
