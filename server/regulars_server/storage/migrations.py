@@ -160,7 +160,7 @@ CREATE INDEX interaction_by_supersedes ON interaction(supersedes) WHERE supersed
 
 
 def graph_and_search(connection: sqlite3.Connection) -> None:
-    """Step 3: what lists are filtered, sorted and searched by since GraphQL was completed; scopes of tokens."""
+    """Step 3: what lists are filtered, sorted and searched by since then; scopes of tokens."""
     for table, columns in _SORTED_AND_FILTERED.items():
         for column, type_ in columns.items():
             connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {type_}")
