@@ -344,8 +344,7 @@ async def test_the_log_says_who_made_and_ended_a_token_and_still_verifies(chain:
     ] is None
     manager = await person(chain, "manager", "Nanjing Road")
     assert await manager.code("query ($id: UUID!) { tokenHistory(id: $id) { did } }", id=id) == "not_found"
-    async with chain.service.storage.unscoped_reader() as reader:
-        assert await reader.verify_log("chain.db") > len(deeds)
+    assert await chain.service.storage.verify_log() > len(deeds)
 
 
 # --- people --------------------------------------------------------------------------------------------
