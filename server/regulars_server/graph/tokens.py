@@ -8,7 +8,7 @@ import strawberry
 
 from regulars_server.access import Token
 from regulars_server.access.access import GRACE_MS
-from regulars_server.access.rights import OF_PEOPLE, RIGHTS
+from regulars_server.access.rights import OF_PEOPLE, RIGHTS, rights_of, standing
 from regulars_server.graph.declared import mutation, resolved
 from regulars_server.graph.enums import StaffRole
 from regulars_server.graph.problems import Refusal
@@ -27,8 +27,8 @@ class AccessToken:
     id: UUID = strawberry.field(description="The id of the token; it stays when the secret is rotated.")
     label: str = strawberry.field(description="What it is for.")
     role: StaffRole = strawberry.field(description="It has no more than the rights of this role.")
-    scopes: list[str] | None = strawberry.field(
-        description="The rights it was given, such as `read:customers`; null is all of its role."
+    scopes: list[str] = strawberry.field(
+        description="The rights it has of its role, such as `read:customers`."
     )
     sensitive: bool = strawberry.field(description="Whether sensitive fields are shown to it.")
     whole_chain: bool = strawberry.field(description="Whether it reaches all that its maker does.")
@@ -61,7 +61,7 @@ class TokenScope:
 @strawberry.type(description="What was done to a token, as the change log tells it.")
 class TokenEvent:
     cid: str
-    did: str = strawberry.field(description="token_made, token_rotated, token_expires or token_revoked.")
+    did: str = strawberry.field(description="One of token_made, token_rotated, token_expires, token_revoked.")
     by: str | None = strawberry.field(description="The login; null when done at the server itself.")
     at: DateTime = strawberry.field(description="When.")
 
@@ -201,7 +201,7 @@ def _shown(token: Token) -> AccessToken:
         id=UUID(token.id),
         label=token.label,
         role=StaffRole(token.role),
-        scopes=None if token.scopes is None else list(token.scopes),
+        scopes=sorted(rights_of(standing(token.role, token.units), token.scopes, is_program=True)),
         sensitive=token.sensitive,
         whole_chain=token.units is None,
         unit_ids=[UUID(unit) for unit in token.units or ()],
