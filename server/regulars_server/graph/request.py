@@ -215,8 +215,13 @@ class Context:
             order,
             len(latest) > limit,
             key is not None,
-            lambda: self.count(entity, _naming(entity, members)),
+            partial(self._count_naming, entity, customer),
         )
+
+    async def _count_naming(self, entity: Entity, customer: str) -> int:
+        found = await self._loader(("count", entity.name), partial(self._load_counts, entity)).load(customer)
+        assert isinstance(found, int)
+        return found
 
     def _loader(self, key: object, load: object) -> DataLoader[str, object]:
         if key not in self._loaders:
@@ -253,6 +258,13 @@ class Context:
             node = self.node(type_, row)
             by_id[node.row.values[field]].append(node)
         return [by_id[id] for id in ids]
+
+    async def _load_counts(self, entity: Entity, customers: list[str]) -> Sequence[object]:
+        """How many rows name each of these persons."""
+        self.spend(COUNT_ROWS * len(customers))
+        members = await asyncio.gather(*map(self.cluster, customers))
+        async with self.reading() as reader:
+            return await reader.counts(entity.name, [_naming(entity, ids) for ids in members])
 
     async def _load_naming(
         self, entity: Entity, order: Order, limit: int, after: tuple[JSON, str] | None, customers: list[str]
