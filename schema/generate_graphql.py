@@ -123,10 +123,10 @@ def types(registry: Registry) -> str:
         "",
         "from regulars_schema.declare import JSON",
         "from regulars_server.graph.connection import Connection",
-        "from regulars_server.graph.declared import resolved",
+        "from regulars_server.graph.declared import reference, resolved",
         ENUMS,
         "from regulars_server.graph.request import Info",
-        "from regulars_server.graph.rows import Element, Node, Row",
+        "from regulars_server.graph.rows import Element, Node, Reads, Value",
         "from regulars_server.graph.scalars import UUID, Date, DateTime, Money",
         "",
     ]
@@ -329,7 +329,7 @@ def _with_used_enums(registry: Registry, lines: list[str]) -> list[str]:
 def _related(attribute: str, name: str, target: str, about: str) -> list[str]:
     return [
         "",
-        f"    @resolved({about!r})",
+        f"    @reference({attribute!r}, {about!r})",
         f"    async def {name}(self, info: Info) -> {_class(target)} | None:",
         f"        return await info.context.related({_class(target)}, self.{attribute})",
     ]
@@ -366,17 +366,18 @@ def _struct_type(struct: Struct) -> list[str]:
     ]
 
 
-def _built(f: Field) -> str:
-    get = f"row.values.get({f.name!r})"
+def _read(f: Field) -> str:
     if f.is_set:
-        return f"row.elements({f.name!r})" if f.form is not Form.PLAIN else f"row.keys({f.name!r})"
-    if isinstance(f.type, Struct):
-        return f"row.part({f.name!r}, {f.type.name}.of)"
-    if isinstance(f.type, List) and isinstance(f.type.of, Struct):
-        return f"row.parts({f.name!r}, {f.type.of.name}.of)"
-    if isinstance(f.type, List):
-        return f"{get} or []"
-    return f"row.values[{f.name!r}]" if f.required else get
+        read = f"row.elements({f.name!r})" if f.form is not Form.PLAIN else f"row.keys({f.name!r})"
+    elif isinstance(f.type, Struct):
+        read = f"row.part({f.name!r}, {f.type.name}.of)"
+    elif isinstance(f.type, List) and isinstance(f.type.of, Struct):
+        read = f"row.parts({f.name!r}, {f.type.of.name}.of)"
+    elif isinstance(f.type, List):
+        read = f"row.flat.get({f.name!r}) or []"
+    else:
+        return f"Value({f.name!r}{', is_required=True' if f.required else ''})"
+    return f"lambda row: {read}"
 
 
 def _annotated(f: Field) -> str:
@@ -391,13 +392,14 @@ def _entity_type(registry: Registry, entity: Entity) -> list[str]:
     about = f"{_both(entity.label)}. {entity.about}".strip()
     lines = ["", f"@strawberry.type(description={about!r})", f"class {name}(Node):"]
     lines.append(f"    ENTITY: ClassVar[str] = {entity.name!r}")
-    builds, relations = [], []
+    reads: list[str] = []
+    relations: list[str] = []
     for f in entity.fields:
         attribute, said = _attribute(f.name, f.type, f.is_set), _both(f.label)
         if f.level is Level.SENSITIVE:
             said += " (sensitive: null without that right)"
         lines.append(f"    {attribute}: {_annotated(f)} = {_described(said)}")
-        builds.append(f"{attribute}={_built(f)}")
+        reads.append(f"        {attribute!r}: {_read(f)},")
         if isinstance(f.type, Ref) and f.type.entity in EXPOSED:
             write = _related_all if f.is_set else _related
             said += "; null when out of reach" if not f.is_set else "; those within reach"
@@ -426,10 +428,10 @@ def _entity_type(registry: Registry, entity: Entity) -> list[str]:
                 relations += _naming(other)
     return [
         *lines,
-        "",
-        "    @classmethod",
-        f"    def of(cls, row: Row) -> {name}:",
-        f"        return cls(row=row, id=strawberry.ID(row.id), version=row.version, {', '.join(builds)})",
+        "    READS: ClassVar[Reads] = {",
+        "        **Node.READS,",
+        *reads,
+        "    }",
         *relations,
         "",
     ]

@@ -44,10 +44,16 @@ class Edge(Generic[T]):
 
 @strawberry.type(description="A page of rows. `totalCount` is counted only when it is asked for.")
 class Connection(Generic[T]):
-    edges: list[Edge[T]]
     nodes: list[T]
     page_info: PageInfo
+    cursors: strawberry.Private[Callable[[], list[str]]]
     counting: strawberry.Private[Callable[[], Awaitable[int]]]
+
+    @resolved("The rows, each with its cursor.")
+    def edges(self) -> list[Edge[T]]:
+        return [
+            Edge(cursor=cursor, node=node) for cursor, node in zip(self.cursors(), self.nodes, strict=True)
+        ]
 
     @resolved("How many rows there are within reach, on all pages.")
     async def total_count(self) -> int:
@@ -104,16 +110,18 @@ def connected(
     has_previous: bool,
     counting: Callable[[], Awaitable[int]],
 ) -> Connection[T]:
-    edges = [
-        Edge(cursor=encode_cursor(order, row.key), node=node) for row, node in zip(found, nodes, strict=True)
-    ]
     info = PageInfo(
         has_next_page=has_next,
         has_previous_page=has_previous,
-        start_cursor=edges[0].cursor if edges else None,
-        end_cursor=edges[-1].cursor if edges else None,
+        start_cursor=encode_cursor(order, found[0].key) if found else None,
+        end_cursor=encode_cursor(order, found[-1].key) if found else None,
     )
-    return Connection(edges=edges, nodes=list(nodes), page_info=info, counting=counting)
+    return Connection(
+        nodes=list(nodes),
+        page_info=info,
+        cursors=lambda: [encode_cursor(order, row.key) for row in found],
+        counting=counting,
+    )
 
 
 async def page(

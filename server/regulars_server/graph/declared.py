@@ -20,6 +20,22 @@ def resolved(about: str | None = None) -> Callable[[F], F]:
     return declare
 
 
+REFERENCE = "reference"
+
+
+def reference(attribute: str, about: str) -> Callable[[F], F]:
+    """A field that a method answers with the row whose id an attribute holds, as `Context.related` does.
+
+    Said so, that the rows which a whole list refers to can be asked for at once.
+    """
+
+    def declare(method: F) -> F:
+        metadata = {REFERENCE: attribute}
+        return strawberry.field(method, description=about, metadata=metadata)  # type: ignore[return-value]
+
+    return declare
+
+
 def mutation(about: str | None = None) -> Callable[[F], F]:
     def declare(method: F) -> F:
         return strawberry.mutation(method, description=about)  # type: ignore[return-value]

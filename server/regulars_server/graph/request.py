@@ -20,7 +20,7 @@ from regulars_schema.declare import JSON, Entity, Level
 from regulars_server.access import Principal
 from regulars_server.access.rights import READ, READS
 from regulars_server.graph.connection import Connection, clamp, connected, decode_cursor
-from regulars_server.graph.rows import Node, Row, row_of
+from regulars_server.graph.rows import Node, Row
 from regulars_server.service import Service
 from regulars_server.storage.interface import All, Any_, Found, Order, Reader, Test, Where
 from regulars_sync import document
@@ -98,7 +98,7 @@ class Context:
         return self._registry.by_name[type_.ENTITY]
 
     def row(self, entity: Entity, found: Found) -> Row:
-        return row_of(entity, found, self.service.storage.chain.epoch, self.sensitive)
+        return Row(entity, found, self.service.storage.chain.epoch, self.sensitive)
 
     def node(self, type_: type[N], found: Found) -> N:
         return type_.of(self.row(self.entity(type_), found))
@@ -147,13 +147,18 @@ class Context:
         """The row that an id names, null when it is out of reach or does not exist."""
         if id is None:
             return None
+        (found,) = await self.related_each(type_, (id,))
+        return found
+
+    async def related_each(self, type_: type[N], ids: Iterable[str]) -> list[N | None]:
+        """The row of each of these ids, null in the place of one out of reach."""
         loader = self._loader(("id", type_.ENTITY), partial(self._load, type_))
-        found = await loader.load(id)
-        return found if isinstance(found, type_) else None
+        found = await asyncio.gather(*map(loader.load, ids))
+        return [node if isinstance(node, type_) else None for node in found]
 
     async def related_all(self, type_: type[N], ids: Iterable[str]) -> list[N]:
         """The rows within reach among these ids, in their order, each once."""
-        found = await asyncio.gather(*(self.related(type_, id) for id in dict.fromkeys(ids)))
+        found = await self.related_each(type_, dict.fromkeys(ids))
         return [node for node in found if node is not None]
 
     async def cluster(self, customer: str) -> tuple[str, ...]:
@@ -170,10 +175,9 @@ class Context:
         entity, first = customer.row.entity, members[0].row
         rows = {member.row.id: document.decode(member.row.documents) for member in members}
         folded = agreed(entity, fold(entity, rows))
-        shown = document.nested(entity, document.shown(entity, folded))
-        documents = [document.encode(entity, first.id, folded, level) for level in Level]
-        row = Row(entity, first.id, first.version, shown, [raw for raw in documents if raw is not None])
-        return customer.of(row)
+        documents = {level: document.encode(entity, first.id, folded, level) for level in Level}
+        told = {level: raw for level, raw in documents.items() if raw is not None}
+        return customer.of(self.row(entity, first.found._replace(documents=told)))
 
     async def household(self, customer: str) -> list[str]:
         """The customers whom an active link ties to this person's household."""

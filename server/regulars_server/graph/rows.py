@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, ClassVar, Self, TypeVar
 
 import orjson
@@ -14,6 +14,7 @@ from regulars_schema.declare import JSON, Entity, Level, Unfit
 from regulars_server.graph.declared import resolved
 from regulars_server.storage.interface import Found
 from regulars_sync import document
+from regulars_sync.document import META, Document, nested
 from regulars_sync.merge import Candidate, choose
 
 T = TypeVar("T")
@@ -43,16 +44,50 @@ class ContestedField:
     beside: list[Beside] = strawberry.field(description="The values that stand beside it, the latest first.")
 
 
-@dataclass(slots=True)
 class Row:
-    """What its reader may see of a row."""
+    """What its reader may see of a row; decoded when something of it is asked for."""
 
-    entity: Entity
-    id: str
-    version: str
-    values: dict[str, Any]
-    """Nested: a set is a dict of its present elements."""
-    documents: list[bytes]
+    __slots__ = ("_flat", "_values", "entity", "epoch", "found", "sensitive")
+
+    def __init__(self, entity: Entity, found: Found, epoch: str, sensitive: bool) -> None:
+        self.entity = entity
+        self.found = found
+        self.epoch = epoch
+        self.sensitive = sensitive
+        self._flat: Document | None = None
+        self._values: Document | None = None
+
+    @property
+    def id(self) -> str:
+        return self.found.id
+
+    @property
+    def version(self) -> str:
+        return version_of(self.epoch, self.found.seq(self.sensitive))
+
+    @property
+    def documents(self) -> list[bytes]:
+        """Those that its reader may read."""
+        found = self.found.documents.items()
+        return [raw for level, raw in found if self.sensitive or level is not Level.SENSITIVE]
+
+    @property
+    def flat(self) -> Document:
+        """The shown value of each path, and what else stands in the documents."""
+        if self._flat is None:
+            decoded = [orjson.loads(raw) for raw in self.documents]
+            self._flat = (
+                decoded[0] if len(decoded) == 1 else {k: v for each in decoded for k, v in each.items()}
+            )
+        return self._flat
+
+    @property
+    def values(self) -> Document:
+        """The shown values, nested: a set is a dict of its present elements."""
+        if self._values is None:
+            flat = {path: value for path, value in self.flat.items() if path not in META}
+            self._values = nested(self.entity, flat)
+        return self._values
 
     def keys(self, field: str) -> list[Any]:
         return sorted(self.values.get(field) or ())
@@ -72,16 +107,21 @@ class Row:
         return [build(item) for item in self.values.get(field) or ()]
 
 
-def row_of(entity: Entity, found: Found, epoch: str, sensitive: bool) -> Row:
-    """The row with the documents that its reader may read."""
-    documents = [raw for level, raw in found.documents.items() if sensitive or level is not Level.SENSITIVE]
-    flat: dict[str, JSON] = {}
-    for raw in documents:
-        flat |= orjson.loads(raw)
-    for name in document.META:
-        flat.pop(name, None)
-    version = version_of(epoch, found.seq(sensitive))
-    return Row(entity, found.id, version, document.nested(entity, flat), documents)
+class Value:
+    """Reads what stands at one path: a field that is no set and no struct."""
+
+    __slots__ = ("is_required", "path")
+
+    def __init__(self, path: str, is_required: bool = False) -> None:
+        self.path = path
+        self.is_required = is_required
+
+    def __call__(self, row: Row) -> JSON:
+        return row.flat[self.path] if self.is_required else row.flat.get(self.path)
+
+
+Reads = Mapping[str, Callable[[Row], Any]]
+"""How each attribute of a row's GraphQL type is read."""
 
 
 def version_of(epoch: str, seq: int) -> str:
@@ -97,6 +137,7 @@ def seq_of(version: str, epoch: str) -> int:
 @strawberry.interface(description="A row. Its id is the one under which tablets and files know it too.")
 class Node:
     ENTITY: ClassVar[str] = ""
+    READS: ClassVar[Reads] = {"id": attrgetter("id"), "version": attrgetter("version")}
     id: strawberry.ID
     version: str = strawberry.field(description="Changes with the row: give it as `expectedVersion`.")
     row: strawberry.Private[Row]
@@ -125,4 +166,15 @@ class Node:
 
     @classmethod
     def of(cls, row: Row) -> Self:
-        raise NotImplementedError
+        node = cls.__new__(cls)
+        node.row = row
+        return node
+
+    def __getattr__(self, name: str) -> Any:
+        """Read what was not asked for yet; `KeyError` for a row that lacks what it must have."""
+        read = self.READS.get(name)
+        if read is None:
+            raise AttributeError(f"{type(self).__name__} has no {name}")
+        value = read(self.row)
+        setattr(self, name, value)
+        return value

@@ -75,7 +75,7 @@ def _refuse(code: str) -> str:
     raise GraphQLError(text(code, {"field": "value"}), extensions={"code": code})
 
 
-def _same(value: Any) -> Any:
+def as_stored(value: Any) -> Any:
     return value
 
 
@@ -84,28 +84,28 @@ SCALARS: Mapping[object, ScalarDefinition] = {
         name="UUID",
         description="The id of a row: a UUID (versions 7 and 8 are used here) in lower case.",
         specified_by_url="https://www.rfc-editor.org/rfc/rfc9562",
-        serialize=_same,
+        serialize=as_stored,
         parse_value=_uuid,
     ),
     Date: strawberry.scalar(
         name="Date",
         description="A calendar day, `2026-11-22`.",
         specified_by_url="https://www.rfc-editor.org/rfc/rfc3339",
-        serialize=_same,
+        serialize=as_stored,
         parse_value=_date,
     ),
     DateTime: strawberry.scalar(
         name="DateTime",
         description="An instant, answered in UTC: `2026-11-22T13:05:09.120Z`. Any offset is taken.",
         specified_by_url="https://scalars.graphql.org/andimarek/date-time.html",
-        serialize=_same,
+        serialize=as_stored,
         parse_value=_instant,
     ),
     Money: strawberry.scalar(
         name="Money",
         description="A whole number of minor units (fen, cents); the currency stands beside it.",
         specified_by_url="https://www.rfc-editor.org/rfc/rfc8259#section-6",
-        serialize=_same,
+        serialize=as_stored,
         parse_value=_money,
     ),
 }

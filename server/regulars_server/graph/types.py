@@ -10,7 +10,7 @@ import strawberry
 
 from regulars_schema.declare import JSON
 from regulars_server.graph.connection import Connection
-from regulars_server.graph.declared import resolved
+from regulars_server.graph.declared import reference, resolved
 from regulars_server.graph.enums import (
     AcquisitionChannel,
     Calendar,
@@ -31,7 +31,7 @@ from regulars_server.graph.enums import (
     UnitKind,
 )
 from regulars_server.graph.request import Info
-from regulars_server.graph.rows import Element, Node, Row
+from regulars_server.graph.rows import Element, Node, Reads, Value
 from regulars_server.graph.scalars import UUID, Date, DateTime, Money
 
 
@@ -64,7 +64,7 @@ class PartyMember:
     def of(cls, given: Mapping[str, JSON]) -> PartyMember:
         return cls(customer_id=given.get("customer"), role=given.get("role"), name=given.get("name"))
 
-    @resolved("顾客 · Customer")
+    @reference("customer_id", "顾客 · Customer")
     async def customer(self, info: Info) -> Customer | None:
         return await info.context.related(Customer, self.customer_id)
 
@@ -89,7 +89,7 @@ class Line:
             currency=given.get("currency"),
         )
 
-    @resolved("商品 · Product")
+    @reference("product_id", "商品 · Product")
     async def product(self, info: Info) -> Product | None:
         return await info.context.related(Product, self.product_id)
 
@@ -107,24 +107,19 @@ class Unit(Node):
     currency: str | None = strawberry.field(description="币种 · Currency")
     external_ids: list[str] = strawberry.field(description="外部编号 · External ids")
     archived: bool | None = strawberry.field(description="已归档 · Archived")
+    READS: ClassVar[Reads] = {
+        **Node.READS,
+        "name": Value("name", is_required=True),
+        "kind": Value("kind", is_required=True),
+        "parent_id": Value("parent"),
+        "time_zone": Value("time_zone"),
+        "country": Value("country"),
+        "currency": Value("currency"),
+        "external_ids": lambda row: row.keys("external_ids"),
+        "archived": Value("archived"),
+    }
 
-    @classmethod
-    def of(cls, row: Row) -> Unit:
-        return cls(
-            row=row,
-            id=strawberry.ID(row.id),
-            version=row.version,
-            name=row.values["name"],
-            kind=row.values["kind"],
-            parent_id=row.values.get("parent"),
-            time_zone=row.values.get("time_zone"),
-            country=row.values.get("country"),
-            currency=row.values.get("currency"),
-            external_ids=row.keys("external_ids"),
-            archived=row.values.get("archived"),
-        )
-
-    @resolved("上级 · Parent; null when out of reach")
+    @reference("parent_id", "上级 · Parent; null when out of reach")
     async def parent(self, info: Info) -> Unit | None:
         return await info.context.related(Unit, self.parent_id)
 
@@ -140,26 +135,21 @@ class Staff(Node):
     manager_id: UUID | None = strawberry.field(description="上级 · Manager")
     active: bool | None = strawberry.field(description="在职 · Active")
     external_ids: list[str] = strawberry.field(description="外部编号 · External ids")
-
-    @classmethod
-    def of(cls, row: Row) -> Staff:
-        return cls(
-            row=row,
-            id=strawberry.ID(row.id),
-            version=row.version,
-            name=row.values["name"],
-            role=row.values["role"],
-            unit_ids=row.keys("units"),
-            manager_id=row.values.get("manager"),
-            active=row.values.get("active"),
-            external_ids=row.keys("external_ids"),
-        )
+    READS: ClassVar[Reads] = {
+        **Node.READS,
+        "name": Value("name", is_required=True),
+        "role": Value("role", is_required=True),
+        "unit_ids": lambda row: row.keys("units"),
+        "manager_id": Value("manager"),
+        "active": Value("active"),
+        "external_ids": lambda row: row.keys("external_ids"),
+    }
 
     @resolved("所属 · Units; those within reach")
     async def units(self, info: Info) -> list[Unit]:
         return await info.context.related_all(Unit, self.unit_ids)
 
-    @resolved("上级 · Manager; null when out of reach")
+    @reference("manager_id", "上级 · Manager; null when out of reach")
     async def manager(self, info: Info) -> Staff | None:
         return await info.context.related(Staff, self.manager_id)
 
@@ -175,22 +165,17 @@ class Product(Node):
     currency: str | None = strawberry.field(description="币种 · Currency")
     external_ids: list[str] = strawberry.field(description="外部编号 · External ids")
     archived: bool | None = strawberry.field(description="已归档 · Archived")
-
-    @classmethod
-    def of(cls, row: Row) -> Product:
-        return cls(
-            row=row,
-            id=strawberry.ID(row.id),
-            version=row.version,
-            name=row.values["name"],
-            category=row.values.get("category"),
-            usage_days=row.values.get("usage_days"),
-            refill_lead_days=row.values.get("refill_lead_days"),
-            price=row.values.get("price"),
-            currency=row.values.get("currency"),
-            external_ids=row.keys("external_ids"),
-            archived=row.values.get("archived"),
-        )
+    READS: ClassVar[Reads] = {
+        **Node.READS,
+        "name": Value("name", is_required=True),
+        "category": Value("category"),
+        "usage_days": Value("usage_days"),
+        "refill_lead_days": Value("refill_lead_days"),
+        "price": Value("price"),
+        "currency": Value("currency"),
+        "external_ids": lambda row: row.keys("external_ids"),
+        "archived": Value("archived"),
+    }
 
 
 @strawberry.type(description="设备 · Device. A tablet; its credentials are kept apart.")
@@ -202,22 +187,17 @@ class Device(Node):
     wipe: bool | None = strawberry.field(description="已下令清除 · Ordered to wipe")
     wiped_at: DateTime | None = strawberry.field(description="清除时间 · Wiped at")
     left_unit_ids: list[UUID] = strawberry.field(description="曾属门店 · Units it was moved away from")
+    READS: ClassVar[Reads] = {
+        **Node.READS,
+        "name": Value("name", is_required=True),
+        "unit_id": Value("unit", is_required=True),
+        "revoked": Value("revoked"),
+        "wipe": Value("wipe"),
+        "wiped_at": Value("wiped_at"),
+        "left_unit_ids": lambda row: row.keys("left_units"),
+    }
 
-    @classmethod
-    def of(cls, row: Row) -> Device:
-        return cls(
-            row=row,
-            id=strawberry.ID(row.id),
-            version=row.version,
-            name=row.values["name"],
-            unit_id=row.values["unit"],
-            revoked=row.values.get("revoked"),
-            wipe=row.values.get("wipe"),
-            wiped_at=row.values.get("wiped_at"),
-            left_unit_ids=row.keys("left_units"),
-        )
-
-    @resolved("所属 · Unit; null when out of reach")
+    @reference("unit_id", "所属 · Unit; null when out of reach")
     async def unit(self, info: Info) -> Unit | None:
         return await info.context.related(Unit, self.unit_id)
 
@@ -235,20 +215,15 @@ class Segment(Node):
     purpose: str | None = strawberry.field(description="用途 · Purpose")
     owner_id: UUID | None = strawberry.field(description="负责人 · Owner")
     archived: bool | None = strawberry.field(description="已归档 · Archived")
+    READS: ClassVar[Reads] = {
+        **Node.READS,
+        "name": Value("name", is_required=True),
+        "purpose": Value("purpose"),
+        "owner_id": Value("owner"),
+        "archived": Value("archived"),
+    }
 
-    @classmethod
-    def of(cls, row: Row) -> Segment:
-        return cls(
-            row=row,
-            id=strawberry.ID(row.id),
-            version=row.version,
-            name=row.values["name"],
-            purpose=row.values.get("purpose"),
-            owner_id=row.values.get("owner"),
-            archived=row.values.get("archived"),
-        )
-
-    @resolved("负责人 · Owner; null when out of reach")
+    @reference("owner_id", "负责人 · Owner; null when out of reach")
     async def owner(self, info: Info) -> Staff | None:
         return await info.context.related(Staff, self.owner_id)
 
@@ -294,48 +269,43 @@ class Customer(Node):
         description="税号或证件号 · Tax or identity number (sensitive: null without that right)"
     )
     archived: bool | None = strawberry.field(description="已归档 · Archived")
+    READS: ClassVar[Reads] = {
+        **Node.READS,
+        "name": Value("name", is_required=True),
+        "kind": Value("kind"),
+        "home_unit_id": Value("home_unit"),
+        "owner_id": Value("owner"),
+        "phones": lambda row: row.elements("phones"),
+        "emails": lambda row: row.elements("emails"),
+        "member_no": Value("member_no"),
+        "external_ids": lambda row: row.keys("external_ids"),
+        "wechat": Value("wechat"),
+        "gender": Value("gender"),
+        "birth": lambda row: row.part("birth", Birth.of),
+        "address": Value("address"),
+        "acquisition_channel": Value("acquisition_channel"),
+        "trading_since": Value("trading_since"),
+        "first_seen": Value("first_seen"),
+        "consent_asked_at": Value("consent_asked_at"),
+        "privacy_notice": Value("privacy_notice"),
+        "contact_by": lambda row: row.keys("contact_by"),
+        "preferred_channel": Value("preferred_channel"),
+        "tags": lambda row: row.keys("tags"),
+        "hobbies": lambda row: row.keys("hobbies"),
+        "segment_ids": lambda row: row.keys("segments"),
+        "notes": Value("notes"),
+        "income_band": Value("income_band"),
+        "belief": Value("belief"),
+        "credit_status": Value("credit_status"),
+        "tax_no": Value("tax_no"),
+        "archived": Value("archived"),
+    }
 
-    @classmethod
-    def of(cls, row: Row) -> Customer:
-        return cls(
-            row=row,
-            id=strawberry.ID(row.id),
-            version=row.version,
-            name=row.values["name"],
-            kind=row.values.get("kind"),
-            home_unit_id=row.values.get("home_unit"),
-            owner_id=row.values.get("owner"),
-            phones=row.elements("phones"),
-            emails=row.elements("emails"),
-            member_no=row.values.get("member_no"),
-            external_ids=row.keys("external_ids"),
-            wechat=row.values.get("wechat"),
-            gender=row.values.get("gender"),
-            birth=row.part("birth", Birth.of),
-            address=row.values.get("address"),
-            acquisition_channel=row.values.get("acquisition_channel"),
-            trading_since=row.values.get("trading_since"),
-            first_seen=row.values.get("first_seen"),
-            consent_asked_at=row.values.get("consent_asked_at"),
-            privacy_notice=row.values.get("privacy_notice"),
-            contact_by=row.keys("contact_by"),
-            preferred_channel=row.values.get("preferred_channel"),
-            tags=row.keys("tags"),
-            hobbies=row.keys("hobbies"),
-            segment_ids=row.keys("segments"),
-            notes=row.values.get("notes"),
-            income_band=row.values.get("income_band"),
-            belief=row.values.get("belief"),
-            credit_status=row.values.get("credit_status"),
-            tax_no=row.values.get("tax_no"),
-            archived=row.values.get("archived"),
-        )
-
-    @resolved("所属门店 · Home unit; null when out of reach")
+    @reference("home_unit_id", "所属门店 · Home unit; null when out of reach")
     async def home_unit(self, info: Info) -> Unit | None:
         return await info.context.related(Unit, self.home_unit_id)
 
-    @resolved("负责人 · Owner; null when out of reach")
+    @reference("owner_id", "负责人 · Owner; null when out of reach")
     async def owner(self, info: Info) -> Staff | None:
         return await info.context.related(Staff, self.owner_id)
 
@@ -386,25 +356,20 @@ class Link(Node):
     kind: LinkKind = strawberry.field(description="关系类型 · Kind")
     active: bool | None = strawberry.field(description="有效 · Active")
     note: str | None = strawberry.field(description="说明 · Note")
+    READS: ClassVar[Reads] = {
+        **Node.READS,
+        "from_customer_id": Value("from_customer", is_required=True),
+        "to_customer_id": Value("to_customer", is_required=True),
+        "kind": Value("kind", is_required=True),
+        "active": Value("active"),
+        "note": Value("note"),
+    }
 
-    @classmethod
-    def of(cls, row: Row) -> Link:
-        return cls(
-            row=row,
-            id=strawberry.ID(row.id),
-            version=row.version,
-            from_customer_id=row.values["from_customer"],
-            to_customer_id=row.values["to_customer"],
-            kind=row.values["kind"],
-            active=row.values.get("active"),
-            note=row.values.get("note"),
-        )
-
-    @resolved("顾客 · From; null when out of reach")
+    @reference("from_customer_id", "顾客 · From; null when out of reach")
     async def from_customer(self, info: Info) -> Customer | None:
         return await info.context.related(Customer, self.from_customer_id)
 
-    @resolved("对象 · To; null when out of reach")
+    @reference("to_customer_id", "对象 · To; null when out of reach")
     async def to_customer(self, info: Info) -> Customer | None:
         return await info.context.related(Customer, self.to_customer_id)
 
@@ -420,26 +385,21 @@ class Identity(Node):
     reason: IdentityReason | None = strawberry.field(description="依据 · Reason")
     matched: str | None = strawberry.field(description="匹配字段 · Field that matched")
     suggests: IdentityDecision | None = strawberry.field(description="建议 · Suggestion")
+    READS: ClassVar[Reads] = {
+        **Node.READS,
+        "one_id": Value("one", is_required=True),
+        "other_id": Value("other", is_required=True),
+        "decision": Value("decision", is_required=True),
+        "reason": Value("reason"),
+        "matched": Value("matched"),
+        "suggests": Value("suggests"),
+    }
 
-    @classmethod
-    def of(cls, row: Row) -> Identity:
-        return cls(
-            row=row,
-            id=strawberry.ID(row.id),
-            version=row.version,
-            one_id=row.values["one"],
-            other_id=row.values["other"],
-            decision=row.values["decision"],
-            reason=row.values.get("reason"),
-            matched=row.values.get("matched"),
-            suggests=row.values.get("suggests"),
-        )
-
-    @resolved("顾客 · One; null when out of reach")
+    @reference("one_id", "顾客 · One; null when out of reach")
     async def one(self, info: Info) -> Customer | None:
         return await info.context.related(Customer, self.one_id)
 
-    @resolved("另一顾客 · Other; null when out of reach")
+    @reference("other_id", "另一顾客 · Other; null when out of reach")
     async def other(self, info: Info) -> Customer | None:
         return await info.context.related(Customer, self.other_id)
 
@@ -464,39 +424,34 @@ class Interaction(Node):
     supersedes_id: UUID | None = strawberry.field(description="更正 · Supersedes")
     void: bool | None = strawberry.field(description="作废 · Void")
     external_ids: list[str] = strawberry.field(description="外部编号 · External ids")
+    READS: ClassVar[Reads] = {
+        **Node.READS,
+        "kind": Value("kind", is_required=True),
+        "at": Value("at", is_required=True),
+        "unit_id": Value("unit"),
+        "staff_id": Value("staff"),
+        "channel": Value("channel"),
+        "party": lambda row: row.parts("party", PartyMember.of),
+        "lines": lambda row: row.parts("lines", Line.of),
+        "stage_reached": Value("stage_reached"),
+        "outcome": Value("outcome"),
+        "report_class": Value("report_class"),
+        "effort_min": Value("effort_min"),
+        "note": Value("note"),
+        "supersedes_id": Value("supersedes"),
+        "void": Value("void"),
+        "external_ids": lambda row: row.flat.get("external_ids") or [],
+    }
 
-    @classmethod
-    def of(cls, row: Row) -> Interaction:
-        return cls(
-            row=row,
-            id=strawberry.ID(row.id),
-            version=row.version,
-            kind=row.values["kind"],
-            at=row.values["at"],
-            unit_id=row.values.get("unit"),
-            staff_id=row.values.get("staff"),
-            channel=row.values.get("channel"),
-            party=row.parts("party", PartyMember.of),
-            lines=row.parts("lines", Line.of),
-            stage_reached=row.values.get("stage_reached"),
-            outcome=row.values.get("outcome"),
-            report_class=row.values.get("report_class"),
-            effort_min=row.values.get("effort_min"),
-            note=row.values.get("note"),
-            supersedes_id=row.values.get("supersedes"),
-            void=row.values.get("void"),
-            external_ids=row.values.get("external_ids") or [],
-        )
-
-    @resolved("门店 · Unit; null when out of reach")
+    @reference("unit_id", "门店 · Unit; null when out of reach")
     async def unit(self, info: Info) -> Unit | None:
         return await info.context.related(Unit, self.unit_id)
 
-    @resolved("员工 · Staff; null when out of reach")
+    @reference("staff_id", "员工 · Staff; null when out of reach")
     async def staff(self, info: Info) -> Staff | None:
         return await info.context.related(Staff, self.staff_id)
 
-    @resolved("更正 · Supersedes; null when out of reach")
+    @reference("supersedes_id", "更正 · Supersedes; null when out of reach")
     async def supersedes(self, info: Info) -> Interaction | None:
         return await info.context.related(Interaction, self.supersedes_id)
 
