@@ -1,7 +1,7 @@
 """Whatever happened in whatever order: every row is where its customers, seen as a whole, now belong.
 
 The places that were written step by step are compared with those that a small function works out at
-once, from the stored documents and sightings alone, on memory and on SQLite.
+once, from the stored documents and sightings alone, on memory and on both SQL engines.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from regulars_schema.declare import Level
 from regulars_schema.entities import REGISTRY
 from regulars_server.storage.interface import Storage
 from regulars_server.storage.memory import MemoryStorage
+from regulars_server.storage.postgres import PostgresStorage
 from regulars_server.storage.sqlite import SqliteStorage, inline
 from regulars_sync.changes import Change, Value
 from regulars_sync.clock import ms_of
@@ -211,9 +212,20 @@ async def tell(storage: Storage, history: list[Any]) -> list[dict[Key, set[str]]
     return told
 
 
+history = st.lists(transaction, min_size=1, max_size=10)
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(transaction, min_size=1, max_size=10))
+@given(history)
 def test_places_written_step_by_step_are_those_worked_out_at_once(history):
     with tempfile.TemporaryDirectory() as folder:
         sqlite = SqliteStorage(Path(folder) / "chain.db", REGISTRY, readers=1, connect=inline)
         assert asyncio.run(tell(sqlite, history)) == asyncio.run(tell(MemoryStorage(REGISTRY), history))
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(history=history)
+def test_places_on_postgres_are_those_worked_out_at_once(postgres, history):
+    with postgres.one() as url:
+        told = asyncio.run(tell(PostgresStorage(url, REGISTRY, readers=1), history))
+        assert told == asyncio.run(tell(MemoryStorage(REGISTRY), history))

@@ -19,6 +19,7 @@ from regulars_server.storage.interface import All, Any_, Batch, Chosen, Not, Ord
 from regulars_server.storage.interface import Test as Probe
 from regulars_server.storage.layout import level_of
 from regulars_server.storage.memory import MemoryStorage
+from regulars_server.storage.postgres import PostgresStorage
 from regulars_server.storage.sqlite import SqliteStorage, inline
 from regulars_sync.document import decode
 from regulars_sync.history import tell
@@ -172,45 +173,43 @@ def plain(found):
     return [(f.id, dict(f.documents), f.key) for f in found]
 
 
-async def compare(steps, questions, rows_max, bytes_max, from_seq):
-    with tempfile.TemporaryDirectory() as folder:
-        memory = MemoryStorage(REGISTRY)
-        sqlite = SqliteStorage(Path(folder) / "chain.db", REGISTRY, connect=inline, readers=2)
-        storages: list[tuple[Storage, Scribe, dict[Any, Any]]]
-        storages = [(memory, Scribe(), {}), (sqlite, Scribe(), {})]
-        await memory.open()
-        await sqlite.open()
-        try:
-            for part in [BEGINNING, *steps]:
-                outcomes = []
-                for storage, scribe, latest in storages:
-                    made = list(changes_of(scribe, part, latest))
-                    rulings, commit = await scribe.push(storage, made)
-                    outcomes.append(([(r.verdict, r.code, r.waits) for r in rulings], commit.seq))
-                assert outcomes[0] == outcomes[1]
-            assert await memory.verify_log() == await sqlite.verify_log()
-            for asked in questions:
-                await ask(memory, sqlite, *asked)
-            everything = frozenset(SCOPES)
-            after = dict.fromkeys(SCOPES, from_seq)
-            assert await pages(memory, everything, after, rows_max, bytes_max) == await pages(
-                sqlite, everything, after, rows_max, bytes_max
-            )
-            await compare_writers(memory, sqlite)
-            await compare_stories(memory)
-            for scope in SCOPES:
-                some = range(0, 256, 3)
-                assert await bucket_rows(memory, scope, some) == await bucket_rows(sqlite, scope, some)
-        finally:
-            await sqlite.close()
+async def compare(other, steps, questions, rows_max, bytes_max, from_seq):
+    memory = MemoryStorage(REGISTRY)
+    storages: list[tuple[Storage, Scribe, dict[Any, Any]]]
+    storages = [(memory, Scribe(), {}), (other, Scribe(), {})]
+    await memory.open()
+    await other.open()
+    try:
+        for part in [BEGINNING, *steps]:
+            outcomes = []
+            for storage, scribe, latest in storages:
+                made = list(changes_of(scribe, part, latest))
+                rulings, commit = await scribe.push(storage, made)
+                outcomes.append(([(r.verdict, r.code, r.waits) for r in rulings], commit.seq))
+            assert outcomes[0] == outcomes[1]
+        assert await memory.verify_log() == await other.verify_log()
+        for asked in questions:
+            await ask(memory, other, *asked)
+        everything = frozenset(SCOPES)
+        after = dict.fromkeys(SCOPES, from_seq)
+        assert await pages(memory, everything, after, rows_max, bytes_max) == await pages(
+            other, everything, after, rows_max, bytes_max
+        )
+        await compare_writers(memory, other)
+        await compare_stories(memory)
+        for scope in SCOPES:
+            some = range(0, 256, 3)
+            assert await bucket_rows(memory, scope, some) == await bucket_rows(other, scope, some)
+    finally:
+        await other.close()
 
 
-async def ask(memory, sqlite, where_, order_, limit, key_, backwards, mine):
+async def ask(memory, other, where_, order_, limit, key_, backwards, mine):
     part = await only(memory, mine)
     for scoped in (False, True):
         answers: list[list[Any]] = []
         bounds = None
-        for storage in (memory, sqlite, *((part,) if scoped else ())):
+        for storage in (memory, other, *((part,) if scoped else ())):
             is_part = storage is part
             opened = storage.reader(mine) if scoped and not is_part else storage.unscoped_reader()
             async with opened as reader:
@@ -269,9 +268,9 @@ async def compare_stories(storage):
                 assert story.registers == decode(found.documents.values()), (entity, found.id)
 
 
-async def compare_writers(memory, sqlite):
+async def compare_writers(memory, other):
     answers = []
-    for storage in (memory, sqlite):
+    for storage in (memory, other):
         async with storage.writer() as writer:
             keys = [("customer", uid(i)) for i in CUSTOMERS] + [("interaction", uid(51)), ("nothing", uid(1))]
             rows = await writer.rows(keys)
@@ -291,16 +290,29 @@ async def compare_writers(memory, sqlite):
     assert answers[0] == answers[1]
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-@given(
+asked = given(
     steps=history,
     questions=st.lists(question, min_size=1, max_size=4),
     rows_max=st.integers(1, 9),
     bytes_max=st.sampled_from([1, 500, 1500, 1 << 20]),
     from_seq=st.integers(0, 12),
 )
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@asked
 def test_sqlite_answers_as_memory_does(steps, questions, rows_max, bytes_max, from_seq):
-    asyncio.run(compare(steps, questions, rows_max, bytes_max, from_seq))
+    with tempfile.TemporaryDirectory() as folder:
+        sqlite = SqliteStorage(Path(folder) / "chain.db", REGISTRY, connect=inline, readers=2)
+        asyncio.run(compare(sqlite, steps, questions, rows_max, bytes_max, from_seq))
+
+
+@settings(max_examples=EXAMPLES // 4, deadline=None, suppress_health_check=list(HealthCheck))
+@asked
+def test_postgres_answers_as_memory_does(postgres, steps, questions, rows_max, bytes_max, from_seq):
+    with postgres.one() as url:
+        storage = PostgresStorage(url, REGISTRY, readers=2)
+        asyncio.run(compare(storage, steps, questions, rows_max, bytes_max, from_seq))
 
 
 def test_levels_of_the_scopes_asked_for():

@@ -1,9 +1,12 @@
-"""The steps that bring a chain's file to this version, numbered, each one transaction.
+"""The steps that bring a chain's database to this version, numbered, each one transaction.
 
-A step is never altered once it was released: a file that took it stays as it is. `tables` may grow;
-then a further step adds what is new, and a test holds the outcome of all steps to `tables`. Before a
-filled file is upgraded a copy of it is made beside it, `<file>.before-<version>`. While several steps
-are under way the file says so; one that was left there is never opened as if it were whole.
+A step is never altered once it was released: a database that took it stays as it is. `tables` may grow;
+then a further step adds what is new, and a test holds the outcome of all steps to `tables`. Steps are
+written as SQLite says it and are taken by every engine (`storage/postgres/dialect.py` translates).
+
+Here stands also how a SQLite file takes them. Before a filled file is upgraded a copy of it is made
+beside it, `<file>.before-<version>`. While several steps are under way the file says so; one that was
+left there is never opened as if it were whole.
 """
 
 from __future__ import annotations
@@ -18,12 +21,13 @@ import orjson
 from regulars_schema.normal import likenesses
 from regulars_server.access.models import FIRST_DDL, SCOPES_DDL
 from regulars_server.storage.layout import LIKENESS
+from regulars_server.storage.sql.dialect import Connection
 from regulars_sync.errors import LocalError
 
 APPLICATION_ID = 0x52474C52
 """`RGLR`: what a file of this product says of itself."""
 
-Step = Callable[[sqlite3.Connection], None]
+Step = Callable[[Connection], None]
 
 _CREATE = """
 CREATE TABLE chain(
@@ -84,7 +88,7 @@ CREATE INDEX interaction_by_at ON interaction(at);
 """
 
 
-def create(connection: sqlite3.Connection) -> None:
+def create(connection: Connection) -> None:
     """Step 1: everything."""
     _execute_all(connection, _CREATE)
     for statement in FIRST_DDL:
@@ -128,13 +132,13 @@ CREATE TABLE torn(row INTEGER PRIMARY KEY);
 """
 
 
-def identity_and_window(connection: sqlite3.Connection) -> None:
+def identity_and_window(connection: Connection) -> None:
     """Step 2: who is the same person, and what schema 2 brought."""
     _execute_all(connection, _IDENTITY_AND_WINDOW)
     connection.execute("INSERT INTO term(name) VALUES(?)", (f"customer.{LIKENESS}",))
     rows = connection.execute("SELECT row, document FROM customer WHERE document IS NOT NULL")
     connection.executemany(
-        "INSERT INTO element SELECT id, ?, ? FROM term WHERE name='customer.likeness'",
+        "INSERT INTO element VALUES((SELECT id FROM term WHERE name='customer.likeness'), ?, ?)",
         ((likeness, row) for row, document in rows for likeness in likenesses(orjson.loads(document))),
     )
 
@@ -258,7 +262,7 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
             connection.execute("ROLLBACK")
 
 
-def _execute_all(connection: sqlite3.Connection, script: str) -> None:
+def _execute_all(connection: Connection, script: str) -> None:
     """Every statement of a script, inside the present transaction (`executescript` would end it)."""
     for statement in _statements(script):
         connection.execute(statement)

@@ -26,6 +26,7 @@ from regulars_sync.reconcile import Key, Row
 _Written = dict[Level, dict[Key, tuple[bytes, bytes]]]
 """Level -> row -> (document, hash) of what a commit writes."""
 
+FORMAT = "regulars-chain"
 MARK_BYTES = 8
 _NONE: set[tuple[str, str]] = set()
 _SENSITIVE = Level.SENSITIVE
@@ -237,10 +238,14 @@ class Transaction(Snapshot):
         if batch.stamp_max > head.stamp_max:
             execute("UPDATE chain SET stamp_max=?", (batch.stamp_max,))
         execute("INSERT INTO commit_mark VALUES(?, ?, ?)", (last, mark, batch.at_ms))
+        self.announce(batch)
         if is_cancelled():
             raise Cancelled("before its commit")
         execute("COMMIT")
         return Commit(last, mark)
+
+    def announce(self, batch: Batch) -> None:
+        """Say beside the commit what it touches, where an engine has somebody to tell."""
 
     def _write_rows(self, writes: Writes, erased: Sequence[Key], first: int, last: int) -> None:
         written: _Written = {level: {} for level in Level}
@@ -513,3 +518,35 @@ class Transaction(Snapshot):
             "INSERT INTO queue(grp, waits) VALUES(?, ?) ON CONFLICT(grp) DO UPDATE SET waits=excluded.waits",
             [(group, key) for group, key in groups if key is not None],
         )
+
+
+def prepare(connection: Connection, entropy: Callable[[int], bytes]) -> dict[str, int]:
+    """Number what the tables are called, and found the chain where there is none; every name's number."""
+    names = [
+        name
+        for table in TABLES.values()
+        for name in (table.name, *(f"{table.name}.{keys.field}" for keys in table.keys))
+    ]
+    names.append(f"customer.{LIKENESS}")
+    sql = "INSERT INTO term(name) VALUES(?) ON CONFLICT DO NOTHING"
+    connection.executemany(sql, [(name,) for name in names])
+    if not list(connection.execute("SELECT 1 FROM chain")):
+        drawn = (FORMAT, entropy(16).hex(), entropy(8).hex(), entropy(32))
+        connection.execute("INSERT INTO chain VALUES(1, ?, ?, ?, ?, 0, 0)", drawn)
+        connection.execute("INSERT INTO commit_mark VALUES(0, ?, 0)", (entropy(MARK_BYTES).hex(),))
+    return dict(connection.execute("SELECT name, id FROM term ORDER BY id"))
+
+
+def compact(connection: Connection, before_ms: int, verdicts: int) -> int:
+    """What `Storage.compact` does, within the transaction that is open; `verdicts` numbers their entity."""
+    ((before,),) = connection.execute("SELECT floor FROM chain")
+    sql = "SELECT coalesce(max(seq), 0) FROM commit_mark WHERE at_ms < ?"
+    ((reached,),) = connection.execute(sql, (before_ms,))
+    floor = max(before, reached)
+    if floor > before:
+        connection.execute("DELETE FROM feed WHERE gone=1 AND seq<=?", (floor,))
+        sql = "DELETE FROM change_verdict WHERE row NOT IN (SELECT row FROM feed WHERE entity=?)"
+        connection.execute(sql, (verdicts,))
+        connection.execute("DELETE FROM commit_mark WHERE seq<?", (floor,))
+        connection.execute("UPDATE chain SET floor=?", (floor,))
+    return int(floor)

@@ -111,7 +111,7 @@ class Snapshot:
             return f"{t}.row NOT IN (SELECT row FROM erased WHERE entity={self.terms[entity]})"
         return (
             f"EXISTS (SELECT 1 FROM feed f WHERE f.entity={self.terms[entity]} AND f.row={t}.row"
-            f" AND f.scope IN ({self._ids_at[level]}) AND f.gone=0)"
+            f" AND f.scope IN ({self._ids_at[level] or 'NULL'}) AND f.gone=0)"
         )
 
     def find(self, entity: str, ids: Collection[str]) -> dict[str, Found]:
@@ -453,7 +453,7 @@ class Snapshot:
     def _device_in_reach(self) -> str:
         assert self.scopes is not None
         units = [scope[5:] for scope in sorted(self.scopes) if unit_scope(scope[5:]) == scope]
-        quoted = ",".join("'" + unit.replace("'", "''") + "'" for unit in units)
+        quoted = ",".join("'" + unit.replace("'", "''") + "'" for unit in units) or "NULL"
         return f"EXISTS (SELECT 1 FROM device d WHERE d.id=b.device AND d.unit IN ({quoted}))"
 
     def _row_in_reach(self) -> str:

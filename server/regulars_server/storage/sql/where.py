@@ -96,7 +96,9 @@ class WhereText:
                 words = search_words(value)
                 for spellings in words:
                     self.parameters += spellings
-                each = (f"({' OR '.join([f'instr({t}.search, ?)'] * len(spellings))})" for spellings in words)
+                each = (
+                    f"({' OR '.join([f'instr({t}.search, ?) > 0'] * len(spellings))})" for spellings in words
+                )
                 return f"({' AND '.join(each) or 'TRUE'})"
             case "has":
                 self.parameters.append(value)

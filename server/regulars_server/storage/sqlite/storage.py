@@ -17,19 +17,17 @@ from typing import TypeVar
 
 from regulars_schema.declare import Registry
 from regulars_server.storage.interface import Chain, Reader, Writer
-from regulars_server.storage.layout import LIKENESS, check_scopes
+from regulars_server.storage.layout import check_scopes
 from regulars_server.storage.migrations import migrate
-from regulars_server.storage.sql.commit import MARK_BYTES, Transaction
+from regulars_server.storage.sql.commit import MARK_BYTES, Transaction, compact, prepare
 from regulars_server.storage.sql.reader import Run, SqlReader, SqlWriter
 from regulars_server.storage.sql.snapshot import Snapshot
 from regulars_server.storage.sqlite.connection import Connect, Driver, on_thread, roll_back
 from regulars_server.storage.sqlite.dialect import SQLITE
-from regulars_server.storage.tables import TABLES
 from regulars_sync.errors import LocalError, Refused, RegularsError
 
 T = TypeVar("T")
 
-FORMAT = "regulars-chain"
 BUSY_S_MAX = 5.0
 _WRITER_CACHE_KIB, _READER_CACHE_KIB = 64 * 1024, 16 * 1024
 _MMAP_BYTES = 1 << 30
@@ -90,18 +88,7 @@ class SqliteStorage:
         _configure(connection, _WRITER_CACHE_KIB)
         connection.execute("BEGIN IMMEDIATE")
         try:
-            names = [
-                name
-                for table in TABLES.values()
-                for name in (table.name, *(f"{table.name}.{keys.field}" for keys in table.keys))
-            ]
-            names.append(f"customer.{LIKENESS}")
-            connection.executemany("INSERT OR IGNORE INTO term(name) VALUES(?)", [(name,) for name in names])
-            self._terms = dict(connection.execute("SELECT name, id FROM term ORDER BY id"))
-            if not connection.execute("SELECT 1 FROM chain").fetchone():
-                drawn = (FORMAT, self._entropy(16).hex(), self._entropy(8).hex(), self._entropy(32))
-                connection.execute("INSERT INTO chain VALUES(1, ?, ?, ?, ?, 0, 0)", drawn)
-                connection.execute("INSERT INTO commit_mark VALUES(0, ?, 0)", (self._mark(),))
+            self._terms = prepare(connection, self._entropy)
             connection.execute("COMMIT")
         finally:
             roll_back(connection)
@@ -247,19 +234,11 @@ def _configure(connection: sqlite3.Connection, cache_kib: int) -> None:
 def _compact(connection: sqlite3.Connection, before_ms: int, verdicts: int) -> int:
     try:
         connection.execute("BEGIN IMMEDIATE")
-        (before,) = connection.execute("SELECT floor FROM chain").fetchone()
-        sql = "SELECT ifnull(max(seq), 0) FROM commit_mark WHERE at_ms < ?"
-        floor = max(before, *connection.execute(sql, (before_ms,)).fetchone())
-        if floor > before:
-            connection.execute("DELETE FROM feed WHERE gone=1 AND seq<=?", (floor,))
-            sql = "DELETE FROM change_verdict WHERE row NOT IN (SELECT row FROM feed WHERE entity=?)"
-            connection.execute(sql, (verdicts,))
-            connection.execute("DELETE FROM commit_mark WHERE seq<?", (floor,))
-            connection.execute("UPDATE chain SET floor=?", (floor,))
+        floor = compact(connection, before_ms, verdicts)
         connection.execute("COMMIT")
     finally:
         roll_back(connection)
-    return int(floor)
+    return floor
 
 
 def _scrub(connection: sqlite3.Connection) -> None:

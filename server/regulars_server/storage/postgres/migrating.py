@@ -1,0 +1,47 @@
+"""The numbered steps on PostgreSQL: all that are due are one transaction, so there is nothing half done.
+
+Whoever upgrades a filled database keeps a copy first (`pg_dump`); nothing here makes one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from regulars_server.storage.migrations import STEPS, Step
+from regulars_server.storage.postgres.bridge import Bridge
+from regulars_sync.errors import LocalError
+
+_ONE_AT_A_TIME = 0x52474C52
+"""`RGLR`: the advisory lock of whoever makes or upgrades a schema in this database."""
+
+
+def migrate(connection: Bridge, schema: str, shown: str, steps: Sequence[Step] = STEPS) -> None:
+    """Bring the schema to the version of `steps`, within the transaction that is open.
+
+    `LocalError` file_foreign (tables that are not ours), file_newer; nothing is touched then.
+    """
+    connection.execute("SELECT pg_advisory_xact_lock(?)", (_ONE_AT_A_TIME,))
+    version = version_of(connection, schema, shown)
+    if version > len(steps):
+        raise LocalError("file_newer", file=shown, found=version, known=len(steps))
+    if version == len(steps):
+        return
+    if version == 0:
+        connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
+        connection.execute("CREATE TABLE layout(version INTEGER NOT NULL)")
+        connection.execute("INSERT INTO layout VALUES(0)")
+    for step in steps[version:]:
+        step(connection)
+    connection.execute("UPDATE layout SET version=?", (len(steps),))
+
+
+def version_of(connection: Bridge, schema: str, shown: str) -> int:
+    """The schema's version, 0 where there is nothing yet; `LocalError("file_foreign")`."""
+    sql = "SELECT table_name FROM information_schema.tables WHERE table_schema=?"
+    tables = {name for (name,) in connection.execute(sql, (schema,))}
+    if not tables:
+        return 0
+    if not {"layout", "chain"} <= tables:
+        raise LocalError("file_foreign", file=shown)
+    ((version,),) = connection.execute("SELECT version FROM layout")
+    return int(version)
