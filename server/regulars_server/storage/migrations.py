@@ -163,26 +163,28 @@ CREATE INDEX interaction_by_supersedes ON interaction(supersedes) WHERE supersed
 """
 
 
-def graph_and_search(connection: sqlite3.Connection) -> None:
+def graph_and_search(connection: Connection) -> None:
     """Step 3: what lists are filtered, sorted and searched by since then; scopes of tokens."""
     for table, columns in _SORTED_AND_FILTERED.items():
         for column, type_ in columns.items():
             connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {type_}")
-        values = ", ".join(
-            f"{column}=json_extract(CAST(document AS TEXT), '$.{column}')" for column in columns
+        rows = connection.execute(f"SELECT row, document FROM {table} WHERE document IS NOT NULL")
+        said = [(row, orjson.loads(document)) for row, document in rows]
+        connection.executemany(
+            f"UPDATE {table} SET {', '.join(f'{column}=?' for column in columns)} WHERE row=?",
+            [(*map(document.get, columns), row) for row, document in said],
         )
-        connection.execute(f"UPDATE {table} SET {values} WHERE document IS NOT NULL")
     _execute_all(connection, _TIES)
-    connection.execute("INSERT OR IGNORE INTO term(name) VALUES('customer.hobbies')")
+    connection.execute("INSERT INTO term(name) VALUES('customer.hobbies') ON CONFLICT DO NOTHING")
     rows = connection.execute("SELECT row, document FROM customer WHERE document IS NOT NULL")
     connection.executemany(
-        "INSERT INTO element SELECT id, ?, ? FROM term WHERE name='customer.hobbies'",
-        (
+        "INSERT INTO element VALUES((SELECT id FROM term WHERE name='customer.hobbies'), ?, ?)",
+        [
             (path.partition("/")[2], row)
             for row, document in rows
             for path, present in orjson.loads(document).items()
             if present and path.startswith("hobbies/")
-        ),
+        ],
     )
     for statement in SCOPES_DDL:
         connection.execute(statement)

@@ -32,6 +32,10 @@ class PostgresDialect:
         " UNION ALL SELECT json_object_keys(b.detail::json -> 'filled')) AS told"
         " WHERE b.entity || '.' || substr(path, 1, strpos(path || '/', '/') - 1) = ANY(?))"
     )
+    wrote = (
+        "EXISTS (SELECT 1 FROM written(f.body) AS path"
+        " WHERE f.entity || '.' || substr(path, 1, strpos(path || '/', '/') - 1) = ANY(?))"
+    )
     verdict = _SAID.format("verdict")
     code = _SAID.format("code")
     closed = f"{_SAID.format('closed')} = 'true'"
@@ -62,7 +66,7 @@ def _can_be_stored(text: str) -> bool:
 _WORDS = (
     (re.compile(r"IN\s*\(SELECT value FROM json_each\(\?\)\)"), "= ANY(?)"),
     (re.compile(re.escape(_LIST)), 'SELECT unnest(CAST(? AS text[])) COLLATE "C"'),
-    (re.compile(r"\bCROSS JOIN\b"), "JOIN"),
+    (re.compile(r"\bCROSS JOIN (\S+ \w+) ON\b"), r"JOIN \1 ON"),
     (re.compile(r" INDEXED BY \w+"), ""),
     (re.compile(r"\binstr\("), "strpos("),
     (re.compile(r"\bifnull\("), "coalesce("),

@@ -14,6 +14,16 @@ from regulars_sync.errors import LocalError
 _ONE_AT_A_TIME = 0x52474C52
 """`RGLR`: the advisory lock of whoever makes or upgrades a schema in this database."""
 
+_WRITTEN = """
+CREATE OR REPLACE FUNCTION written(body bytea) RETURNS SETOF text LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN QUERY SELECT json_object_keys(convert_from(body, 'UTF8')::json -> 'fields');
+EXCEPTION WHEN data_exception THEN
+  RETURN;
+END $$
+"""
+"""The paths that a body of the log wrote; the log also keeps bodies that are no change at all."""
+
 
 def migrate(connection: Bridge, schema: str, shown: str, steps: Sequence[Step] = STEPS) -> None:
     """Bring the schema to the version of `steps`, within the transaction that is open.
@@ -32,6 +42,7 @@ def migrate(connection: Bridge, schema: str, shown: str, steps: Sequence[Step] =
         connection.execute("INSERT INTO layout VALUES(0)")
     for step in steps[version:]:
         step(connection)
+    connection.execute(_WRITTEN)
     connection.execute("UPDATE layout SET version=?", (len(steps),))
 
 

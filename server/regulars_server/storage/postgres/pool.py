@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -81,7 +82,7 @@ async def connect(address: Address) -> Any:
 async def open_pool(address: Address, size_max: int) -> Pool:
     return await asyncpg.create_pool(  # type: ignore[no-any-return]
         address.dsn,
-        min_size=1,
+        min_size=0,
         max_size=size_max,
         connection_class=_Connection,
         statement_cache_size=STATEMENTS_KEPT,
@@ -132,12 +133,12 @@ async def give_back(pool: Pool, connection: Asynchronous) -> None:
     """End whatever transaction is open and give the connection back, however often one is cancelled."""
 
     async def end() -> None:
-        try:
-            if not connection.is_closed() and connection.is_in_transaction():
-                await connection.execute("ROLLBACK")
-        except Exception:
-            connection.terminate()
-        finally:
+        with contextlib.suppress(asyncpg.InterfaceError):  # one that was lost has been taken back already
+            try:
+                if not connection.is_closed() and connection.is_in_transaction():
+                    await connection.execute("ROLLBACK")
+            except (asyncpg.PostgresError, OSError):
+                connection.terminate()
             await pool.release(connection)
 
     ending = asyncio.ensure_future(end())

@@ -411,7 +411,7 @@ class Snapshot:
             f" AND h.entity={self.terms['customer']} AND h.row=t.row AND h.gone=0 AND s.id=h.scope"
         )
         if self.scopes is not None:
-            sql += f" AND h.scope IN ({self._ids_at[Level.INTERNAL]})"
+            sql += f" AND h.scope IN ({self._ids_at[Level.INTERNAL] or 'NULL'})"
         found: dict[str, set[str]] = {}
         for id, scope in self.rows(sql, self.dialect.list(customers)):
             if (unit := unit_of(scope)) is not None:
