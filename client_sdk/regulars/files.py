@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
+import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 import aiosqlite
 
+if sys.platform != "win32":
+    import fcntl
+
 from regulars_sync.errors import LocalError
 
+USERS_TRIES, USERS_WAIT_S = 20, 0.1
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 
@@ -92,6 +98,13 @@ def is_damage(error: LocalError) -> bool:
     return error.code in {"file_damaged", "file_foreign"} and is_sqlites
 
 
+def _identity(path: Path) -> tuple[int, int] | None:
+    with suppress(OSError):
+        found = path.stat()
+        return found.st_dev, found.st_ino
+    return None
+
+
 def kind_of(path: Path) -> int | None:
     """The kind that a file's first bytes name; None when there is no such file, or it is too short."""
     with suppress(OSError), path.open("rb") as file:
@@ -128,6 +141,50 @@ def drop_aside(path: Path) -> None:
 def drop(path: Path) -> None:
     for end in ("", "-wal", "-shm"):
         Path(f"{path}{end}").unlink(missing_ok=True)
+
+
+class Users:
+    """Who has a file open. Only who is alone with it may put another one in its place: whoever else still had
+    the former one would go on writing to it, and delete the new one's log when it closes.
+
+    A lock on a file beside it, shared by all users, which the kernel takes from a dead one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = Path(f"{path}.open")
+        self._handle: int | None = None
+
+    async def join(self) -> None:
+        """Once nobody replaces the file. `LocalError("file_busy")` when that takes too long."""
+        await self._lock(exclusive=False)
+
+    def leave(self) -> None:
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            os.close(handle)
+
+    @asynccontextmanager
+    async def alone(self, is_needless: Callable[[], bool]) -> AsyncIterator[None]:
+        """Ours alone within, unless that is needless. `LocalError("file_busy")` while others use it."""
+        self.leave()  # two who have found the same damage must not wait for each other
+        try:
+            await self._lock(exclusive=True, is_needless=is_needless)
+            yield
+        finally:
+            self.leave()
+
+    async def _lock(self, exclusive: bool, is_needless: Callable[[], bool] = lambda: False) -> None:
+        self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        for _ in range(USERS_TRIES):
+            if is_needless() or sys.platform == "win32":  # where nobody can rename what somebody has open
+                return
+            try:
+                fcntl.flock(self._handle, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                await asyncio.sleep(USERS_WAIT_S)
+        self.leave()
+        raise LocalError("file_busy", file=self._path.stem)
 
 
 @contextmanager
@@ -198,16 +255,41 @@ class File:
         self._connection: Connection | None = None
         self._mending = asyncio.Lock()
         self.mend: Callable[[], Awaitable[None]] | None = None
+        self._waits_to_mend = False
+        self._opened: tuple[int, int] | None = None
+        """Which file it was that stood at the path."""
+        self.users: Users | None = None
+        """Set where other processes may use the file too."""
 
     async def open(self, connect: Connect) -> None:
         """Create or check; `LocalError` file_foreign, file_newer, file_busy, file_damaged, disk_full."""
-        self._connection = connection = await connect(self.path)
         try:
+            if self.users is not None:
+                await self.users.join()
+            self._opened = _identity(self.path)
+            self._connection = connection = await connect(self.path)
             with explained(self.path):
                 await connection.run(self._prepare)
         except BaseException:
             await self.close()
             raise
+
+    async def exchange(self, connect: Connect, put: Callable[[], Awaitable[None]]) -> None:
+        """Close the file, let `put` put another one in its place unless somebody has done so, and open that.
+
+        `LocalError("file_busy")` while another process uses it; it is tried again by whatever comes next.
+        """
+        await self.close()
+        self._waits_to_mend = True
+
+        def is_done() -> bool:
+            return self._opened != _identity(self.path)
+
+        async with self.users.alone(is_done) if self.users is not None else nullcontext():
+            if not is_done():
+                await put()
+        self._waits_to_mend = False
+        await self.open(connect)
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA busy_timeout = 5000")
@@ -247,6 +329,8 @@ class File:
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()
+        if self.users is not None:
+            self.users.leave()
 
     async def read(self, work: Work[T]) -> T:
         """Run a function in one read transaction."""
@@ -311,9 +395,11 @@ class File:
     async def _run(self, begin: str, work: Work[T]) -> T:
         used = self._connection
         try:
+            if self._waits_to_mend:
+                raise LocalError("file_damaged", file=self.path.name, reason="it waits to be replaced")
             return await self._attempt(begin, work)
         except LocalError as error:
-            if self.mend is None or not is_damage(error):
+            if self.mend is None or not (self._waits_to_mend or is_damage(error)):
                 raise
             async with self._mending:
                 if self._connection is used:

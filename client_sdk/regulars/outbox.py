@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -96,15 +97,19 @@ class Outbox:
         fresh = path.with_name(f"{path.name}.salvaged")
 
         async def mend() -> None:
-            await self.file.close()
-            await self._salvage(connect, fresh)
-            await self.file.open(connect)
+            await self.file.exchange(connect, partial(self._salvage, connect, fresh))
 
         self.file.mend = mend
-        if fresh.exists() and not path.exists():
-            fresh.replace(path)  # it was cut off in the last step
+
+        async def adopt() -> None:
+            if fresh.exists() and not path.exists():
+                fresh.replace(path)
+
         try:
-            await self.file.open(connect)
+            if fresh.exists() and not path.exists():  # mend() was cut off in its last step
+                await self.file.exchange(connect, adopt)
+            else:
+                await self.file.open(connect)
         except LocalError as error:
             if not is_damage(error) or (error.code == "file_foreign" and not is_ours):
                 raise

@@ -66,10 +66,11 @@ class Replica:
         `is_ours`: also one that is no database at all any more.
         """
 
-        async def mend() -> None:
-            await self.file.close()
+        async def put() -> None:
             put_aside(self.file.path)
-            await self.file.open(connect)
+
+        async def mend() -> None:
+            await self.file.exchange(connect, put)
             await self.file.write(lambda c: replica_layout.reindex(c, self._registry))
 
         self.file.mend = mend if is_ours else None

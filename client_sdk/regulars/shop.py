@@ -17,7 +17,7 @@ import orjson
 from regulars import replica
 from regulars.customers import Customers, Identities, Links, Segments, Tags
 from regulars.desk import NOTICE_S
-from regulars.files import Connect, connect, kind_of
+from regulars.files import Connect, Users, connect, kind_of
 from regulars.interactions import Interactions
 from regulars.lease import Lease
 from regulars.looping import Loop, ended, wait
@@ -145,6 +145,8 @@ class Shop(Past):
         outbox = Outbox(place.with_suffix(f".outbox{place.suffix or '.db'}"), entropy, durable)
         snapshot = Snapshot(place, registry, connect, durable)
         shop = cls(rows, outbox, snapshot, registry, now_ms, entropy, transport)
+        for file in (rows.file, outbox.file):
+            file.users = Users(file.path)
         try:
             is_used = kind_of(place) == replica_layout.KIND
             if is_used and not _is_there(outbox.file.path) and await _was_synced(rows, connect):

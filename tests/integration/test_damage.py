@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import shutil
 import sqlite3
@@ -12,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from regulars import Shop
+from regulars import Shop, files
 from regulars.files import aside, connect_inline
 from regulars.transport import ask
 from regulars_server.erasure import erase
@@ -454,3 +455,79 @@ async def test_what_is_left_of_a_transaction_never_waits_for_another_write(
     assert await two.held() == []
     assert len(await two.customers.list()) == 4 - len(lost)
     assert await chain.digests_equal(two)
+
+
+# --- while another process has the files open --------------------------------------------------------------
+
+
+def harm(file: Path) -> None:
+    """So that what it holds can't be read whole, and an outbox still gives most of it."""
+    last = file.stat().st_size // PAGE - 1
+    flip(file, 1 if file.name == "two.db" else last - 1, last if file.name == "two.db" else None)
+
+
+async def names(shop: Shop) -> set[str]:
+    return {str(customer.name) for customer in await shop.customers.list(limit=1000)}
+
+
+@pytest.mark.parametrize("file", ["two.db", "two.outbox.db"])
+async def test_a_file_that_another_process_uses_is_replaced_when_that_one_lets_go(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    monkeypatch.setattr(files, "USERS_WAIT_S", 0.001)
+    await written(chain, 30, 40)
+    async with reopened(chain, "two") as one:
+        there = await names(one)
+        harm(chain.folder / file)
+        with pytest.raises(LocalError, match="file_busy"):
+            async with reopened(chain, "two") as other:
+                await names(other)
+        assert not list(chain.folder.glob("*damaged*"))
+        if file == "two.db":  # the outbox is whole, and takes what is written
+            await one.customers.create(name="Meanwhile")
+            there.add("Meanwhile")
+    async with reopened(chain, "two") as other:
+        report = await other.sync()
+        for _ in range(3):
+            report = report if report.equal else await other.sync()
+        assert report.equal
+        assert await chain.digests_equal(other)
+        lost = (await other.status()).lost
+        assert len(there - await names(other)) == lost
+        assert lost == 0 or file == "two.outbox.db"
+
+
+@pytest.mark.parametrize("file", ["two.db", "two.outbox.db"])
+async def test_two_processes_that_find_the_same_damage_replace_the_file_once(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    monkeypatch.setattr(files, "USERS_WAIT_S", 0.01)
+    await written(chain, 30, 40)
+    places: list[Path] = []
+    put = files.put_aside
+
+    def noted(path: Path) -> None:
+        places.append(path)
+        put(path)
+
+    for module in ("regulars.files", "regulars.replica"):
+        monkeypatch.setattr(f"{module}.put_aside", noted)
+    async with reopened(chain, "two") as one, reopened(chain, "two") as other:
+        await asyncio.gather(names(one), names(other))
+        harm(chain.folder / file)
+        for shop in (one, other):  # nothing of what was read before
+            held = getattr(shop, "_rows" if file == "two.db" else "_outbox").file
+            await held._connection.run(lambda c: c.execute("PRAGMA shrink_memory").fetchall())
+        await asyncio.gather(names(one), names(other))
+        assert places == [chain.folder / file]
+        await one.customers.create(name="By one")
+        await other.customers.create(name="By other")
+        for shop in (one, other):
+            assert {"By one", "By other"} <= await names(shop)
+    async with reopened(chain, "two") as two:
+        assert {"By one", "By other"} <= await names(two)
+        report = await two.sync()
+        for _ in range(3):
+            report = report if report.equal else await two.sync()
+        assert report.equal
+        assert {"By one", "By other"} <= await names(two)
