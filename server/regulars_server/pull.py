@@ -43,7 +43,7 @@ async def pull(
         head = await reader.head()
         if request.cursor is not None:
             said = cursor.decode(request.cursor, chain.secret)
-            await _check(storage, reader, head, said, author.scopes)
+            await check_cursor(storage, reader, head, said, author.scopes)
             read = said.scopes
         after = {scope: read.get(scope, 0) for scope in sorted(author.scopes)}
         page = await reader.feed(after, max(1, min(request.rows_max, rows_max)), PAGE_BYTES_MAX)
@@ -105,7 +105,9 @@ def _rows(rows: FeedRows) -> dict[str, object]:
     return {"scope": rows.scope, "entity": rows.entity, "rows": stored, "left": list(rows.left), **erased}
 
 
-async def _check(storage: Storage, reader: Reader, head: Head, said: Cursor, scopes: frozenset[str]) -> None:
+async def check_cursor(
+    storage: Storage, reader: Reader, head: Head, said: Cursor, scopes: frozenset[str]
+) -> None:
     """Whether this reader's past is ours. A mark that we signed and do not know means we were restored.
 
     One that stopped in a scope below a floor that has risen since has missed departures there; below it marks

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Literal
 
 from regulars_schema.declare import JSON
@@ -14,6 +15,7 @@ from regulars_server.admission import Admission
 from regulars_server.authors import Posting, UnitTree, device_author, person_author
 from regulars_server.hub import Hub
 from regulars_server.journal import Journal
+from regulars_server.lines import Lines
 from regulars_server.settings import Settings
 from regulars_server.snapshots import Snapshots
 from regulars_server.storage.interface import Storage
@@ -35,6 +37,12 @@ class Service:
     """None where the chain has no folder: tablets pull by pages."""
     lookups: Tally = field(default_factory=Tally)
     buckets: Buckets = field(default_factory=MemoryBuckets)
+
+    @cached_property
+    def lines(self) -> Lines:
+        """The sockets and event streams that are open."""
+        settings = self.settings
+        return Lines(self.access, settings.lines_max, settings.lines_per_token_max)
 
     @property
     def journal(self) -> Journal:

@@ -47,6 +47,12 @@ class Settings:
     """What a developer's token may spend at once; 0 is no limit. REGULARS_DEVELOPER_COST_MAX"""
     developer_cost_per_s: int = 2_000
     """What comes back to it in a second. REGULARS_DEVELOPER_COST_PER_S"""
+    lines_max: int = 10_000
+    """The most sockets and event streams that are open at once. REGULARS_LINES_MAX"""
+    lines_per_token_max: int = 100
+    """The most of them for one token. REGULARS_LINES_PER_TOKEN_MAX"""
+    line_operations_max: int = 50
+    """The most GraphQL operations under way on one of them. REGULARS_LINE_OPERATIONS_MAX"""
     token_days: int = 90
     """After how many days a tablet is asked to take another token. REGULARS_TOKEN_DAYS"""
     snapshot_rows_min: int = 2_000

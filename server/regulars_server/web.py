@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import msgspec
 import orjson
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 
 from regulars_sync import coding
@@ -21,14 +21,14 @@ Handler = Callable[[Request], Awaitable[Response]]
 T = TypeVar("T")
 
 
-def language(request: Request) -> str:
+def language(request: HTTPConnection) -> str:
     """`zh` or `en`, whichever the caller names first."""
     accepted = request.headers.get("accept-language", "").lower()
     zh, en = accepted.find("zh"), accepted.find("en")
     return "zh" if zh >= 0 and (en < 0 or zh < en) else "en"
 
 
-def bearer(request: Request) -> str | None:
+def bearer(request: HTTPConnection) -> str | None:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" and token.strip() else None
 

@@ -94,7 +94,6 @@ class Tablet:
     def __init__(self, chain: Chain, graph: Graph) -> None:
         self.chain, self.http = chain, graph.http
         self.n = 1
-        self.incarnation = "a" * 16
 
     async def pair(self, unit: str) -> Tablet:
         code = await self.chain.service.access.new_pairing_code(self.chain.units[unit], "till")
@@ -109,13 +108,12 @@ class Tablet:
             stamp=self.chain.clock.ms, stated=Stated(self.chain.clock.ms), schema=1,
         )  # fmt: skip
 
-    async def push(self, *changes: Change, **more: Any) -> list[str]:
+    async def push(self, *changes: Change) -> list[str]:
         body = {
-            "incarnation": self.incarnation,
+            "incarnation": "a" * 16,
             "n": self.n,
             "schema": 1,
             "changes": [orjson.Fragment(encode(c)) for c in changes],
-            **more,
         }
         headers = {"authorization": f"Bearer {self.token}"}
         answer = await self.http.post("/sync/v1/push", content=orjson.dumps(body), headers=headers)

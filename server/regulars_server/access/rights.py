@@ -111,6 +111,11 @@ ROOTS: Mapping[str, str] = {
     "Mutation.tokenRotate": "admin:tokens",
     "Mutation.tokenExpire": "admin:tokens",
     "Mutation.tokenRevoke": "admin:tokens",
+    "Subscription.changes": ANYBODY,  # of what may be read
+    "Subscription.customerChanged": "read:customers",
+    "Subscription.membershipChanged": "read:customers",
+    "Subscription.reviewNeeded": "read:changes",
+    "Subscription.deviceStatus": "read:devices",
     "Mutation.customerCreate": "write:customers",
     "Mutation.customerUpdate": "write:customers",
     "Mutation.customerArchive": "write:customers",
@@ -163,6 +168,9 @@ ENDPOINTS: Mapping[str, frozenset[str]] = {
     "GET /sync/v1/live": _DEVICE,
     "GET /sync/v1/snapshot": _DEVICE,
     "POST /graphql": _ALL - {STRANGER},
+    "PUT /graphql": _ALL - {STRANGER},
+    "DELETE /graphql": _ALL - {STRANGER},
+    "WS /graphql": _ALL,  # its first message says who it is
     "GET /graphql": _ALL,  # the page; it asks as whoever signs in there
     "GET /graphql/ide/{name}": _ALL,
 }

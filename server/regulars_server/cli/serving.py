@@ -9,9 +9,10 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
-from typing import Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +20,11 @@ from regulars_server.cli import founding
 from regulars_server.cli.command import Run, command
 from regulars_server.cli.founding import Company
 from regulars_sync.errors import LocalError
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from regulars_server.service import Service
 
 STOP_S_MAX = 30
 """What is under way when the server is told to stop may take so long."""
@@ -94,18 +100,30 @@ async def _serve(run: Run, company: Company) -> None:
 
             app = create_app(settings, service)
             spare_the_collector()
-            await listen_and_serve(app, listening, ready, service.hub.close)
+            await listen_and_serve(app, listening, ready, partial(end_lines, service))
     terminal.line("已停止。", "Stopped.")
 
 
 async def listen_and_serve(
-    app: object, listening: socket.socket, ready: Callable[[], None], stopping: Callable[[], None]
+    app: object, listening: socket.socket, ready: Callable[[], None], stopping: Callable[[], Awaitable[None]]
 ) -> None:
     """Serve on this socket until a signal; requests that were accepted are answered first.
 
-    `stopping` is called then: it ends what would listen for ever.
+    `stopping` is awaited then: it ends what would listen for ever.
     """
+    await server(app, ready, stopping).serve([listening])
+
+
+async def end_lines(service: Service) -> None:
+    """Tell everybody who listens that the server stops."""
+    service.hub.close()
+    await service.lines.close()
+
+
+def server(app: object, ready: Callable[[], None], stopping: Callable[[], Awaitable[None]]) -> uvicorn.Server:
     import uvicorn
+
+    from regulars_server.graph.live.socket import MESSAGE_BYTES_MAX
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -113,7 +131,7 @@ async def listen_and_serve(
             ready()
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            stopping()
+            await stopping()
             await super().shutdown(sockets)
 
         @contextlib.contextmanager
@@ -129,13 +147,31 @@ async def listen_and_serve(
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]
         http="httptools",
-        ws="none",
+        ws=patient_socket(),
+        ws_max_size=MESSAGE_BYTES_MAX,
+        ws_per_message_deflate=False,  # a window for each idle socket would be most of what it holds
         access_log=False,
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=STOP_S_MAX,
     )
-    await Server(config).serve([listening])
+    return Server(config)
+
+
+def patient_socket() -> type[asyncio.Protocol]:
+    """uvicorn's WebSocket on the protocol without I/O; a peer that takes nothing is given up."""
+    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+    class PatientSocket(WebSocketsSansIOProtocol):
+        async def run_asgi(self) -> None:
+            await super().run_asgi()
+            self.loop.call_later(self.close_timeout, self.transport.abort)
+
+        def keepalive_timeout(self) -> None:
+            super().keepalive_timeout()
+            self.loop.call_later(self.close_timeout, self.transport.abort)
+
+    return PatientSocket
 
 
 def listen(host: str, port: int) -> socket.socket:

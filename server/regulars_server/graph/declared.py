@@ -48,6 +48,15 @@ def said(about: str) -> StrawberryArgumentAnnotation:
     return strawberry.argument(description=about)
 
 
+def subscribed(about: str) -> Callable[[F], F]:
+    """A field whose events a method gives."""
+
+    def declare(method: F) -> F:
+        return strawberry.subscription(method, description=about)  # type: ignore[return-value]
+
+    return declare
+
+
 def valued(value: str, about: str) -> str:
     """A value of an enum, with its labels."""
     return strawberry.enum_value(value, description=about)  # type: ignore[return-value]

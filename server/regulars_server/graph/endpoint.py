@@ -15,12 +15,15 @@ import orjson
 from graphql import OperationType
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.websockets import WebSocket
 
 from regulars_server import web
 from regulars_server.graph import ide
 from regulars_server.graph.charging import Throttled
 from regulars_server.graph.documents import count, nesting
+from regulars_server.graph.live.socket import Socket
+from regulars_server.graph.live.streams import Streams
 from regulars_server.graph.operations import Asked, Operations, WrongMethod
 from regulars_server.graph.problems import coded
 from regulars_server.service import Service
@@ -41,9 +44,10 @@ class _NotJson(Exception):
     pass
 
 
-def routes(service: Service) -> list[Route]:
+def routes(service: Service) -> list[BaseRoute]:
     settings = service.settings
     operations = Operations(service)
+    streams = Streams(operations)
 
     async def post(request: Request) -> Response:
         async def asking() -> Asked:
@@ -51,9 +55,13 @@ def routes(service: Service) -> list[Route]:
                 raise _NotJson
             return read(await web.read_body(request, min(settings.body_bytes_max, BODY_BYTES_MAX)))
 
+        if streams.is_asked(request):
+            return await streams.post(request, asking)
         return await answered(request, asking, (OperationType.QUERY, OperationType.MUTATION))
 
     async def get(request: Request) -> Response:
+        if streams.is_asked(request):
+            return await streams.get(request)
         if "query" in request.query_params:
             return await answered(request, partial(_from_url, request), (OperationType.QUERY,))
         if not settings.ide or ("text/html" not in request.headers.get("accept", "") and request.url.query):
@@ -96,12 +104,18 @@ def routes(service: Service) -> list[Route]:
             status = 500 if said.broke else 400
         return _answer(request, media, status, said.body, settings.answer_bytes_max, lang)
 
+    async def socket(websocket: WebSocket) -> None:
+        await Socket(operations, checked, websocket).serve()
+
     def guarded(handler: web.Handler) -> web.Handler:
         return web.guarded(handler, service.now_ms, service.entropy)
 
-    found = [
+    found: list[BaseRoute] = [
         Route("/graphql", guarded(post), methods=["POST"]),
         Route("/graphql", guarded(get), methods=["GET"]),
+        Route("/graphql", guarded(streams.put), methods=["PUT"]),
+        Route("/graphql", guarded(streams.delete), methods=["DELETE"]),
+        WebSocketRoute("/graphql", socket),
     ]
     if settings.ide:
         found += [
@@ -173,7 +187,7 @@ def checked(given: object) -> Asked:
         raise Refused("query_too_large", what="depth of variables", limit=VARIABLES_DEPTH_MAX)
     if variables and count(variables, VARIABLES_VALUES_MAX) > VARIABLES_VALUES_MAX:
         raise Refused("query_too_large", what="values in variables", limit=VARIABLES_VALUES_MAX)
-    return Asked(query, operation or None, variables or {})
+    return Asked(query, operation or None, variables or {}, extensions or {})
 
 
 def _is_json(content_type: str) -> bool:

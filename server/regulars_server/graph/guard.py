@@ -45,6 +45,8 @@ def _asking(field: GraphQLField, resolve: Resolve, right: str) -> Resolve:
             if not answers:
                 raise
             return refusal(refused, context.lang)
+        if context.turns is not None:
+            context.turns.right = right
         return resolve(source, info, **arguments)
 
     return asked

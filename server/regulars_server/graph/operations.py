@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from inspect import isawaitable
 from typing import Any
 
@@ -33,6 +33,7 @@ class Asked:
     query: str
     operation: str | None
     variables: dict[str, Any]
+    extensions: dict[str, Any] = field(default_factory=dict)
 
 
 class WrongMethod(Exception):
@@ -103,23 +104,33 @@ class Operations:
         if operation.kind not in kinds:
             raise WrongMethod
         charged = await self.charging.charge(operation, asked.variables, context)
-        seconds_max = self.service.settings.query_seconds_max
-        try:
-            async with asyncio.timeout(seconds_max):
-                result = await self._execute(document, operation, asked, context)
-        except TimeoutError:
-            raise Refused("too_slow", seconds_max=seconds_max) from None
+        result = await self.execute(document, operation, asked, context)
         cost = await self.charging.settle(charged, operation, context)
         result.extensions = {**(result.extensions or {}), "cost": cost.told()}
         return result
 
+    async def execute(
+        self, document: Document, operation: Operation, asked: Asked, context: Context, event: object = None
+    ) -> ExecutionResult:
+        """The result of an operation that is paid for, or of one event of a subscription.
+
+        `Refused("too_slow")`.
+        """
+        seconds_max = self.service.settings.query_seconds_max
+        try:
+            async with asyncio.timeout(seconds_max):
+                return await self._execute(document, operation, asked, context, event)
+        except TimeoutError:
+            raise Refused("too_slow", seconds_max=seconds_max) from None
+
     async def _execute(
-        self, document: Document, operation: Operation, asked: Asked, context: Context
+        self, document: Document, operation: Operation, asked: Asked, context: Context, event: object
     ) -> ExecutionResult:
         def begin() -> Any:
             return execute(
                 self.schema,
                 document.node,
+                root_value=event,
                 context_value=context,
                 variable_values=asked.variables,
                 operation_name=asked.operation,

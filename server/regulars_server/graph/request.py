@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import orjson
 import strawberry
@@ -34,6 +34,9 @@ COUNT_ROWS = 20
 """What a count is held equal to, whatever it counts."""
 REFERRING_MAX = 1_000
 
+if TYPE_CHECKING:
+    from regulars_server.graph.live.turns import Turns
+
 N = TypeVar("N", bound=Node)
 
 Invites = dict[str, tuple[tuple[str, str, bool], str]]
@@ -53,6 +56,8 @@ class Context:
         self.sensitive = principal.sensitive
         self.rows_left = ROWS_PER_REQUEST_MAX
         self.invites = invites
+        self.turns: Turns | None = None
+        """Of the subscription that it began."""
         self._registry = service.storage.registry
         self._lock = asyncio.Lock()
         self._stack = AsyncExitStack()
@@ -219,13 +224,8 @@ class Context:
             order,
             len(latest) > limit,
             key is not None,
-            partial(self._count_naming, entity, customer),
+            lambda: self.count(entity, _naming(entity, members)),
         )
-
-    async def _count_naming(self, entity: Entity, customer: str) -> int:
-        found = await self._loader(("count", entity.name), partial(self._load_counts, entity)).load(customer)
-        assert isinstance(found, int)
-        return found
 
     def _loader(self, key: object, load: object) -> DataLoader[str, object]:
         if key not in self._loaders:
@@ -262,13 +262,6 @@ class Context:
             node = self.node(type_, row)
             by_id[node.row.values[field]].append(node)
         return [by_id[id] for id in ids]
-
-    async def _load_counts(self, entity: Entity, customers: list[str]) -> Sequence[object]:
-        """How many rows name each of these persons."""
-        self.spend(COUNT_ROWS * len(customers))
-        members = await asyncio.gather(*map(self.cluster, customers))
-        async with self.reading() as reader:
-            return await reader.counts(entity.name, [_naming(entity, ids) for ids in members])
 
     async def _load_naming(
         self, entity: Entity, order: Order, limit: int, after: tuple[JSON, str] | None, customers: list[str]

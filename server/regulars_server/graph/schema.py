@@ -9,6 +9,7 @@ from regulars_server.graph.guard import guard
 from regulars_server.graph.mutation import Mutation
 from regulars_server.graph.query import Query
 from regulars_server.graph.scalars import SCALARS
+from regulars_server.graph.subscription import Subscription
 from regulars_server.graph.types import TYPES
 from regulars_server.graph.words import describe
 
@@ -17,6 +18,7 @@ def build_schema() -> strawberry.Schema:
     schema = strawberry.Schema(
         query=Query,
         mutation=Mutation,
+        subscription=Subscription,
         types=list(TYPES.values()),
         config=StrawberryConfig(scalar_map=dict(SCALARS)),
     )

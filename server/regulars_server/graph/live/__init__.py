@@ -1,0 +1,1 @@
+"""What is told without being asked again: subscriptions over WebSockets and server-sent events."""
