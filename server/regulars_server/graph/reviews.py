@@ -25,7 +25,7 @@ ENTRIES_MAX = 500
 RIGHT = "admin:identities"
 
 
-@strawberry.enum(description="What there is to decide.")
+@strawberry.enum(description="待办种类 · What there is to decide.")
 class ReviewKind(Enum):
     IDENTITY = valued("identity", "是否同一人 · Whether two customers are one person; head office only")
     CONTESTED = valued("contested", "字段有分歧 · Which value of a field is right")

@@ -30,7 +30,7 @@ DEVICES_MAX = 250
 HELD_MAX = 100
 
 
-@strawberry.enum(description="What became of a row, for the one who is told.")
+@strawberry.enum(description="行的去留 · What became of a row, for the one who is told.")
 class RowEvent(Enum):
     CHANGED = valued("changed", "新增或修改 · It is new within reach, or it changed")
     LEFT = valued("left", "已离开 · It is out of reach or erased; forget it")
