@@ -166,3 +166,14 @@ async def test_the_log_tells_what_each_request_cost(office: Graph, caplog: pytes
         await office.send("{ me { name units { name } } }")
     (line,) = [record for record in caplog.records if getattr(record, "path", None) == "/graphql"]
     assert line.__dict__["cost"] == 1
+
+
+async def test_a_part_of_an_answer_that_nobody_waits_for_keeps_no_reader(chain: Chain, office: Graph):
+    (principal,) = [await chain.service.access.principal(office.token)]
+    context = Context(chain.service, principal, await chain.service.author(principal), "en", {})
+    await context.close()
+    with pytest.raises(asyncio.CancelledError):
+        async with context.reading():
+            raise AssertionError("it was opened")
+    async with asyncio.timeout(5), chain.service.storage.unscoped_reader():  # there is one reader
+        pass

@@ -62,6 +62,7 @@ class Context:
         self._lock = asyncio.Lock()
         self._stack = AsyncExitStack()
         self._reader: Reader | None = None
+        self._is_closed = False
         self._loaders: dict[object, DataLoader[str, object]] = {}
 
     # --- the snapshot ----------------------------------------------------------------------------------
@@ -70,6 +71,8 @@ class Context:
     async def reading(self) -> AsyncIterator[Reader]:
         """The request's reader, for one at a time: all of a query is read from one snapshot."""
         async with self._lock:
+            if self._is_closed:  # a part of an answer that nobody waits for any more
+                raise asyncio.CancelledError
             if self._reader is None:
                 storage, scopes = self.service.storage, self.author.scopes
                 opened = storage.unscoped_reader() if scopes is None else storage.reader(scopes)
@@ -83,7 +86,10 @@ class Context:
             self._loaders.clear()
             await self._stack.aclose()
 
-    close = refresh
+    async def close(self) -> None:
+        """Let go of it for good."""
+        self._is_closed = True
+        await self.refresh()
 
     # --- rights ----------------------------------------------------------------------------------------
 
