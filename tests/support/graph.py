@@ -94,6 +94,7 @@ class Tablet:
     def __init__(self, chain: Chain, graph: Graph) -> None:
         self.chain, self.http = chain, graph.http
         self.n = 1
+        self.incarnation = "a" * 16
 
     async def pair(self, unit: str) -> Tablet:
         code = await self.chain.service.access.new_pairing_code(self.chain.units[unit], "till")
@@ -110,7 +111,7 @@ class Tablet:
 
     async def push(self, *changes: Change) -> list[str]:
         body = {
-            "incarnation": "a" * 16,
+            "incarnation": self.incarnation,
             "n": self.n,
             "schema": 1,
             "changes": [orjson.Fragment(encode(c)) for c in changes],

@@ -34,6 +34,7 @@ WORDS: dict[str, Sequence[Any]] = {
 }
 NEST_MAX = 5
 PAGES = ("first", "last")
+NO_CURSORS = ["", "x", "é", "bm8", "-1", None]
 ROWS = [0, 1, 1, 2, 2, 3, 3, 5]
 
 
@@ -121,6 +122,8 @@ class Queries:
             }.get(name)
             if of:
                 return draw.choice(of)
+        if known is not None and name in ("after", "before"):
+            return draw.choice(NO_CURSORS)
         return self._value(type_, 0)
 
     def _aliased(self, asked: str, number: int) -> str:
