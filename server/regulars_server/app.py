@@ -96,6 +96,7 @@ def jobs_of(service: Service) -> list[jobs.Job]:
     return [
         jobs.Job("tidy", DAY_S, lambda: retention.tidy(service.storage, service.now_ms(), days)),
         jobs.Job("ageing", HOUR_S, ageing.once),
+        jobs.Job("answers", HOUR_S, lambda: service.answers.tidy(service.settings.answers_hours)),
     ]
 
 

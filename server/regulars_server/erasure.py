@@ -95,9 +95,10 @@ async def _transact(service: Service, work: Any) -> Erased:
     done, groups = await service.admission.transact(work)
     for group in sorted(groups):
         await service.admission.retry(group)
+    async with service.storage.writer() as writer:  # every reader may be taken
+        erased = (await writer.since({}, 0)).erased
+    await service.answers.forget(erased)
     if service.snapshots is not None:
-        async with service.storage.writer() as writer:  # every reader may be taken
-            erased = (await writer.since({}, 0)).erased
         service.snapshots.forget(erased)
     await service.storage.scrub()
     return done

@@ -12,6 +12,7 @@ from regulars_server.access import Access, Principal
 from regulars_server.access.budgets import Buckets, Budget, MemoryBuckets
 from regulars_server.access.throttle import Tally
 from regulars_server.admission import Admission
+from regulars_server.answers import Answers
 from regulars_server.authors import Posting, UnitTree, device_author, person_author
 from regulars_server.hub import Hub
 from regulars_server.journal import Journal
@@ -53,6 +54,11 @@ class Service:
         """What such a token may spend on GraphQL."""
         most, per_s = f"{principal.kind}_cost_max", f"{principal.kind}_cost_per_s"
         return Budget(getattr(self.settings, most), getattr(self.settings, per_s))
+
+    @property
+    def answers(self) -> Answers:
+        """What mutations were answered."""
+        return Answers(self.access.database, self.now_ms)
 
     async def author(self, principal: Principal) -> Author:
         """The writer behind a token, with the scopes it has at this moment."""

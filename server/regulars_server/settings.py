@@ -67,6 +67,8 @@ class Settings:
     backup_days: int = 30
     """How old a backup may be that is restored: so long tablets keep what they have handed in.
     REGULARS_BACKUP_DAYS"""
+    answers_hours: int = 48
+    """For how many hours the answer of a mutation is kept, should it be sent again. REGULARS_ANSWERS_HOURS"""
     lookups_per_hour: int = 60
     """How often one tablet or token may look a customer up in an hour. REGULARS_LOOKUPS_PER_HOUR"""
     ide: bool = True

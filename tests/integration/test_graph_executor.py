@@ -78,7 +78,7 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
     def run(query: str, kind: type[Any]) -> tuple[Any, list[Any]]:
         async def once() -> tuple[Any, list[Any]]:
-            context = Context(service, principal, author, "en", {})
+            context = Context(service, principal, author, "en")
             try:
                 return await answer(SCHEMA, query, kind, context_value=context)
             finally:

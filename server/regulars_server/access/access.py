@@ -167,6 +167,11 @@ class Access:
         self._unsaved: dict[str, int] = {}
         self._saving: asyncio.Task[None] | None = None
 
+    @property
+    def database(self) -> Database:
+        """Its connections, for what else is kept beside the chain's rows."""
+        return self._database
+
     async def open(self) -> None:
         await self._passwords.open()
         await self._database.open()
@@ -577,17 +582,26 @@ class Access:
     # --- pairing --------------------------------------------------------------------------------------
 
     async def new_pairing_code(
-        self, unit: str, name: str, sensitive: bool = False, minutes: int = PAIRING_MINUTES
+        self,
+        unit: str,
+        name: str,
+        sensitive: bool = False,
+        minutes: int = PAIRING_MINUTES,
+        secret: bytes | None = None,
     ) -> str:
-        """A code such as `7K4M-2Q9D` with which one tablet may join this unit, once."""
+        """A code such as `7K4M-2Q9D` with which one tablet may join this unit, once.
+
+        With a `secret` it is `pairing_code(secret)`, however often it is asked for.
+        """
         now = self._now_ms()
         async with self._database.writer() as db:
             await PairingRow.filter(Q(expires_ms__lte=now) | Q(used_ms__isnull=False)).using_db(db).delete()
         for _ in range(10):
-            code = bearers.spell(int.from_bytes(self._entropy(16)), CODE_DIGITS, 2 * CODE_HALF)
+            code = pairing_code(secret or self._entropy(16))
+            plain = code.replace("-", "")
             row = PairingRow(
-                half=code[:CODE_HALF],
-                verifier=await self._passwords.hash(code),
+                half=plain[:CODE_HALF],
+                verifier=await self._passwords.hash(plain),
                 unit=unit,
                 name=name,
                 sensitive=sensitive,
@@ -598,8 +612,13 @@ class Access:
                 async with self._database.writer() as db:
                     await row.save(using_db=db, force_create=True)
             except IntegrityError:
-                continue  # another open code begins alike
-            return f"{code[:CODE_HALF]}-{code[CODE_HALF:]}"
+                if secret is None:
+                    continue  # another open code begins alike
+                async with self._database.reader() as db:
+                    known = await PairingRow.get_or_none(half=row.half, using_db=db)
+                if known is None or not await self._passwords.fits(plain, known.verifier):
+                    break
+            return code
         raise Refused("busy", seconds=minutes * 60)
 
     async def redeem(self, code: str, remote: str | None = None) -> Invitation:
@@ -631,6 +650,12 @@ class Access:
         for key in keys:
             self._throttle.give_back(key)
         return Invitation(row.unit, row.name, row.sensitive)
+
+
+def pairing_code(secret: bytes) -> str:
+    """The code that follows from 16 random bytes."""
+    code = bearers.spell(int.from_bytes(secret[:16]), CODE_DIGITS, 2 * CODE_HALF)
+    return f"{code[:CODE_HALF]}-{code[CODE_HALF:]}"
 
 
 def _check_role(role: str, allowed: Iterable[str]) -> None:

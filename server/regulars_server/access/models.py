@@ -164,6 +164,8 @@ class DocumentRow(Model):
 
 
 READER, WRITER = "access_reader", "access_writer"
+BESIDE = ("regulars_server.answers",)
+"""Modules whose tables stand beside these and share their connections."""
 
 
 class Database:
@@ -178,7 +180,7 @@ class Database:
             config["credentials"] = pragmas | config["credentials"] | pragmas
         self._config = {
             "connections": {READER: config, WRITER: config},
-            "apps": {"access": {"models": [__name__], "default_connection": READER}},
+            "apps": {"access": {"models": [__name__, *BESIDE], "default_connection": READER}},
         }
         self._context: TortoiseContext | None = None
         self._clients: list[BaseDBAsyncClient] = []

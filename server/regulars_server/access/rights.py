@@ -142,6 +142,7 @@ ROOTS: Mapping[str, str] = {
     "Mutation.heldDrop": "admin:held",
     "Mutation.deviceInvite": "admin:devices",
     "Mutation.deviceRevoke": "admin:devices",
+    "Mutation.deviceWipe": "admin:devices",
     "Mutation.deviceMove": "write:devices",
     "Mutation.identityPropose": "write:identities",
     "Mutation.identityDecide": "admin:identities",

@@ -5,7 +5,7 @@ The same key with the same content gives the same answer and does nothing twice.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Annotated
 
 import strawberry
@@ -13,6 +13,7 @@ from strawberry import scalars
 
 from regulars_schema.declare import JSON
 from regulars_server import devices, erasure
+from regulars_server.access.access import pairing_code
 from regulars_server.graph import inputs, payloads
 from regulars_server.graph.declared import mutation, said
 from regulars_server.graph.enums import LinkKind
@@ -28,11 +29,11 @@ from regulars_server.graph.types import Customer, Device, Interaction, Link, Pro
 from regulars_server.graph.writing import ADMINISTRATORS, KEEPERS, Writing, fields_of, settled, settled_on
 from regulars_server.lookup import look_up
 from regulars_server.mutations import Edit, Mutations
+from regulars_server.service import Service
 from regulars_sync.errors import Refused
 from regulars_sync.ids import link_id
 
 BULK_MAX = 500
-INVITES_KEPT_MAX = 1_000
 
 
 @strawberry.type
@@ -85,6 +86,7 @@ class Mutation(ReversalMutations, IdentityMutations, TokenMutations):
             writing.require(ADMINISTRATORS, head_office=True)
             by = info.context.principal.staff
             done = await erasure.erase(info.context.service, id, reason, by, writing.cid)
+            info.context.asking.erased = await info.context.erased()  # it tells of nobody
             return payloads.CustomerErased(id=id, links=done.links, interactions=done.interactions)
 
         return await settled(info.context, idempotency_key, run)
@@ -95,7 +97,6 @@ class Mutation(ReversalMutations, IdentityMutations, TokenMutations):
     ) -> payloads.CustomerLookupResult:
         async def run(writing: Writing) -> payloads.CustomersFound:
             writing.require()
-            _ = writing.cid
             context = info.context
             found = await look_up(
                 context.service,
@@ -111,17 +112,19 @@ class Mutation(ReversalMutations, IdentityMutations, TokenMutations):
 
         return await settled(info.context, idempotency_key, run)
 
-    @mutation("Put tags on a customer.")
+    @mutation("Put tags on a customer; those there stay.")
     async def customer_tag(
-        self, info: Info, idempotency_key: str, id: UUID, tags: list[str]
+        self, info: Info, idempotency_key: str, id: UUID, tags: list[str], expected_version: str | None = None
     ) -> payloads.CustomerResult:
-        return await _write_customer(info, idempotency_key, id, {f"tags/{tag}": True for tag in tags})
+        written: dict[str, JSON] = {f"tags/{tag}": True for tag in tags}
+        return await _write_customer(info, idempotency_key, id, written, expected_version)
 
     @mutation("Take tags off a customer.")
     async def customer_untag(
-        self, info: Info, idempotency_key: str, id: UUID, tags: list[str]
+        self, info: Info, idempotency_key: str, id: UUID, tags: list[str], expected_version: str | None = None
     ) -> payloads.CustomerResult:
-        return await _write_customer(info, idempotency_key, id, {f"tags/{tag}": False for tag in tags})
+        written: dict[str, JSON] = {f"tags/{tag}": False for tag in tags}
+        return await _write_customer(info, idempotency_key, id, written, expected_version)
 
     @mutation("Relate two customers; the same two and kind are the same link.")
     async def link_set(
@@ -133,6 +136,7 @@ class Mutation(ReversalMutations, IdentityMutations, TokenMutations):
         kind: Annotated[LinkKind, said("What the first is to the second.")],
         active: Annotated[bool, said("False takes it back.")] = True,
         note: str | None = strawberry.UNSET,
+        expected_version: str | None = None,
     ) -> payloads.LinkResult:
         id = link_id(from_customer_id, to_customer_id, kind.value)
         fields: dict[str, JSON] = {
@@ -147,7 +151,9 @@ class Mutation(ReversalMutations, IdentityMutations, TokenMutations):
         async def run(writing: Writing) -> payloads.LinkSaved:
             writing.require()
             return payloads.LinkSaved(
-                link=await writing.write(Link, Edit(writing.cid, "create", "link", id, fields))
+                link=await writing.write(
+                    Link, Edit(writing.cid, "create", "link", id, fields), expected_version
+                )
             )
 
         return await settled_on(info.context, idempotency_key, "link", id, run)
@@ -268,7 +274,6 @@ class Mutation(ReversalMutations, IdentityMutations, TokenMutations):
     async def held_retry(self, info: Info, idempotency_key: str, cid: str) -> payloads.HeldResult:
         async def run(writing: Writing) -> payloads.HeldSettled:
             writing.require(KEEPERS)
-            _ = writing.cid
             await writing.mutations.retry(cid)
             return await _held(writing, cid)
 
@@ -317,31 +322,29 @@ class Mutation(ReversalMutations, IdentityMutations, TokenMutations):
             await _require_unit(writing, unit)
             if sensitive and not info.context.sensitive:
                 raise Refused("not_allowed")
-            asked, cid, invites = (unit, name, sensitive), writing.cid, info.context.invites
-            if cid in invites:
-                if invites[cid][0] != asked:
-                    raise Refused("idempotency_reused")
-                return payloads.DeviceInvited(code=invites[cid][1])
-            code = await info.context.service.access.new_pairing_code(unit, name.strip()[:80], sensitive)
-            while len(invites) >= INVITES_KEPT_MAX:
-                invites.pop(next(iter(invites)))
-            invites[cid] = (asked, code)
+            secret = writing.secret("pairing")
+            if info.context.asking.known is not None:
+                return payloads.DeviceInvited(code=pairing_code(secret))
+            access = info.context.service.access
+            code = await access.new_pairing_code(unit, name.strip()[:80], sensitive, secret=secret)
             return payloads.DeviceInvited(code=code)
 
-        return await settled(info.context, idempotency_key, run)
+        return await settled(info.context, idempotency_key, run, is_secret=True)
 
     @mutation("From this moment the tablet reads nothing; what it still sends is held.")
     async def device_revoke(self, info: Info, idempotency_key: str, id: UUID) -> payloads.DeviceRevokeResult:
         async def run(writing: Writing) -> payloads.DeviceRevoked:
-            writing.require(KEEPERS)
-            _ = writing.cid
-            device = await info.context.related(Device, id)
-            if device is None:
-                raise Refused("not_found", entity="device", field="id")
-            await info.context.refresh()
-            await _require_unit(writing, device.unit_id)
-            await devices.revoke(info.context.service, id)
-            return payloads.DeviceRevoked(device=await info.context.related(Device, id))
+            return payloads.DeviceRevoked(device=await _shut_out(writing, id, devices.revoke))
+
+        return await settled(info.context, idempotency_key, run)
+
+    @mutation(
+        "It was stolen: whatever it asks next, it is told to delete all that it holds. What it still sends is"
+        " not taken. The order stands until it is confirmed, and for ever for copies of it."
+    )
+    async def device_wipe(self, info: Info, idempotency_key: str, id: UUID) -> payloads.DeviceWipeResult:
+        async def run(writing: Writing) -> payloads.DeviceWiped:
+            return payloads.DeviceWiped(device=await _shut_out(writing, id, devices.wipe))
 
         return await settled(info.context, idempotency_key, run)
 
@@ -351,7 +354,6 @@ class Mutation(ReversalMutations, IdentityMutations, TokenMutations):
     ) -> payloads.DeviceMoveResult:
         async def run(writing: Writing) -> payloads.DeviceMoved:
             writing.require(head_office=True)
-            _ = writing.cid
             await info.context.refresh()
             await devices.move(info.context.service, id, unit)
             await info.context.refresh()
@@ -415,6 +417,20 @@ async def _held(writing: Writing, cid: str) -> payloads.HeldSettled:
     await writing.context.refresh()
     change = await held_change(writing.context, cid)
     return payloads.HeldSettled(waits=change is not None, change=change)
+
+
+async def _shut_out(
+    writing: Writing, id: str, order: Callable[[Service, str], Awaitable[None]]
+) -> Device | None:
+    writing.require(KEEPERS)
+    context = writing.context
+    device = await context.related(Device, id)
+    if device is None:
+        raise Refused("not_found", entity="device", field="id")
+    await context.refresh()
+    await _require_unit(writing, device.unit_id)
+    await order(context.service, id)
+    return await context.related(Device, id)
 
 
 async def _require_unit(writing: Writing, unit: str) -> None:

@@ -14,11 +14,12 @@ from typing import Any
 from graphql import ExecutionResult, OperationType, execute
 
 from regulars_server.access import Principal
+from regulars_server.graph.asking import OneByOne
 from regulars_server.graph.charging import Charging
 from regulars_server.graph.documents import Document, Documents, Invalid, Operation
-from regulars_server.graph.executor import CompiledExecutor
 from regulars_server.graph.problems import formatted
-from regulars_server.graph.request import Context, Invites
+from regulars_server.graph.replaying import ReplayingExecutor
+from regulars_server.graph.request import Context
 from regulars_server.graph.schema import build_schema
 from regulars_server.service import Service
 from regulars_sync.errors import Refused
@@ -62,7 +63,7 @@ class Operations:
             self.schema, settings.query_bytes_max, settings.query_tokens_max, settings.query_depth_max
         )
         self.charging = Charging(service)
-        self._invites: Invites = {}
+        self._one_by_one = OneByOne()
         self._thread = asyncio.Semaphore(1)
 
     async def principal(self, bearer: str | None) -> Principal:
@@ -76,7 +77,7 @@ class Operations:
         """For one operation, with the rights of this moment; to be closed when it is answered."""
         principal = await self.service.narrowed(principal)
         author = await self.service.author(principal)
-        return Context(self.service, principal, author, lang, self._invites)
+        return Context(self.service, principal, author, lang, self._one_by_one)
 
     async def read(self, text: str) -> Document:
         """The document of this text. `Invalid`, `Refused("query_too_large")`."""
@@ -134,7 +135,7 @@ class Operations:
                 context_value=context,
                 variable_values=asked.variables,
                 operation_name=asked.operation,
-                executor_class=CompiledExecutor,
+                executor_class=ReplayingExecutor,
             )
 
         if operation.is_introspection:

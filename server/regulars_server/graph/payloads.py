@@ -94,6 +94,11 @@ class DeviceRevoked:
     device: Device | None = strawberry.field(description=GONE)
 
 
+@strawberry.type(description="It was ordered to delete all that it holds.")
+class DeviceWiped:
+    device: Device | None = strawberry.field(description=GONE)
+
+
 @strawberry.enum(description="查询依据 · By what a customer of another unit is looked up.")
 class IdentityKey(Enum):
     PHONE = valued("phones", "电话 · Phone")
@@ -136,3 +141,4 @@ HeldResult = Annotated[HeldSettled | Refusal, strawberry.union("HeldResult")]
 DeviceInviteResult = Annotated[DeviceInvited | Refusal, strawberry.union("DeviceInviteResult")]
 DeviceMoveResult = Annotated[DeviceMoved | Refusal, strawberry.union("DeviceMoveResult")]
 DeviceRevokeResult = Annotated[DeviceRevoked | Refusal, strawberry.union("DeviceRevokeResult")]
+DeviceWipeResult = Annotated[DeviceWiped | Refusal, strawberry.union("DeviceWipeResult")]

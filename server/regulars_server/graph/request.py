@@ -19,6 +19,7 @@ from strawberry.dataloader import DataLoader
 from regulars_schema.declare import JSON, Entity, Level
 from regulars_server.access import Principal
 from regulars_server.access.rights import READ, READS
+from regulars_server.graph.asking import Asking, OneByOne
 from regulars_server.graph.connection import Connection, clamp, connected, decode_cursor
 from regulars_server.graph.rows import Node, Row
 from regulars_server.service import Service
@@ -39,15 +40,12 @@ if TYPE_CHECKING:
 
 N = TypeVar("N", bound=Node)
 
-Invites = dict[str, tuple[tuple[str, str, bool], str]]
-"""By cid, what was asked and the pairing code given: a code is told again to whoever repeats the mutation."""
-
 
 class Context:
     """Used by one request only; `close` when it is answered."""
 
     def __init__(
-        self, service: Service, principal: Principal, author: Author, lang: str, invites: Invites
+        self, service: Service, principal: Principal, author: Author, lang: str, one_by_one: OneByOne | None = None
     ) -> None:
         self.service = service
         self.principal = principal
@@ -55,9 +53,10 @@ class Context:
         self.lang = lang
         self.sensitive = principal.sensitive
         self.rows_left = ROWS_PER_REQUEST_MAX
-        self.invites = invites
         self.turns: Turns | None = None
         """Of the subscription that it began."""
+        self.one_by_one = one_by_one or OneByOne()
+        self.asking = Asking()
         self._registry = service.storage.registry
         self._lock = asyncio.Lock()
         self._stack = AsyncExitStack()
@@ -102,6 +101,12 @@ class Context:
         """`Refused`: not_allowed, scope_missing."""
         if not self.may_read(entity):
             self.principal.require(READ.get(entity, "read:changes"))
+
+    async def erased(self) -> int:
+        """How many rows of the chain were ever erased, by now."""
+        await self.refresh()
+        async with self.reading() as reader:
+            return (await reader.since({}, 0)).erased
 
     # --- rows ----------------------------------------------------------------------------------------------
 

@@ -145,7 +145,7 @@ class TokenMutations:
             id, secret = await tokens.make(wanted, writing.cid)
             return TokenIssued(token=_shown(await tokens.get(id)), secret=secret)
 
-        return await settled(info.context, idempotency_key, run)
+        return await settled(info.context, idempotency_key, run, is_secret=True)
 
     @mutation(
         "Another secret for a token; the one before serves for some hours more, 24 unless told otherwise."
@@ -165,7 +165,7 @@ class TokenMutations:
             secret = await tokens.rotate(id, writing.cid, grace_ms)
             return TokenIssued(token=_shown(await tokens.get(id)), secret=secret)
 
-        return await settled(info.context, idempotency_key, run)
+        return await settled(info.context, idempotency_key, run, is_secret=True)
 
     @mutation("Let a token end by itself at another time.")
     async def token_expire(

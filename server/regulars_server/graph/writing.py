@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Awaitable, Callable, Mapping
 from enum import Enum
 from typing import Any, TypeVar
@@ -78,6 +79,8 @@ class Writing:
     def __init__(self, context: Context, key: str) -> None:
         self.context = context
         self.key = key
+        self.is_done = True
+        """Whether the answer may be kept: something was done, or nothing had to be."""
         self.mutations = Mutations(context.service, context.principal, context.author)
 
     def require(self, roles: frozenset[str] = WRITERS, head_office: bool = False) -> None:
@@ -94,6 +97,11 @@ class Writing:
     @property
     def cid(self) -> str:
         return self.mutations.cid(self.key)
+
+    def secret(self, purpose: str) -> bytes:
+        """32 bytes that nobody can guess; the same ones when the mutation is sent again."""
+        secret = self.context.service.storage.chain.secret
+        return hmac.digest(secret, f"{purpose} {self.cid}".encode(), "sha256")
 
     async def create(self, type_: type[N], given: object) -> N | None:
         """Make the row; every refusal of it names its field."""
@@ -127,12 +135,20 @@ async def settled(
     context: Context,
     key: str,
     run: Callable[[Writing], Awaitable[S]],
+    is_secret: bool = False,
 ) -> S | Refusal:
-    """The answer of a mutation: what was foreseen to go wrong is a value, all else is a fault of ours."""
+    """The answer of a mutation: what was foreseen to go wrong is a value, all else is a fault of ours.
+
+    What was done is kept under its key, of a secret only that it was told; what was refused is not.
+    """
     await context.refresh()
     try:
-        done = await run(Writing(context, key))
+        writing = Writing(context, key)
+        context.asking.require(writing.cid)
+        done = await run(writing)
         await context.refresh()
+        context.asking.is_done = writing.is_done
+        context.asking.is_secret = is_secret
         return done
     except RegularsError as error:
         await context.refresh()

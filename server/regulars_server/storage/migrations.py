@@ -20,6 +20,7 @@ import orjson
 
 from regulars_schema.normal import likenesses
 from regulars_server.access.models import FIRST_DDL, SCOPES_DDL
+from regulars_server.answers import ANSWERS_DDL
 from regulars_server.storage.layout import LIKENESS
 from regulars_server.storage.sql.dialect import Connection
 from regulars_sync.errors import LocalError
@@ -164,7 +165,7 @@ CREATE INDEX interaction_by_supersedes ON interaction(supersedes) WHERE supersed
 
 
 def graph_and_search(connection: Connection) -> None:
-    """Step 3: what lists are filtered, sorted and searched by since then; scopes of tokens."""
+    """Step 3: what lists are filtered, sorted and searched by since; scopes of tokens, answers."""
     for table, columns in _SORTED_AND_FILTERED.items():
         for column, type_ in columns.items():
             connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {type_}")
@@ -186,7 +187,7 @@ def graph_and_search(connection: Connection) -> None:
             if present and path.startswith("hobbies/")
         ],
     )
-    for statement in SCOPES_DDL:
+    for statement in (*SCOPES_DDL, *ANSWERS_DDL):
         connection.execute(statement)
 
 

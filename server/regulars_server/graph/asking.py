@@ -1,0 +1,53 @@
+"""The mutation that a request is about to answer, and turns for those with the same key."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from regulars_server.answers import Answer
+from regulars_sync.errors import Refused
+
+
+@dataclass(slots=True)
+class Asking:
+    """One root field of a mutation, and what became of it."""
+
+    content: str = ""
+    """A hash of what is asked: field and arguments, without the key."""
+    view: str = ""
+    """A hash of all else that the answer follows from: selection, language, rights."""
+    known: Answer | None = None
+    """What was kept under its key before."""
+    erased: int = 0
+    """How many rows were erased when its answer began to be read."""
+    is_done: bool = False
+    is_secret: bool = False
+    """Whether the answer may not be kept."""
+
+    def require(self, cid: str) -> None:
+        """`Refused("idempotency_reused")` when the key was used for something else. `cid`: it is a key."""
+        if self.known is not None and self.known.content != self.content:
+            raise Refused("idempotency_reused")
+
+
+@dataclass(slots=True)
+class OneByOne:
+    """Whoever asks under a key that is being answered waits, and is then told what the other one was."""
+
+    _waiting: dict[str, list[asyncio.Lock]] = field(default_factory=dict)
+
+    @asynccontextmanager
+    async def of(self, id: str) -> AsyncIterator[None]:
+        users = self._waiting.setdefault(id, [])
+        lock = users[0] if users else asyncio.Lock()
+        users.append(lock)
+        try:
+            async with lock:
+                yield
+        finally:
+            users.pop()
+            if not users:
+                del self._waiting[id]
