@@ -57,7 +57,7 @@ class Answer:
     view: str
     """A hash of how it was asked, and with which rights."""
     body: str | None
-    """JSON. None: it held a secret, was too long, or somebody was erased since."""
+    """JSON. None: it was too long, or somebody was erased since."""
 
 
 def answer_id(token: str, key: str) -> str:

@@ -24,8 +24,8 @@ class Asking:
     erased: int = 0
     """How many rows were erased when its answer began to be read."""
     is_done: bool = False
-    is_secret: bool = False
-    """Whether the answer may not be kept."""
+    secret: str | None = None
+    """What is told in the answer and kept nowhere: it follows from the key, so it can be told again."""
 
     def require(self, cid: str) -> None:
         """`Refused("idempotency_reused")` when the key was used for something else. `cid`: it is a key."""

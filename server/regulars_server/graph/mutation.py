@@ -323,13 +323,13 @@ class Mutation(ReversalMutations, IdentityMutations, TokenMutations):
             if sensitive and not info.context.sensitive:
                 raise Refused("not_allowed")
             secret = writing.secret("pairing")
-            if info.context.asking.known is not None:
-                return payloads.DeviceInvited(code=pairing_code(secret))
-            access = info.context.service.access
-            code = await access.new_pairing_code(unit, name.strip()[:80], sensitive, secret=secret)
+            code = info.context.asking.secret = pairing_code(secret)
+            if info.context.asking.known is None:
+                access = info.context.service.access
+                await access.new_pairing_code(unit, name.strip()[:80], sensitive, secret=secret)
             return payloads.DeviceInvited(code=code)
 
-        return await settled(info.context, idempotency_key, run, is_secret=True)
+        return await settled(info.context, idempotency_key, run)
 
     @mutation("From this moment the tablet reads nothing; what it still sends is held.")
     async def device_revoke(self, info: Info, idempotency_key: str, id: UUID) -> payloads.DeviceRevokeResult:

@@ -66,9 +66,11 @@ class ReplayingExecutor(CompiledExecutor):
     async def _once(self, run: Callable[[], Any], id: str, asking: Asking) -> Any:
         context: Context = self.context_value
         answers = context.service.answers
+        mark = f"secret {id}"
+        """Stands where a secret was told."""
         async with context.one_by_one.of(id):
             asking.known = known = await answers.find(id)
-            if known is not None and _fits(known, asking):
+            if known is not None and _fits(known, asking) and mark not in (known.body or ""):
                 return orjson.Fragment(known.body or "")
             asking.erased = await context.erased()
             context.asking = asking
@@ -79,13 +81,17 @@ class ReplayingExecutor(CompiledExecutor):
             if not asking.is_done or len(self.collected_errors.errors) > errors:
                 return result
             try:
-                body = None if asking.is_secret else orjson.dumps(result).decode()
+                body = orjson.dumps(result).decode()
+                if asking.secret:
+                    body = body.replace(asking.secret, mark)
                 answer = Answer(asking.content, asking.view, body)
                 stands = await answers.keep(id, answer, asking.erased, context.erased)
             except (RegularsError, TypeError) as error:  # it is done all the same
                 log.warning("an answer was not kept", extra={"error": repr(error)})
                 return result
-            return orjson.Fragment(stands.body or "") if _fits(stands, asking) else result
+            if not _fits(stands, asking) or (mark in (stands.body or "") and not asking.secret):
+                return result
+            return orjson.Fragment((stands.body or "").replace(mark, asking.secret or ""))
 
 
 def _fits(known: Answer, asking: Asking) -> bool:

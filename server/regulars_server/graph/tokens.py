@@ -143,9 +143,10 @@ class TokenMutations:
             )
             tokens = _tokens(info.context)
             id, secret = await tokens.make(wanted, writing.cid)
+            info.context.asking.secret = secret
             return TokenIssued(token=_shown(await tokens.get(id)), secret=secret)
 
-        return await settled(info.context, idempotency_key, run, is_secret=True)
+        return await settled(info.context, idempotency_key, run)
 
     @mutation(
         "Another secret for a token; the one before serves for some hours more, 24 unless told otherwise."
@@ -163,9 +164,10 @@ class TokenMutations:
             tokens = _tokens(info.context)
             grace_ms = min(max(grace_hours, 0), GRACE_HOURS_MAX) * HOUR_MS
             secret = await tokens.rotate(id, writing.cid, grace_ms)
+            info.context.asking.secret = secret
             return TokenIssued(token=_shown(await tokens.get(id)), secret=secret)
 
-        return await settled(info.context, idempotency_key, run, is_secret=True)
+        return await settled(info.context, idempotency_key, run)
 
     @mutation("Let a token end by itself at another time.")
     async def token_expire(

@@ -135,11 +135,10 @@ async def settled(
     context: Context,
     key: str,
     run: Callable[[Writing], Awaitable[S]],
-    is_secret: bool = False,
 ) -> S | Refusal:
     """The answer of a mutation: what was foreseen to go wrong is a value, all else is a fault of ours.
 
-    What was done is kept under its key, of a secret only that it was told; what was refused is not.
+    What was done is kept under its key; what was refused is not.
     """
     await context.refresh()
     try:
@@ -148,7 +147,6 @@ async def settled(
         done = await run(writing)
         await context.refresh()
         context.asking.is_done = writing.is_done
-        context.asking.is_secret = is_secret
         return done
     except RegularsError as error:
         await context.refresh()
