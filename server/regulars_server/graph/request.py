@@ -45,7 +45,12 @@ class Context:
     """Used by one request only; `close` when it is answered."""
 
     def __init__(
-        self, service: Service, principal: Principal, author: Author, lang: str, one_by_one: OneByOne | None = None
+        self,
+        service: Service,
+        principal: Principal,
+        author: Author,
+        lang: str,
+        one_by_one: OneByOne | None = None,
     ) -> None:
         self.service = service
         self.principal = principal
