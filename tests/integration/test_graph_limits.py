@@ -170,7 +170,7 @@ async def test_the_log_tells_what_each_request_cost(office: Graph, caplog: pytes
 
 async def test_a_part_of_an_answer_that_nobody_waits_for_keeps_no_reader(chain: Chain, office: Graph):
     (principal,) = [await chain.service.access.principal(office.token)]
-    context = Context(chain.service, principal, await chain.service.author(principal), "en", {})
+    context = Context(chain.service, principal, await chain.service.author(principal), "en")
     await context.close()
     with pytest.raises(asyncio.CancelledError):
         async with context.reading():
