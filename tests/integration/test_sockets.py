@@ -281,7 +281,7 @@ async def test_lines_of_any_number_of_tokens_are_looked_at_with_few_statements(c
     bearers = [(await caller(chain)).token for _ in range(30)]
     statements: list[str] = []
     await chain.service.access.principals(bearers[:1])
-    connection = chain.service.access._database._clients[0]._connection  # type: ignore[attr-defined]
+    connection = chain.service.access._database._clients[0]._connection
     await connection.set_trace_callback(statements.append)
     found = await chain.service.access.principals([*bearers, "rgl_api_x"])
     await connection.set_trace_callback(None)
@@ -367,7 +367,7 @@ async def test_who_is_gone_without_a_word_is_noticed(chain: Chain, site: Served)
     admin = await caller(chain)
     async with site.socket(admin.token) as socket:
         await asked(socket, CHANGES)
-        socket.line.transport.abort()  # type: ignore[attr-defined]
+        socket.line.transport.abort()
         await gone(chain)
 
 
