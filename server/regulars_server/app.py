@@ -32,6 +32,7 @@ from regulars_server.admission import Admission
 from regulars_server.ageing import Ageing
 from regulars_server.graph import routes as graph_routes
 from regulars_server.hub import Hub
+from regulars_server.origins import Origins
 from regulars_server.service import Service
 from regulars_server.settings import Settings
 from regulars_server.snapshots import Snapshots
@@ -143,4 +144,9 @@ def create_app(settings: Settings, service: Service | None = None) -> Starlette:
         *snapshot_endpoint.routes(parts),
         *graph_routes(parts),
     ]
-    return Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: unknown, 405: unknown})
+    return Starlette(
+        routes=routes,
+        middleware=Origins(settings.origins).middleware(),
+        lifespan=lifespan,
+        exception_handlers={404: unknown, 405: unknown},
+    )

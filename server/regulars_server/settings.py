@@ -71,6 +71,13 @@ class Settings:
     """For how many hours the answer of a mutation is kept, should it be sent again. REGULARS_ANSWERS_HOURS"""
     lookups_per_hour: int = 60
     """How often one tablet or token may look a customer up in an hour. REGULARS_LOOKUPS_PER_HOUR"""
+    introspection: str = "developer,head_office"
+    """Who is told the schema, by introspection and in errors: developer (a program's token), head_office,
+    manager, clerk, analyst, device, all. REGULARS_INTROSPECTION"""
+    trusted_only: str = ""
+    """Who may send trusted documents alone, by the same names. REGULARS_TRUSTED_ONLY"""
+    origins: str = ""
+    """Sites whose pages may use this server, such as `https://desk.example`, with commas. REGULARS_ORIGINS"""
     ide: bool = True
     """Whether the GraphQL page is served. REGULARS_IDE"""
     log_level: str = "info"

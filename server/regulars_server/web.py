@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -17,6 +18,8 @@ from regulars_sync.protocol import Contact, Problem
 
 log = logging.getLogger("regulars")
 
+REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+"""What a caller or proxy may call a request: it is told back, and logged."""
 Handler = Callable[[Request], Awaitable[Response]]
 T = TypeVar("T")
 
@@ -82,6 +85,9 @@ def guarded(handler: Handler, now_ms: Callable[[], int], entropy: Callable[[int]
                 "incident %s", incident, extra={"incident": incident, "error": type(error).__name__}
             )
             response = problem(request, Refused("internal", incident=incident))
+        named = request.headers.get("x-request-id", "")
+        if named := named if REQUEST_ID.fullmatch(named) else "":
+            response.headers["x-request-id"] = named
         log.info(
             "%s %s %d",
             request.method,
@@ -93,6 +99,7 @@ def guarded(handler: Handler, now_ms: Callable[[], int], entropy: Callable[[int]
                 "status": response.status_code,
                 "ms": now_ms() - begun,
                 "bytes": len(body) if isinstance(body := getattr(response, "body", None), bytes) else None,
+                "request": named or None,
                 **getattr(request.state, "said", {}),
             },
         )
@@ -105,6 +112,7 @@ class JsonLines(logging.Formatter):
     """One JSON object a line: time, level, event, and the fields that the call named."""
 
     FIELDS = (
+        "request",
         "method",
         "path",
         "status",

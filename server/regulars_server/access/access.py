@@ -27,6 +27,7 @@ from tortoise.expressions import F, Q
 from regulars_schema.entities import STAFF_ROLE
 from regulars_server.access import bearers
 from regulars_server.access.bearers import Kind
+from regulars_server.access.documents import TrustedDocuments
 from regulars_server.access.models import Database, LoginRow, PairingRow, TokenRow
 from regulars_server.access.passwords import Argon2, Passwords, check_name, check_password, plain_name
 from regulars_server.access.rights import OF_PEOPLE, RANKS, RIGHTS, rights_of, standing
@@ -160,6 +161,7 @@ class Access:
         self._database = Database(database, busy_ms)
         self._now_ms = now_ms
         self._entropy = entropy
+        self.documents = TrustedDocuments(self._database, now_ms)
         self._passwords = Passwords(argon2, entropy)
         self._throttle = Throttle(now_ms)
         self._kept: dict[str, _Kept] = {}

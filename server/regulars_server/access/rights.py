@@ -15,6 +15,7 @@ from functools import cache
 
 from regulars_schema.declare import Entity, Nature
 from regulars_schema.entities import REGISTRY
+from regulars_sync.errors import LocalError
 
 INNER = frozenset({"staff_pin", "window", "change_verdict"})
 """Entities that tablets alone hold; no right reads them."""
@@ -42,7 +43,6 @@ RIGHTS: Mapping[str, str] = {
     "admin:devices": "Let tablets of one's units in, and revoke them.",
     "admin:identities": "Decide who is one person.",
     "admin:customers": "Erase customers.",
-    "admin:documents": "Publish and retire trusted documents.",
     "admin:tokens": "Make tokens for programs, and end them. Of people only, never of a token.",
 }
 """Every right, and what it lets one do."""
@@ -192,3 +192,20 @@ def rights_of(role: str, scopes: tuple[str, ...] | None, is_program: bool) -> fr
     if is_program:
         found -= OF_PEOPLE
     return found if scopes is None else found.intersection(scopes)
+
+
+DEVELOPER = "developer"
+
+
+def callers_of(kind: str, standing: str) -> frozenset[str]:
+    """By what names settings call whoever this is: a program is a developer, whatever its role."""
+    return frozenset({DEVELOPER if kind == DEVELOPER else standing})
+
+
+def named_callers(setting: str, text: str) -> frozenset[str]:
+    """The callers that a setting names: rows of `ROLES`, `developer`, or `all`. `LocalError`."""
+    every = frozenset(ROLES) | {DEVELOPER}
+    named = frozenset(filter(None, (part.strip() for part in text.split(","))))
+    if not named <= every | {"all"}:
+        raise LocalError("setting_invalid", name=setting, value=text[:80])
+    return every if "all" in named else named

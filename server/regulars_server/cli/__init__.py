@@ -35,6 +35,7 @@ def create_cli() -> typer.Typer:
             demo,
             devices,
             doctor,
+            documents,
             founding,
             held,
             identities,
@@ -50,7 +51,7 @@ def create_cli() -> typer.Typer:
         raise LocalError("extra_missing", module=error.name) from error
     app = typer.Typer(help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
     rooms = (founding, serving, loading, units, staff, customers, identities, devices, logins, held)
-    for room in (*rooms, backups, doctor, demo):
+    for room in (*rooms, documents, backups, doctor, demo):
         room.register(app)
     return app
 

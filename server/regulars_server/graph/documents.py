@@ -66,6 +66,7 @@ class Document:
 
     def __init__(self, schema: GraphQLSchema, node: DocumentNode) -> None:
         self.node = node
+        self.asks_schema = any(_asks_schema(definition) for definition in node.definitions)
         fragments = _fragments(node)
         self._operations = {
             definition.name.value if definition.name else None: Operation(
@@ -96,6 +97,21 @@ def _is_introspection(operation: OperationDefinitionNode) -> bool:
         node.name.value if isinstance(node, FieldNode) else "" for node in operation.selection_set.selections
     }
     return asked <= {"__schema", "__type", "__typename"} and asked != {"__typename"}
+
+
+def _asks_schema(definition: DefinitionNode) -> bool:
+    """Whether the schema is asked for anywhere in an operation or fragment."""
+    if not isinstance(definition, OperationDefinitionNode | FragmentDefinitionNode):
+        return False
+    todo: list[SelectionSetNode | None] = [definition.selection_set]
+    while todo:
+        selection_set = todo.pop()
+        for node in selection_set.selections if selection_set else ():
+            if isinstance(node, FieldNode) and node.name.value in ("__schema", "__type"):
+                return True
+            if isinstance(node, FieldNode | InlineFragmentNode):
+                todo.append(node.selection_set)
+    return False
 
 
 @dataclass(slots=True)
@@ -132,19 +148,22 @@ class Documents:
             self._kept.move_to_end(text)
         return kept
 
-    def read(self, text: str) -> Document:
-        """The document of this text; `Refused("query_too_large")`, or `Invalid` with the mistakes in it."""
+    def read(self, text: str, suggest: bool = True) -> Document:
+        """The document of this text; `Refused("query_too_large")`, or `Invalid` with the mistakes in it.
+
+        With `suggest` they say what may have been meant, which tells of the schema.
+        """
         kept = self.known(text)
         if kept is not None:
             return kept
-        document = self._read(text)
+        document = self._read(text, suggest)
         if len(text) <= KEPT_CHARS_MAX:
             self._kept[text] = document
             if len(self._kept) > KEPT_MAX:
                 self._kept.popitem(last=False)
         return document
 
-    def _read(self, text: str) -> Document:
+    def _read(self, text: str, suggest: bool) -> Document:
         if len(text) > self._bytes_max or len(text.encode(errors="surrogatepass")) > self._bytes_max:
             raise Refused("query_too_large", what="bytes", limit=self._bytes_max)
         try:
@@ -157,7 +176,7 @@ class Documents:
             raise Refused("query_too_large", what="depth", limit=self._depth_max) from None
         try:
             self._measure(document)
-            errors = validate(self._schema, document, specified_rules, VALIDATION_ERRORS_MAX)
+            errors = validate(self._schema, document, specified_rules, VALIDATION_ERRORS_MAX, not suggest)
         except RecursionError:
             raise Refused("query_too_large", what="depth", limit=self._depth_max) from None
         if errors:

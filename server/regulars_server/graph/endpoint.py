@@ -26,6 +26,7 @@ from regulars_server.graph.live.socket import Socket
 from regulars_server.graph.live.streams import Streams
 from regulars_server.graph.operations import Asked, Operations, WrongMethod
 from regulars_server.graph.problems import coded
+from regulars_server.graph.trust import document_id
 from regulars_server.service import Service
 from regulars_sync.errors import Refused, RegularsError
 
@@ -62,7 +63,7 @@ def routes(service: Service) -> list[BaseRoute]:
     async def get(request: Request) -> Response:
         if streams.is_asked(request):
             return await streams.get(request)
-        if "query" in request.query_params:
+        if {"query", "documentId", "extensions"} & request.query_params.keys():
             return await answered(request, partial(_from_url, request), (OperationType.QUERY,))
         if not settings.ide or ("text/html" not in request.headers.get("accept", "") and request.url.query):
             return Response(status_code=405, headers={"allow": "POST"})
@@ -149,7 +150,7 @@ def accepted(accept: str | None) -> str:
 async def _from_url(request: Request) -> Asked:
     """The request in the parameters of a URL."""
     given: dict[str, Any] = {}
-    for name in ("query", "operationName", "variables", "extensions"):
+    for name in ("query", "documentId", "operationName", "variables", "extensions"):
         said = request.query_params.get(name)
         given[name] = _json(said.encode()) if said and name in ("variables", "extensions") else said
     return checked(given)
@@ -175,7 +176,8 @@ def checked(given: object) -> Asked:
         raise Refused("body_invalid", reason="an object with `query` is expected")
     query, operation = given.get("query"), given.get("operationName")
     variables, extensions = given.get("variables"), given.get("extensions")
-    if not isinstance(query, str) or not query.strip():
+    id = document_id(given)
+    if id is None and (not isinstance(query, str) or not query.strip()):
         raise Refused("body_invalid", reason="`query` should be a GraphQL document")
     if operation is not None and not isinstance(operation, str):
         raise Refused("body_invalid", reason="`operationName` should be a text")
@@ -187,7 +189,7 @@ def checked(given: object) -> Asked:
         raise Refused("query_too_large", what="depth of variables", limit=VARIABLES_DEPTH_MAX)
     if variables and count(variables, VARIABLES_VALUES_MAX) > VARIABLES_VALUES_MAX:
         raise Refused("query_too_large", what="values in variables", limit=VARIABLES_VALUES_MAX)
-    return Asked(query, operation or None, variables or {}, extensions or {})
+    return Asked(query or "", operation or None, variables or {}, extensions or {}, id)
 
 
 def _is_json(content_type: str) -> bool:

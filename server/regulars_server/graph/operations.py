@@ -21,6 +21,7 @@ from regulars_server.graph.problems import formatted
 from regulars_server.graph.replaying import ReplayingExecutor
 from regulars_server.graph.request import Context
 from regulars_server.graph.schema import build_schema
+from regulars_server.graph.trust import Trust
 from regulars_server.service import Service
 from regulars_sync.errors import Refused
 
@@ -35,6 +36,8 @@ class Asked:
     operation: str | None
     variables: dict[str, Any]
     extensions: dict[str, Any] = field(default_factory=dict)
+    document_id: str | None = None
+    """A trusted document, in the place of `query`."""
 
 
 class WrongMethod(Exception):
@@ -62,6 +65,7 @@ class Operations:
         self.documents = Documents(
             self.schema, settings.query_bytes_max, settings.query_tokens_max, settings.query_depth_max
         )
+        self.trust = Trust(service)
         self.charging = Charging(service)
         self._one_by_one = OneByOne()
         self._thread = asyncio.Semaphore(1)
@@ -79,13 +83,22 @@ class Operations:
         author = await self.service.author(principal)
         return Context(self.service, principal, author, lang, self._one_by_one)
 
-    async def read(self, text: str) -> Document:
-        """The document of this text. `Invalid`, `Refused("query_too_large")`."""
-        known = self.documents.known(text)
-        if known is not None or len(text) < LONG_CHARS:
-            return known or self.documents.read(text)
-        async with self._thread:
-            return await asyncio.to_thread(self.documents.read, text)
+    async def document(self, asked: Asked, principal: Principal) -> Document:
+        """The document that is asked for, if this caller may send it.
+
+        `Invalid`; `Refused` query_too_large, document_unknown, document_required, introspection_off.
+        """
+        text = await self.trust.text(asked.query, asked.document_id, principal)
+        is_told = self.trust.may_introspect(principal)
+        document = self.documents.known(text)
+        if document is None and len(text) < LONG_CHARS:
+            document = self.documents.read(text, is_told)
+        if document is None:
+            async with self._thread:
+                document = await asyncio.to_thread(self.documents.read, text, is_told)
+        if document.asks_schema and not is_told:
+            raise Refused("introspection_off")
+        return document
 
     async def run(
         self,
@@ -95,10 +108,10 @@ class Operations:
     ) -> ExecutionResult:
         """The result of an operation of these kinds; what can't be run is told by its errors.
 
-        `Refused` query_too_large, throttled, too_slow; `WrongMethod`.
+        `Refused` as for `document`, and throttled, too_slow; `WrongMethod`.
         """
         try:
-            document = await self.read(asked.query)
+            document = await self.document(asked, context.principal)
         except Invalid as invalid:
             return ExecutionResult(None, invalid.errors)
         operation = document.operation(asked.operation)
@@ -136,6 +149,7 @@ class Operations:
                 variable_values=asked.variables,
                 operation_name=asked.operation,
                 executor_class=ReplayingExecutor,
+                hide_suggestions=not self.trust.may_introspect(context.principal),
             )
 
         if operation.is_introspection:

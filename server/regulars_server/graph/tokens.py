@@ -144,6 +144,7 @@ class TokenMutations:
             tokens = _tokens(info.context)
             id, secret = await tokens.make(wanted, writing.cid)
             info.context.asking.secret = secret
+            info.context.asking.secret = secret
             return TokenIssued(token=_shown(await tokens.get(id)), secret=secret)
 
         return await settled(info.context, idempotency_key, run)
@@ -164,6 +165,7 @@ class TokenMutations:
             tokens = _tokens(info.context)
             grace_ms = min(max(grace_hours, 0), GRACE_HOURS_MAX) * HOUR_MS
             secret = await tokens.rotate(id, writing.cid, grace_ms)
+            info.context.asking.secret = secret
             info.context.asking.secret = secret
             return TokenIssued(token=_shown(await tokens.get(id)), secret=secret)
 

@@ -23,7 +23,7 @@ async def operate(operations: Operations, asked: Asked, line: Line, lang: str) -
     One that did not run is the last; what is raised becomes such an answer.
     """
     try:
-        document = await operations.read(asked.query)
+        document = await operations.document(asked, await operations.principal(line.bearer))
         operation = document.operation(asked.operation)
         if operation.kind is not OperationType.SUBSCRIPTION:
             async with line.turn:
@@ -59,6 +59,7 @@ async def _events(
         context_value=context,
         raw_variable_values=asked.variables,
         operation_name=asked.operation,
+        hide_suggestions=not operations.trust.may_introspect(context.principal),
     )
     if isinstance(executor, list):
         yield operations.said(ExecutionResult(None, executor), lang)

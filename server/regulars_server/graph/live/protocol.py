@@ -227,7 +227,7 @@ def _operation(message: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(payload, dict):
         raise _Invalid("`payload` is an object")
     query, name = payload.get("query"), payload.get("operationName")
-    if not isinstance(query, str):
+    if not isinstance(query, str) and "documentId" not in payload:
         raise _Invalid("`query` is a GraphQL document")
     if name is not None and not isinstance(name, str):
         raise _Invalid("`operationName` is a text")

@@ -12,9 +12,7 @@ import logging
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, aclosing
 from typing import Any
-from urllib.parse import urlsplit
 
-from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -35,6 +33,7 @@ from regulars_server.graph.live.protocol import (
 from regulars_server.graph.operations import Asked, Operations
 from regulars_server.graph.problems import coded
 from regulars_server.lines import Line
+from regulars_server.origins import Origins
 from regulars_sync.errors import Refused, RegularsError
 
 INIT_S_MAX = 10.0
@@ -51,6 +50,7 @@ class Socket:
 
     def __init__(self, operations: Operations, read: Callable[[object], Asked], websocket: WebSocket) -> None:
         self._operations = operations
+        self._origins = Origins(operations.service.settings.origins)
         self._read = read
         self._websocket = websocket
         self._connection = Connection()
@@ -64,7 +64,7 @@ class Socket:
     async def serve(self) -> None:
         """Until either side closes it."""
         service, websocket = self._operations.service, self._websocket
-        if not is_same_site(websocket):
+        if not self._origins.allows(websocket.headers):
             await websocket.send_denial_response(Response(status_code=403))
             return
         try:
@@ -211,9 +211,3 @@ def bearer_of(payload: Mapping[str, Any]) -> str | None:
                 scheme, _, token = value.partition(" ")
                 return (token if scheme.lower() == "bearer" else value).strip() or None
     return None
-
-
-def is_same_site(connection: HTTPConnection) -> bool:
-    """Whether no browser sent it, or a page of this very server did: other sites open no sockets here."""
-    origin = connection.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == connection.headers.get("host")

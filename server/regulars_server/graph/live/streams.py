@@ -148,7 +148,7 @@ class Streams:
             asked = await asking()
             token = _token(request)
             if token is not None:
-                return await self._begin(self._stream(token, principal), asked, lang)
+                return await self._begin(self._stream(token, principal), principal, asked, lang)
             stream = self._new(web.bearer(request), principal, lang, is_single=False)
             self._operations.service.lines.check()
         except RegularsError as error:
@@ -193,12 +193,12 @@ class Streams:
         stream.stop(request.query_params.get("operationId", ""))
         return Response(status_code=200)
 
-    async def _begin(self, stream: Stream, asked: Asked, lang: str) -> Response:
+    async def _begin(self, stream: Stream, principal: Principal, asked: Asked, lang: str) -> Response:
         id = asked.extensions.get("operationId")
         if not isinstance(id, str) or not id:
             raise Refused("body_invalid", reason="`extensions.operationId` should be a text")
         try:
-            await self._operations.read(asked.query)
+            await self._operations.document(asked, principal)
         except Invalid as invalid:
             said = self._operations.said(ExecutionResult(None, invalid.errors), lang)
             return Response(orjson.dumps(said.body), 400, media_type="application/json")
