@@ -32,6 +32,8 @@ from tests.support.server import ServerProcess
 TABLET = str(Path(__file__).with_name("tablet.py"))
 RATE = 0.25
 ALIVE_S = (0.3, 3.0)
+START_S_MAX = 60.0
+"""On a busy machine a process may take long to start; most are killed only once they have written."""
 
 
 @dataclass
@@ -41,13 +43,18 @@ class Tablet:
     told: list[dict[str, Any]] = field(default_factory=list)
     kills: int = 0
     process: asyncio.subprocess.Process | None = None
+    writes: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def live(self, chance: random.Random, until: float) -> None:
-        """Be started and killed again and again."""
+        """Be started and killed again and again, until then and until something was written."""
         loop = asyncio.get_running_loop()
-        while loop.time() < until:
+        while loop.time() < until or not self.told:
+            self.writes.clear()
             await self.start(str(chance.randrange(10**9)), "3600")
             listening = asyncio.create_task(self.listen())
+            if chance.random() < 0.8:
+                async with asyncio.timeout(START_S_MAX):
+                    await self.writes.wait()
             await asyncio.sleep(min(chance.uniform(*ALIVE_S), max(0.0, until - loop.time()) + 0.1))
             assert self.process is not None
             if self.process.returncode is None:
@@ -68,6 +75,7 @@ class Tablet:
         async for line in self.process.stdout:
             if line.endswith(b"\n"):  # half a line: the write may have returned, nobody heard of it
                 self.told.append(json.loads(line))
+                self.writes.set()
 
 
 class Chain:

@@ -526,7 +526,7 @@ def test_doctor_tells_equal_keys_and_two_units_on_top(branch):
     unit = {"home_unit": rows(branch, "unit")[0]["id"]}
 
     async def enter(service: Service) -> None:
-        for name in ("林芳", "Lin Fang"):
+        for name in ("林芳", "王伟"):  # else they would be one person by now
             fields = {"name": name, "phones/+8613800138000": True, **unit}
             await write(service, service.change("create", "customer", new_id(service), fields))
 
