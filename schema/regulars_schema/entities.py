@@ -424,7 +424,7 @@ CUSTOMER = Entity(
         Field(
             "external_ids", Text(120), L("外部编号", "External ids"), Rule.SET_ADD, identity=True, stored=True
         ),
-        Field("wechat", Text(80), L("微信", "WeChat"), Rule.VERIFIED, stored=True),
+        Field("wechat", Text(80), L("微信", "WeChat"), Rule.VERIFIED, stored=True, searched=True),
         Field("gender", GENDER, L("性别", "Gender"), Rule.VERIFIED, stored=True),
         Field("birth", BIRTH, L("生日", "Birth"), Rule.VERIFIED),
         Field("address", Text(400), L("地址", "Address"), Rule.VERIFIED),
@@ -435,10 +435,10 @@ CUSTOMER = Entity(
         Field("privacy_notice", PRIVACY_NOTICE, L("隐私告知", "Privacy notice"), Rule.LATTICE, stored=True),
         Field("contact_by", CHANNEL, L("允许联系方式", "May be contacted by"), Rule.SET_REMOVE, stored=True),
         Field("preferred_channel", CHANNEL, L("首选渠道", "Preferred channel"), stored=True),
-        Field("tags", Text(80), L("标签", "Tags"), Rule.SET_ADD, stored=True),
+        Field("tags", Text(80), L("标签", "Tags"), Rule.SET_ADD, stored=True, searched=True),
         Field("hobbies", Text(80), L("爱好", "Hobbies"), Rule.SET_ADD, stored=True),
         Field("segments", Ref("segment"), L("静态分群", "Static segments"), Rule.SET_ADD, stored=True),
-        Field("notes", Text(), L("备注", "Notes")),
+        Field("notes", Text(), L("备注", "Notes"), searched=True),
         Field("income_band", INCOME_BAND, L("收入", "Income band"), level=Level.SENSITIVE),
         Field("belief", Text(200), L("信仰", "Belief"), level=Level.SENSITIVE),
         Field("credit_status", CREDIT_STATUS, L("信用状况", "Credit status"), Rule.VERIFIED, Level.SENSITIVE),
