@@ -151,6 +151,7 @@ def inputs(registry: Registry) -> str:
         "import strawberry",
         "",
         ENUMS,
+        "from regulars_server.graph.declared import valued",
         f"from regulars_server.graph.filters import {FILTERS}",
         "from regulars_server.graph.scalars import UUID, Date, DateTime, Money",
         "",
@@ -547,6 +548,9 @@ def _order(entity: Entity) -> list[str]:
         if field != "id" and isinstance(entity.by_name[field].type, List | Ref):
             continue
         lines += [f"    {field.upper()}_{way.upper()} = '{field} {way}'" for way in ("asc", "desc")]
+    if entity.searched:
+        said = "相关度 · Relevance: what fits `search` best comes first; 200 rows at most"
+        lines.append(f"    RELEVANCE = valued('relevance desc', {said!r})")
     return [*lines, ""]
 
 

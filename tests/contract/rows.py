@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from regulars_schema.entities import REGISTRY
+from regulars_schema.search import Asked, asked
 from regulars_server.storage.interface import Batch, Commit, Incarnation, Storage
 from regulars_sync import trail
 from regulars_sync.changes import Change, Stated, Value, encode, groups
@@ -30,6 +31,12 @@ def cid(number: int) -> str:
 
 UNITS = [uid(1000 + i) for i in range(4)]
 NAMES = ["林芳", "王伟", "Ann Lee", "ann lee", "张三丰", "Zoë", "陈", "%_\\", "李 四"]
+
+
+def searched(text: str) -> Asked:
+    found = asked(text)
+    assert found is not None
+    return found
 
 
 class Scribe:

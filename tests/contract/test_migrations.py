@@ -166,6 +166,9 @@ def test_what_is_filtered_since_the_third_step_is_filled_from_the_documents(conn
     migrate(connection, path)
     found = connection.execute("SELECT wechat, first_seen, preferred_channel FROM customer ORDER BY row")
     assert found.fetchall() == [("w", at, None), (None, None, None)]
+    sql = "SELECT rowid FROM customer_search WHERE customer_search MATCH ?"
+    assert connection.execute(sql, ('"x" AND "w"',)).fetchall() == [(7,)]
+    connection.execute("INSERT INTO customer_search(customer_search, rank) VALUES('integrity-check', 1)")
     assert connection.execute("SELECT price, usage_days FROM product").fetchall() == [(9_000_000_000, None)]
     sql = "SELECT e.key, e.row FROM element e JOIN term t ON t.id=e.field WHERE t.name='customer.hobbies'"
     assert connection.execute(sql).fetchall() == [("tea", 7)]

@@ -25,7 +25,7 @@ from regulars_sync.document import decode
 from regulars_sync.history import tell
 from regulars_sync.ids import link_id
 from regulars_sync.placement import Place, Writes
-from tests.contract.rows import NAMES, UNITS, Scribe, uid
+from tests.contract.rows import NAMES, UNITS, Scribe, searched, uid
 
 EXAMPLES = 60
 CUSTOMERS = range(6)
@@ -84,8 +84,12 @@ test = st.one_of(
     st.builds(
         Probe,
         st.just("*"),
-        st.just("search"),
-        st.sampled_from(["", "lin", "138-0013-8000", "138 0013", "LF", "林 8000", "%", "_", "ann l", "b%"]),
+        st.just("match"),
+        st.sampled_from(
+            ["lin", "138-0013-8000", "138 0013", "LF", "林 8000", "ann l", "b%", "linfanh", "annlea"]
+        )
+        .map(searched)
+        .flatmap(lambda found: st.sampled_from([found.strict, found.whole, found.loose or found.strict])),
     ),
 )
 where = st.none() | st.recursive(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,6 +88,14 @@ def traces(chain: Chain, name: str) -> set[str]:
     return {trace for trace in TRACES if trace.encode() in found}
 
 
+def indexed(file: Path, table: str) -> set[str]:
+    """What of her name stands in the bytes of a full-text index, whose tokens are cut to what they add."""
+    with closing(sqlite3.connect(file)) as connection:
+        found = b"".join(block for (block,) in connection.execute(f"SELECT block FROM {table}_data"))
+    assert found
+    return {piece for piece in ("fei", "菲") if piece.encode() in found}
+
+
 async def row(chain: Chain, entity: str, id: str) -> dict[str, object] | None:
     async with chain.service.storage.unscoped_reader() as reader:
         found = (await reader.find(entity, [id])).get(id)
@@ -100,9 +110,11 @@ async def test_nothing_of_the_person_is_left_in_any_byte(chain: Chain, known: Kn
     assert traces(chain, "chain.db") == set(TRACES)
     assert traces(chain, "one") > {"林芳菲", "bought a table", "likes oak"}
     assert traces(chain, "two") > {"林芳菲", "bought a table", "wrong amount"}
+    assert indexed(chain.folder / "chain.db", "customer_search") == {"fei", "菲"}
     done = await erase(chain, known.id)
     assert (done.links, done.interactions) == (1, 2)
     assert traces(chain, "chain.db") == set()
+    assert indexed(chain.folder / "chain.db", "customer_search") == set()
     for name, shop in (("one", known.one), ("two", known.two)):
         report = await shop.sync()
         assert (report.problem, report.equal) == (None, True)

@@ -11,9 +11,11 @@ from uuid import uuid4
 
 import pytest
 
+from regulars_server.graph.connection import encode_cursor
 from regulars_server.graph.export import SDL, exported
 from regulars_server.graph.inputs import CustomerOrder
 from regulars_server.graph.request import Context
+from regulars_server.graph.searching import RELEVANCE
 from regulars_server.graph.types import TYPES
 from regulars_server.storage.sql.reader import SqlReader
 from tests.support.chain import Chain, new_chain
@@ -238,6 +240,82 @@ async def test_filters_go_through_relations_both_ways_in_one_statement(chain: Ch
     assert (
         await office.code(f"{{ customers(where: {{ OR: [{wide}] }}) {{ totalCount }} }}") == "query_too_large"
     )
+
+
+SEARCHED = "query ($s: String, $o: CustomerOrder!, $w: CustomerWhere, $n: Int, $a: String, $l: Int, $b: String) { customers(search: $s, orderBy: $o, where: $w, first: $n, after: $a, last: $l, before: $b) { totalCount nodes { name } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } }"
+
+
+async def names_of(caller: Graph, text: str, order: str = "RELEVANCE", **more: Any) -> list[str]:
+    got = (await caller.ask(SEARCHED, s=text, o=order, **more))["customers"]
+    if not more:
+        assert got["totalCount"] == len(got["nodes"])
+    return [node["name"] for node in got["nodes"]]
+
+
+async def test_a_search_is_ranked_forgives_a_letter_and_composes_with_filters(office: Graph):
+    await office.customer("王林芳", tags=["vip"])
+    await office.customer("Bob", notes="知道林芳的电话", phones=["13900002222"])
+    await office.customer("林芳菲", phones=["13800138000"], memberNo="VIP-00412")
+    await office.customer("林芳", tags=["vip", "老客户"])
+    assert await names_of(office, "林芳") == ["林芳", "林芳菲", "王林芳", "Bob"]
+    assert await names_of(office, "linfang") == ["林芳", "林芳菲", "王林芳"]
+    assert await names_of(office, "林芳", "NAME_DESC") == ["王林芳", "林芳菲", "林芳", "Bob"]
+    assert await names_of(office, "林芳", w={"tags": {"has": "vip"}}) == ["林芳", "王林芳"]
+    assert await names_of(office, "林芳", w={"tags": {"has": "rare"}}) == []
+    for text, names in (
+        ("0412", ["林芳菲"]),
+        ("138-0013", ["林芳菲"]),
+        ("2222", ["Bob"]),
+        ("老客", ["林芳"]),
+        ("vip 林", ["林芳", "林芳菲", "王林芳"]),
+        ("电话", ["Bob"]),
+        ("linfamg", ["林芳"]),
+        ("临方", ["林芳", "林芳菲", "王林芳"]),
+        ("linfanf", ["林芳"]),
+        ("lifnang", ["林芳"]),
+        ("%", []),
+        ("zzz", []),
+    ):
+        found = await names_of(office, text)
+        assert sorted(found) == sorted(names), text
+    assert len(await names_of(office, "  ", "NAME_ASC")) == 4
+    assert await office.code(SEARCHED, o="RELEVANCE") == "argument_invalid"
+
+
+async def test_ranked_pages_walk_all_that_was_found_both_ways(office: Graph):
+    for name in ("林芳", "林芳菲", "林方", "王林芳", "林芬芳", "李雷"):
+        await office.customer(name)
+    whole = await names_of(office, "lin")
+    assert len(whole) == 5
+    found: list[str] = []
+    after = None
+    while True:
+        got = (await office.ask(SEARCHED, s="lin", o="RELEVANCE", n=2, a=after))["customers"]
+        assert got["totalCount"] == 5
+        assert got["pageInfo"]["hasPreviousPage"] is (after is not None)
+        found += [node["name"] for node in got["nodes"]]
+        after = got["pageInfo"]["endCursor"]
+        if not got["pageInfo"]["hasNextPage"]:
+            break
+    assert found == whole
+    got = (await office.ask(SEARCHED, s="lin", o="RELEVANCE", l=2, b=after))["customers"]
+    assert [node["name"] for node in got["nodes"]] == whole[2:4]
+    assert got["pageInfo"]["hasNextPage"]
+    assert got["pageInfo"]["hasPreviousPage"]
+    assert await office.code(SEARCHED, s="lin", o="NAME_ASC", a=after) == "cursor_invalid"
+    forged = encode_cursor(RELEVANCE, ("x", "y"))
+    assert await office.code(SEARCHED, s="lin", o="RELEVANCE", a=forged) == "cursor_invalid"
+
+
+async def test_whose_whole_name_it_is_comes_first_among_more_rows_than_are_ranked(
+    office: Graph, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("regulars_server.graph.searching.BEST_MAX", 3)
+    for i in range(5):
+        await office.customer(f"林芳{'菲丽娜美玲'[i]}")
+    await office.customer("林芳")
+    got = (await office.ask(SEARCHED, s="linfang", o="RELEVANCE"))["customers"]
+    assert (got["nodes"][0]["name"], len(got["nodes"]), got["totalCount"]) == ("林芳", 3, 6)
 
 
 async def test_amounts_are_tested_and_ordered_as_numbers(office: Graph):

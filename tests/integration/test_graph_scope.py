@@ -144,6 +144,25 @@ async def test_counts_lists_filters_searches_and_orders_know_only_what_is_within
     assert ids(everywhere["search"]) == [world.tan]
 
 
+async def test_what_is_out_of_reach_neither_finds_nor_ranks_nor_forgives(world: World):
+    far = await caller(world.chain, "clerk", "Orchard")
+    ask = """query ($s: String) { customers(search: $s, orderBy: RELEVANCE) {
+        totalCount nodes { name } pageInfo { endCursor hasNextPage } } }"""
+    before = await world.branch.ask(ask, s="linfamg")
+    assert [node["name"] for node in before["customers"]["nodes"]] == ["林芳"]
+    await far.customer("Linfamg")  # fits as it is, but not here
+    await far.customer("林芳", notes="林芳", tags=["林芳"])
+    assert await world.branch.ask(ask, s="linfamg") == before
+    near = await world.branch.ask(ask, s="林芳")
+    assert near["customers"]["totalCount"] == 1
+    assert (await world.office.ask(ask, s="linfamg"))["customers"]["nodes"] == [{"name": "Linfamg"}]
+    await world.office.ask(
+        'mutation ($i: UUID!) { customerUpdate(idempotencyKey: "b", id: $i, set: { belief: "quietone" }) { __typename } }',
+        i=world.lin,
+    )
+    assert (await world.office.ask(ask, s="quietone"))["customers"]["totalCount"] == 0
+
+
 async def test_filters_through_relations_know_only_what_is_within_reach(world: World):
     query = """{
         rare: interactions(where: { customers: { some: { tags: { has: "rare" } } } }) { totalCount }

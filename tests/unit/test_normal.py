@@ -155,5 +155,5 @@ def test_pinyin_takes_any_text(name):
 
 
 def test_search_looks_through_what_is_declared_as_searched():
-    fields = {"name": "林芳", "member_no": "A7", "notes": "secret", "phones": {"+861": True, "+862": False}}
+    fields = {"name": "林芳", "member_no": "A7", "belief": "secret", "phones": {"+861": True, "+862": False}}
     assert search_text(CUSTOMER, fields).split("\n") == ["林芳", "linfang", "lf", "+861", "a7"]

@@ -13,7 +13,9 @@ import strawberry
 from regulars_schema.declare import JSON, Bool, Entity, Int, Unfit, check_text
 from regulars_server.graph.declared import resolved
 from regulars_server.graph.filters import entities_of, where_of
-from regulars_server.storage.interface import All, Found, Order, Person, Test, Where
+from regulars_server.graph.searching import RELEVANCE
+from regulars_server.graph.searching import search as search_of
+from regulars_server.storage.interface import All, Found, Order, Person, Where
 from regulars_sync.errors import Refused
 
 if TYPE_CHECKING:
@@ -81,7 +83,7 @@ def decode_cursor(entity: Entity, order: Order, cursor: str) -> tuple[JSON, str]
         check_text(id, 200)
         declared = entity.by_name.get(order.field)
         if value is not None:
-            if declared is not None and isinstance(declared.type, Int | Bool):
+            if order == RELEVANCE or (declared is not None and isinstance(declared.type, Int | Bool)):
                 if not isinstance(value, int) or abs(value) >= 2**53:
                     raise ValueError
             else:
@@ -151,16 +153,25 @@ async def page(
         for other in entities_of(asked):
             context.require_read(other)
         tests.append(asked)
-    if search is not None and search.strip():
-        tests.append(Test("*", "search", checked_search(search)))
-    wanted: Where | None = All(tuple(tests)) if tests else None
-    if persons:
-        wanted = Person(wanted)
+
+    def with_(test: Where | None) -> Where | None:
+        every = tests if test is None else [*tests, test]
+        wanted = All(tuple(every)) if every else None
+        return Person(wanted) if persons else wanted
+
     after_key = decode_cursor(entity, order, after) if after is not None else None
     before_key = decode_cursor(entity, order, before) if before is not None else None
     backwards = last is not None
     limit = clamp(last if backwards else first)
-    found = await context.select(entity, wanted, order, limit + 1, after_key, before_key, backwards)
+    searched = await search_of(context, entity, search)
+    wanted = with_(searched.test if searched else None)
+    if order == RELEVANCE:
+        if searched is None:
+            raise Refused("argument_invalid", reason="RELEVANCE is an order of a search.")
+        best = await searched.best(context, entity, with_)
+        found = _between(best, limit + 1, after_key, before_key, backwards)
+    else:
+        found = await context.select(entity, wanted, order, limit + 1, after_key, before_key, backwards)
     more = len(found) > limit
     if more:
         found = found[1:] if backwards else found[:limit]
@@ -170,8 +181,13 @@ async def page(
     return connected(nodes, found, order, has_next, has_previous, lambda: context.count(entity, wanted))
 
 
-def checked_search(search: str) -> str:
-    try:
-        return check_text(search, 200)
-    except Unfit as unfit:
-        raise Refused(unfit.code, field="search", **unfit.detail) from None
+def _between(
+    rows: list[Found],
+    limit: int,
+    after: tuple[JSON, str] | None,
+    before: tuple[JSON, str] | None,
+    backwards: bool,
+) -> list[Found]:
+    """As `Reader.select` cuts a page, of rows whose keys fall."""
+    found = [row for row in rows if (not after or row.key < after) and (not before or row.key > before)]
+    return found[max(len(found) - limit, 0) :] if backwards else found[:limit]

@@ -6,6 +6,7 @@ from enum import Enum
 
 import strawberry
 
+from regulars_server.graph.declared import valued
 from regulars_server.graph.enums import (
     AcquisitionChannel,
     Calendar,
@@ -401,6 +402,9 @@ class ProductOrder(Enum):
     PRICE_DESC = "price desc"
     ARCHIVED_ASC = "archived asc"
     ARCHIVED_DESC = "archived desc"
+    RELEVANCE = valued(
+        "relevance desc", "相关度 · Relevance: what fits `search` best comes first; 200 rows at most"
+    )
 
 
 @strawberry.enum
@@ -421,6 +425,9 @@ class SegmentOrder(Enum):
     NAME_DESC = "name desc"
     ARCHIVED_ASC = "archived asc"
     ARCHIVED_DESC = "archived desc"
+    RELEVANCE = valued(
+        "relevance desc", "相关度 · Relevance: what fits `search` best comes first; 200 rows at most"
+    )
 
 
 @strawberry.enum
@@ -451,6 +458,9 @@ class CustomerOrder(Enum):
     PREFERRED_CHANNEL_DESC = "preferred_channel desc"
     ARCHIVED_ASC = "archived asc"
     ARCHIVED_DESC = "archived desc"
+    RELEVANCE = valued(
+        "relevance desc", "相关度 · Relevance: what fits `search` best comes first; 200 rows at most"
+    )
 
 
 @strawberry.enum

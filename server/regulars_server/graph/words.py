@@ -38,7 +38,7 @@ ARGUMENTS: Mapping[str, str] = {
     "note": "Some words about it.",
     "orderBy": "In which order.",
     "path": "One field only; an element of a set is `field/key`.",
-    "search": "Words that must be found, in names, phones, e-mails and numbers; docs/API.md says how.",
+    "search": "Words that must all be found; docs/API.md says in what, and how.",
     "reason": "Why; it is kept in the log.",
     "segment": "The segment, by its id.",
     "set": "What to write: what is left out stays, null clears.",

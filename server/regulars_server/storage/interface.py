@@ -48,7 +48,7 @@ class Head(NamedTuple):
 
 # --- what to look for ---------------------------------------------------------------------------
 
-Operator = Literal["eq", "ne", "in", "lt", "le", "gt", "ge", "starts", "contains", "has", "exists", "search"]
+Operator = Literal["eq", "ne", "in", "lt", "le", "gt", "ge", "starts", "contains", "has", "exists", "match"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Test:
     has                        a set holds the element with this key (after normal form); `party` of an
                                interaction `has` a customer id
     exists                     True or False: a scalar has a value, a set has any element
-    search                     field is "*": the row's search text contains the words, each somewhere
+    match                      field is "*", the value a `search.Match`: the tokens of the row fit it
 
     A test of a field that is not stored, or with a value of another type, is `Refused("argument_invalid")`.
     """

@@ -12,7 +12,8 @@ from functools import cached_property
 from typing import Literal
 
 from regulars_schema.declare import JSON, SAFE_INT_MAX, Entity, Level, Unfit, check_text
-from regulars_schema.normal import likenesses, search_text, sort_name
+from regulars_schema.normal import likenesses, sort_name
+from regulars_schema.search import Each, Either, Token, written
 from regulars_server.storage.interface import All, Any_, Not, Order, Person, Related, Test, Torn, Where
 from regulars_sync.document import nested
 from regulars_sync.errors import Refused
@@ -54,7 +55,7 @@ class Table:
     sort_name: bool
     """Has the column `name_sort`, by which names are ordered."""
     search: bool
-    """Has the column `search`, through which free-text search looks."""
+    """Has the column `search`: its tokens, by which free text finds it."""
     sensitive: bool
     """Has documents of the sensitive level."""
 
@@ -86,7 +87,7 @@ def column_values(table: Table, entity: Entity, document: Mapping[str, JSON]) ->
         name = document.get("name")
         values.append(None if name is None else sort_name(name))
     if table.search:
-        values.append(search_text(entity, nested(entity, document)))
+        values.append(written(entity, nested(entity, document)))
     return values
 
 
@@ -125,18 +126,6 @@ def identity_keys(entity: Entity, document: Mapping[str, JSON]) -> set[str]:
         if value and field is not None and field.identity and key[:1] != "?" and field.is_set == bool(slash):
             found.add(path if slash else f"{name}/{value}")
     return found
-
-
-def search_words(text: str) -> list[tuple[str, ...]]:
-    """The words of a query, each as the spellings of which one must occur.
-
-    A word that is mostly digits may be a number typed with separators, so it is tried without them too.
-    """
-    words: list[tuple[str, ...]] = []
-    for word in text.lower().split():
-        digits = "".join(ch for ch in word if ch.isdecimal())
-        words.append((word, digits) if digits != word and 2 * len(digits) > len(word) else (word,))
-    return words
 
 
 def level_of(scope: str) -> Level:
@@ -195,8 +184,8 @@ def _check_test(table: Table, test: Test) -> None:
     column = Column("id", "text") if test.field == "id" else table.column(test.field)
     keys = table.keys_of(test.field)
     match test.op:
-        case "search":
-            fits = test.field == "*" and table.search and _is(test.value, "text")
+        case "match":
+            fits = test.field == "*" and table.search and _is_match(test.value)
         case "has":
             fits = keys is not None and _is(test.value, "text")
         case "exists":
@@ -212,6 +201,15 @@ def _check_test(table: Table, test: Test) -> None:
     if not fits:
         what = f"{table.name}.{test.field[:80]} {test.op}"
         raise Refused("argument_invalid", reason=f"{what} can't be tested with that value")
+
+
+def _is_match(value: object) -> bool:
+    match value:
+        case Token(text):
+            return bool(text) and _is(text, "text")
+        case Each(parts) | Either(parts):
+            return bool(parts) and all(map(_is_match, parts))
+    return False
 
 
 def _is(value: JSON, type_: ColumnType) -> bool:

@@ -19,7 +19,8 @@ from typing import assert_never
 import orjson
 
 from regulars_schema.declare import JSON, Level, Registry
-from regulars_schema.normal import search_text, sort_name
+from regulars_schema.normal import sort_name
+from regulars_schema.search import fits, tokens
 from regulars_server.storage.interface import (
     SHARED_MAX,
     Alike,
@@ -60,7 +61,6 @@ from regulars_server.storage.layout import (
     element_keys,
     identity_keys,
     level_of,
-    search_words,
 )
 from regulars_server.storage.tables import TABLES
 from regulars_server.storage.verify import check_log
@@ -271,10 +271,9 @@ class MemoryReader:
         if table.keys_of(name):
             keys = {key for field_, key in element_keys(table, values) if field_ == name}
             return wanted in keys if op == "has" else bool(keys) is wanted
-        if op == "search":
+        if op == "match":
             entity = self._registry.by_name[table.name]
-            text = search_text(entity, nested(entity, values))
-            return all(any(word in text for word in spellings) for spellings in search_words(wanted))
+            return fits(wanted, tokens(entity, nested(entity, values)))
         if op == "exists":
             return (value is not None) is wanted
         if op == "ne":

@@ -18,11 +18,15 @@ from contextlib import contextmanager
 
 import orjson
 
+from regulars_schema.entities import REGISTRY
 from regulars_schema.normal import likenesses
+from regulars_schema.search import written
 from regulars_server.access.models import FIRST_DDL, SCOPES_DDL
 from regulars_server.answers import ANSWERS_DDL
 from regulars_server.storage.layout import LIKENESS
+from regulars_server.storage.search_index import index
 from regulars_server.storage.sql.dialect import Connection
+from regulars_sync.document import nested
 from regulars_sync.errors import LocalError
 
 APPLICATION_ID = 0x52474C52
@@ -176,6 +180,13 @@ def graph_and_search(connection: Connection) -> None:
             [(*map(document.get, columns), row) for row, document in said],
         )
     _execute_all(connection, _TIES)
+    for entity in REGISTRY.entities:
+        if entity.searched:
+            rows = connection.execute(f"SELECT row, document FROM {entity.name} WHERE document IS NOT NULL")
+            connection.executemany(
+                f"UPDATE {entity.name} SET search=? WHERE row=?",
+                [(written(entity, nested(entity, orjson.loads(document))), row) for row, document in rows],
+            )
     connection.execute("INSERT INTO term(name) VALUES('customer.hobbies') ON CONFLICT DO NOTHING")
     rows = connection.execute("SELECT row, document FROM customer WHERE document IS NOT NULL")
     connection.executemany(
@@ -209,6 +220,7 @@ def migrate(connection: sqlite3.Connection, path: str, steps: Sequence[Step] = S
                 connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
                 for step in steps:
                     step(connection)
+                index(connection)
                 connection.execute(f"PRAGMA user_version={len(steps)}")
         return
     copy = f"{path}.before-{version}"
@@ -226,6 +238,7 @@ def migrate(connection: sqlite3.Connection, path: str, steps: Sequence[Step] = S
             steps[at](connection)
             connection.execute(f"PRAGMA user_version={at + 1}")
             if at + 1 == len(steps):
+                index(connection)
                 connection.execute("DROP TABLE upgrade")
 
 

@@ -10,13 +10,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import Any
+from typing import Any, assert_never
 
+from regulars_schema.search import Each, Either, Match, Token
 from regulars_server.storage.sql.dialect import Among
 
 TRANSLATED_MAX = 4_096
 _LIST = "SELECT value FROM json_each(?)"
 _SAID = "(convert_from(t.document, 'UTF8')::json ->> '{}')"
+
+
+TOKENS = "array_to_tsvector(string_to_array({}, ' '))"
+"""What is indexed of the column `search`."""
 
 
 class PostgresDialect:
@@ -48,9 +53,25 @@ class PostgresDialect:
     def list(self, values: Iterable[Any]) -> Any:
         return [value for value in values if not isinstance(value, str) or _can_be_stored(value)]
 
+    def match(self, entity: str, t: str, wanted: Match) -> Among:
+        return Among(
+            f"({TOKENS.format(f'{t}.search')} @@ CAST(CAST(? AS text) AS tsquery))", [_query(wanted)]
+        )
+
     def blobs(self, hexes: Iterable[str]) -> Iterator[Among]:
         if found := [bytes.fromhex(text) for text in dict.fromkeys(hexes)]:
             yield Among("= ANY(?)", [found])
+
+
+def _query(match: Match) -> str:
+    match match:
+        case Token(text, begins):
+            return f"'{text}':*" if begins else f"'{text}'"
+        case Each(parts):
+            return f"({' & '.join(map(_query, parts))})"
+        case Either(parts):
+            return f"({' | '.join(map(_query, parts))})"
+    assert_never(match)
 
 
 POSTGRES = PostgresDialect()

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 from regulars_server.storage.migrations import STEPS, Step
 from regulars_server.storage.postgres.bridge import Bridge
+from regulars_server.storage.postgres.dialect import TOKENS
+from regulars_server.storage.tables import TABLES
 from regulars_sync.errors import LocalError
 
 _ONE_AT_A_TIME = 0x52474C52
@@ -43,6 +45,11 @@ def migrate(connection: Bridge, schema: str, shown: str, steps: Sequence[Step] =
     for step in steps[version:]:
         step(connection)
     connection.execute(_WRITTEN)
+    for table in TABLES.values():
+        if table.search:
+            name = f"{table.name}_search"
+            sql = f'CREATE INDEX IF NOT EXISTS {name} ON "{table.name}" USING gin ({TOKENS.format("search")})'
+            connection.execute(sql)
     connection.execute("UPDATE layout SET version=?", (len(steps),))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from regulars_schema.search import Match
+
 
 class Connection(Protocol):
     """A connection in its one transaction; `sqlite3.Connection` is one as it is."""
@@ -46,6 +48,10 @@ class Dialect(Protocol):
 
     def list(self, values: Iterable[Any]) -> Any:
         """The parameter of `IN (SELECT value FROM json_each(?))`; what nobody can have stored is left out."""
+        ...
+
+    def match(self, entity: str, t: str, wanted: Match) -> Among:
+        """Whether the tokens of the row `t` fit: a condition of its own."""
         ...
 
     def blobs(self, hexes: Iterable[str]) -> Iterator[Among]:

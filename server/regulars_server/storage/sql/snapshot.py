@@ -167,7 +167,7 @@ class Snapshot:
         check_where(TABLES, table, where)
         if where is None:
             return "TRUE", []
-        made = WhereText(self.terms, self.dialect.list, self.reaching)
+        made = WhereText(self.terms, self.dialect, self.reaching)
         return made.condition(table.name, where), made.parameters
 
     def _found(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol, assert_never
+from typing import NamedTuple, Protocol, assert_never
 
 from regulars_schema.declare import JSON
 from regulars_server.storage.interface import All, Any_, Not, Order, Person, Related, Test, Torn, Where
-from regulars_server.storage.layout import Table, search_words
+from regulars_server.storage.layout import Table
+from regulars_server.storage.sql.dialect import Dialect
 
 
 class Sql(NamedTuple):
@@ -31,8 +32,7 @@ class WhereText:
 
     terms: Mapping[str, int]
     """`<entity>.<field>` by number."""
-    among: Callable[[Iterable[JSON]], Any]
-    """Values as one parameter."""
+    dialect: Dialect
     reaching: Reaching
     parameters: list[JSON] = field(default_factory=list)
 
@@ -92,14 +92,10 @@ class WhereText:
         column = f'{t}."{test.field}"'
         value = test.value
         match test.op:
-            case "search":
-                words = search_words(value)
-                for spellings in words:
-                    self.parameters += spellings
-                each = (
-                    f"({' OR '.join([f'instr({t}.search, ?) > 0'] * len(spellings))})" for spellings in words
-                )
-                return f"({' AND '.join(each) or 'TRUE'})"
+            case "match":
+                found = self.dialect.match(entity, t, value)
+                self.parameters += found.parameters
+                return found.text
             case "has":
                 self.parameters.append(value)
                 number = self.terms.get(f"{entity}.{test.field}")
@@ -111,7 +107,7 @@ class WhereText:
                 negated = "" if value else "NOT "
                 return f"({t}.row {negated}IN (SELECT row FROM element WHERE field={number}))"
             case "in":
-                self.parameters.append(self.among(value))
+                self.parameters.append(self.dialect.list(value))
                 return f"({column} IN (SELECT value FROM json_each(?)))"
             case "starts":
                 self.parameters += [value, len(value), value]

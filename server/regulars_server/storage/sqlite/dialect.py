@@ -8,6 +8,8 @@ from typing import Any
 
 import orjson
 
+from regulars_schema.search import Match
+from regulars_server.storage.search_index import expression
 from regulars_server.storage.sql.dialect import Among
 
 PARAMETERS_MAX = 16_384
@@ -44,6 +46,10 @@ class SqliteDialect:
             return orjson.dumps(values).decode()
         except TypeError:
             return orjson.dumps([v for v in values if not isinstance(v, str) or v.isprintable()]).decode()
+
+    def match(self, entity: str, t: str, wanted: Match) -> Among:
+        index = f"{entity}_search"
+        return Among(f"({t}.row IN (SELECT rowid FROM {index} WHERE {index} MATCH ?))", [expression(wanted)])
 
     def blobs(self, hexes: Iterable[str]) -> Iterator[Among]:
         found = iter([bytearray.fromhex(text) for text in dict.fromkeys(hexes)])

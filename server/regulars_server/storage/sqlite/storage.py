@@ -19,6 +19,7 @@ from regulars_schema.declare import Registry
 from regulars_server.storage.interface import Chain, Reader, Writer
 from regulars_server.storage.layout import check_scopes
 from regulars_server.storage.migrations import migrate
+from regulars_server.storage.search_index import optimize
 from regulars_server.storage.sql.commit import MARK_BYTES, Transaction, compact, prepare
 from regulars_server.storage.sql.reader import Run, SqlReader, SqlWriter
 from regulars_server.storage.sql.snapshot import Snapshot
@@ -245,6 +246,7 @@ def _scrub(connection: sqlite3.Connection) -> None:
     """Write the file anew: pages that were split or freed keep old bytes, whatever is deleted in them."""
     if not connection.execute("SELECT 1 FROM erased WHERE scrubbed=0 LIMIT 1").fetchone():
         return
+    optimize(connection)
     connection.execute("PRAGMA temp_store=FILE")  # the copy may be larger than memory
     try:
         connection.execute("VACUUM")
