@@ -6,6 +6,7 @@ from enum import Enum
 
 import strawberry
 
+from regulars_server.graph.declared import valued
 from regulars_server.graph.enums import (
     AcquisitionChannel,
     Calendar,
@@ -23,7 +24,6 @@ from regulars_server.graph.enums import (
     StaffRole,
     UnitKind,
 )
-from regulars_server.graph.declared import valued
 from regulars_server.graph.filters import (
     BooleanFilter,
     DateFilter,
