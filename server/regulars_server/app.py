@@ -8,6 +8,7 @@ import logging
 import os
 import time
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import orjson
 from starlette.applications import Starlette
@@ -28,6 +29,7 @@ from regulars_server import (
     web,
 )
 from regulars_server.access import Access
+from regulars_server.access.models import PostgresDatabase
 from regulars_server.admission import Admission
 from regulars_server.ageing import Ageing
 from regulars_server.graph import routes as graph_routes
@@ -57,12 +59,17 @@ def create_service(
     entropy: Callable[[int], bytes] = os.urandom,
     storage: Storage | None = None,
 ) -> Service:
-    """The parts, wired and not yet open. Without `storage` it is SQLite in the folder of the settings."""
-    path = settings.data / DATABASE
+    """The parts, wired and not yet open. Without `storage` it is what the settings name."""
+    database: str | Path | PostgresDatabase = settings.data / DATABASE
     has_folder = storage is None
-    if storage is None:
-        storage = SqliteStorage(path, REGISTRY, entropy)
-    access = Access(path, now_ms=now_ms, entropy=entropy)
+    if settings.database:
+        from regulars_server.storage.postgres import AccessTables, Address, PostgresStorage  # an extra
+
+        address = Address.parse(settings.database)
+        database = AccessTables(address)
+        storage = storage or PostgresStorage(address, REGISTRY, entropy)
+    storage = storage or SqliteStorage(settings.data / DATABASE, REGISTRY, entropy)
+    access = Access(database, now_ms=now_ms, entropy=entropy)
     hub = Hub()
     admission = Admission(storage, now_ms, entropy, hub.publish)
     made = Snapshots(settings, storage, now_ms, entropy, lambda: hub.is_closing) if has_folder else None

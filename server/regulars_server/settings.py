@@ -15,6 +15,9 @@ class Settings:
 
     data: Path = Path("regulars-data")
     """The folder of the chain's database. REGULARS_DATA"""
+    database: str = ""
+    """A PostgreSQL database instead of a file in the folder: `postgresql://user@host/name?schema=songhe`;
+    the folder keeps journal and snapshots. REGULARS_DATABASE"""
     host: str = "127.0.0.1"
     """The address to listen at; 0.0.0.0 for all. REGULARS_HOST"""
     port: int = 8470

@@ -1,4 +1,4 @@
-"""Who may come in: logins, sessions, tokens and pairing codes on a real SQLite file."""
+"""Who may come in: logins, sessions, tokens and pairing codes, on a SQLite file and on PostgreSQL."""
 
 import asyncio
 import itertools
@@ -8,6 +8,7 @@ import warnings
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 
+import asyncpg
 import pytest
 from argon2 import PasswordHasher
 from hypothesis import given
@@ -18,7 +19,9 @@ from regulars_server.access.access import CODE_DIGITS, KEPT_MS, SESSION_MS
 from regulars_server.access.bearers import digest, is_whole, write
 from regulars_server.access.models import TokenRow
 from regulars_server.access.throttle import TRIES_FREE, Throttle, remote_keys
+from regulars_server.storage.postgres import AccessTables, Address
 from regulars_sync.errors import Refused
+from tests.support.postgres import in_own_loop
 
 CHEAP = Argon2(passes=1, memory_kib=8, lanes=1)
 START = 1_790_000_000_000
@@ -45,11 +48,26 @@ def make_file(path):
 
 
 def query(path, sql, *values):
+    if isinstance(path, str):
+        return in_own_loop(query_postgres(path, sql))
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         return connection.execute(sql, values).fetchall()
 
 
+async def query_postgres(url, sql):
+    connection = await asyncpg.connect(url)
+    try:
+        return [tuple(row) for row in await connection.fetch(sql)]
+    finally:
+        await connection.close()
+
+
+def database_at(path):
+    return AccessTables(Address.parse(path)) if isinstance(path, str) else path
+
+
 def make_access(path, clock, seed=1, argon2=CHEAP, busy_ms=5_000):
+    path = database_at(path)
     return Access(path, now_ms=clock, entropy=random.Random(seed).randbytes, argon2=argon2, busy_ms=busy_ms)
 
 
@@ -68,8 +86,14 @@ def clock():
 
 
 @pytest.fixture
-def path(tmp_path):
+def file(tmp_path):
     return make_file(tmp_path / "chain.db")
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def path(request):
+    """A file, or the address of a database, with the tables."""
+    return request.getfixturevalue("file" if request.param == "sqlite" else "postgres_url")
 
 
 @pytest.fixture
@@ -517,10 +541,10 @@ async def test_the_last_use_is_written_once_a_minute(access, path, clock):
     assert written == [0] * 6 + [60_000] * 6 + [120_000]
 
 
-async def test_a_request_neither_waits_nor_fails_when_the_last_use_can_not_be_written(path, clock):
-    async with opened(make_access(path, clock, busy_ms=1)) as access:
+async def test_a_request_neither_waits_nor_fails_when_the_last_use_can_not_be_written(file, clock):
+    async with opened(make_access(file, clock, busy_ms=1)) as access:
         id, bearer = await device(access)
-        with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        with closing(sqlite3.connect(file, isolation_level=None)) as writer:
             writer.execute("BEGIN IMMEDIATE")
             assert (await access.principal(bearer)).token == id
             await access.flush()
@@ -631,7 +655,7 @@ async def test_what_is_no_code_at_all_is_an_invalid_one(access, code):
 
 async def test_open_codes_never_begin_alike_and_dead_ones_are_swept_away(path, clock):
     draws = iter([b"\0", b"\0", b"\1"])
-    access = Access(path, now_ms=clock, entropy=bytes, argon2=replace(CHEAP, threads=0))
+    access = Access(database_at(path), now_ms=clock, entropy=bytes, argon2=replace(CHEAP, threads=0))
     async with opened(access):
         access._entropy = lambda size: next(draws) * size
         codes = [await access.new_pairing_code("u1", "Till") for _ in range(2)]
@@ -645,17 +669,17 @@ async def test_open_codes_never_begin_alike_and_dead_ones_are_swept_away(path, c
 # --- the file, the process, the loop -------------------------------------------------------------------
 
 
-async def test_no_secret_stands_in_the_file(access, path, tmp_path):
-    await access.add_login("lin", PASSWORD, "clerk")
-    await access.set_password("lin", "another horse")
-    _, session = await access.login("lin", "another horse")
-    id, old = await device(access)
-    new = await access.rotate(id)
-    used = await access.new_pairing_code("u1", "Till")
-    await access.redeem(used)
-    code = await access.new_pairing_code("u1", "Till")
-    await access.close()
-    stored = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+async def test_no_secret_stands_in_the_file(file, clock, tmp_path):
+    async with opened(make_access(file, clock)) as access:
+        await access.add_login("lin", PASSWORD, "clerk")
+        await access.set_password("lin", "another horse")
+        _, session = await access.login("lin", "another horse")
+        id, old = await device(access)
+        new = await access.rotate(id)
+        used = await access.new_pairing_code("u1", "Till")
+        await access.redeem(used)
+        code = await access.new_pairing_code("u1", "Till")
+    stored = b"".join(one.read_bytes() for one in tmp_path.iterdir())
     assert b"access_token" in stored
     for secret in (PASSWORD, "another horse", *(bearer[8:40] for bearer in (session, old, new))):
         assert secret.encode() not in stored
@@ -715,12 +739,6 @@ async def test_a_cancelled_request_leaves_access_usable(access):
         access._throttle.forgive(("name", "lin"))
     _, bearer = await access.login("lin", PASSWORD)
     assert (await access.principal(bearer)).name == "lin"
-
-
-async def test_the_database_may_be_given_as_a_url(path, clock):
-    async with opened(make_access(f"sqlite://{path}", clock)) as access:
-        await access.add_login("lin", PASSWORD, "clerk")
-    assert query(path, "SELECT name FROM login") == [("lin",)]
 
 
 async def test_closing_twice_and_opening_again_are_fine(access):

@@ -22,12 +22,14 @@ import uuid
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 
 from regulars_schema.entities import REGISTRY
 from regulars_server.storage.postgres import PostgresStorage
+
+T = TypeVar("T")
 
 DSN = "REGULARS_TEST_POSTGRES_DSN"
 NOBODY = 65_534
@@ -186,10 +188,10 @@ def _name(url: str) -> str:
     return url.partition("?")[0].rpartition("/")[2]
 
 
-def in_own_loop(wanted: Coroutine[Any, Any, object]) -> None:
-    """Do it in a loop of its own, wherever another one runs in this thread."""
+def in_own_loop(wanted: Coroutine[Any, Any, T]) -> T:
+    """What it gives, in a loop of its own, although another one may run in this thread."""
     with ThreadPoolExecutor(1) as thread:
-        thread.submit(asyncio.run, wanted).result()
+        return thread.submit(asyncio.run, wanted).result()
 
 
 @contextlib.contextmanager

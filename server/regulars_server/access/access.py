@@ -28,7 +28,7 @@ from regulars_schema.entities import STAFF_ROLE
 from regulars_server.access import bearers
 from regulars_server.access.bearers import Kind
 from regulars_server.access.documents import TrustedDocuments
-from regulars_server.access.models import Database, LoginRow, PairingRow, TokenRow
+from regulars_server.access.models import Database, LoginRow, PairingRow, PostgresDatabase, TokenRow
 from regulars_server.access.passwords import Argon2, Passwords, check_name, check_password, plain_name
 from regulars_server.access.rights import OF_PEOPLE, RANKS, RIGHTS, rights_of, standing
 from regulars_server.access.throttle import Throttle, remote_keys
@@ -145,13 +145,14 @@ class _Kept:
 class Access:
     """The logins, tokens and pairing codes of one chain.
 
-    `database` is the path of the chain's SQLite file or a Tortoise URL; the tables of `ACCESS_DDL` must be
-    there. Objects on different databases share nothing; one object serves one event loop at a time.
+    `database` is the path of the chain's SQLite file, or says where its PostgreSQL schema is; the tables of
+    `ACCESS_DDL` must be there. Objects on different databases share nothing; one object serves one event loop
+    at a time.
     """
 
     def __init__(
         self,
-        database: str | Path,
+        database: str | Path | PostgresDatabase,
         *,
         now_ms: Callable[[], int],
         entropy: Callable[[int], bytes],

@@ -12,20 +12,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from copy import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import aiosqlite
 from tortoise import fields
 from tortoise.backends.base.client import BaseDBAsyncClient
-from tortoise.backends.base.config_generator import expand_db_url
 from tortoise.context import TortoiseContext
 from tortoise.exceptions import OperationalError
 from tortoise.models import Model
 
-from regulars_sync.errors import Refused
+from regulars_sync.errors import Refused, RegularsError
 
 FIRST_DDL: tuple[str, ...] = (
     """
@@ -163,24 +162,47 @@ class DocumentRow(Model):
         table = "trusted_document"
 
 
-READER, WRITER = "access_reader", "access_writer"
 BESIDE = ("regulars_server.answers",)
 """Modules whose tables stand beside these and share their connections."""
+SQLITE, POSTGRES = ("sqlite_reader", "sqlite_writer"), ("postgres_reader", "postgres_writer")
+"""The names of connections: Tortoise keeps statements by them, and each engine has its own. Only one is open
+in a process at a time."""
+
+
+class PostgresDatabase(Protocol):
+    """Where a chain's schema is; `storage.postgres.AccessTables` is one."""
+
+    @property
+    def credentials(self) -> dict[str, Any]:
+        """What `access.postgres.Client` is given."""
+        ...
+
+    def say(self, error: Exception) -> RegularsError | None:
+        """A driver's failure in the words of this project."""
+        ...
 
 
 class Database:
-    """Two connections to one chain's access tables, so that no look-up waits behind a write."""
+    """Two connections to one chain's access tables, so that no look-up waits behind a write.
 
-    def __init__(self, database: str | Path, busy_ms: int) -> None:
-        url = str(database)
-        config: dict[str, Any] = expand_db_url(url) if "://" in url else _sqlite(url)
-        if config["engine"] == "tortoise.backends.sqlite":
+    `database` is the path of a SQLite file, or an address of PostgreSQL and how its connections are made.
+    """
+
+    def __init__(self, database: str | Path | PostgresDatabase, busy_ms: int) -> None:
+        if isinstance(database, str | Path):
             # The chain's own connections share this file's WAL: don't cut it down to Tortoise's 16 KiB.
             pragmas = {"busy_timeout": busy_ms, "synchronous": "FULL", "journal_size_limit": 1 << 26}
-            config["credentials"] = pragmas | config["credentials"] | pragmas
+            config = {
+                "engine": "tortoise.backends.sqlite",
+                "credentials": {"file_path": str(database), **pragmas},
+            }
+            self._names, self._say = SQLITE, _said_by_sqlite
+        else:
+            config = {"engine": "regulars_server.access.postgres", "credentials": database.credentials}
+            self._names, self._say = POSTGRES, database.say
         self._config = {
-            "connections": {READER: config, WRITER: config},
-            "apps": {"access": {"models": [__name__, *BESIDE], "default_connection": READER}},
+            "connections": dict.fromkeys(self._names, config),
+            "apps": {"access": {"models": [__name__, *BESIDE], "default_connection": self._names[0]}},
         }
         self._context: TortoiseContext | None = None
         self._clients: list[BaseDBAsyncClient] = []
@@ -229,25 +251,28 @@ class Database:
         with copy(self._context):
             try:
                 yield self._clients[which]
-            except OperationalError as error:
-                if "full" in str(error):
-                    raise Refused("storage_full") from error
-                if "locked" in str(error) or "busy" in str(error):
-                    raise Refused("busy", seconds=1) from error
-                raise
+            except Exception as error:
+                said = self._say(error)
+                if said is None:
+                    raise
+                raise said from error
 
     def _connect(self) -> None:
         assert self._context is not None
         handler = self._context.connections
-        for name in (READER, WRITER):
+        for name in self._names:
             handler.discard(name)
-        self._clients = [handler.get(name) for name in (READER, WRITER)]
+        self._clients = [handler.get(name) for name in self._names]
         self._loop = asyncio.get_running_loop()
 
 
 async def _close(clients: Iterable[BaseDBAsyncClient], loop: asyncio.AbstractEventLoop | None) -> None:
     for client in clients:
         connection = getattr(client, "_connection", None)
+        if (pool := getattr(client, "_pool", None)) is not None and loop is not asyncio.get_running_loop():
+            with suppress(RuntimeError):  # its loop is closed
+                pool.terminate()
+            continue
         if loop is asyncio.get_running_loop() or not isinstance(connection, aiosqlite.Connection):
             await client.close()
         elif stopped := connection.stop():
@@ -256,5 +281,10 @@ async def _close(clients: Iterable[BaseDBAsyncClient], loop: asyncio.AbstractEve
             await asyncio.wait([stopped], timeout=1)
 
 
-def _sqlite(path: str) -> dict[str, Any]:
-    return {"engine": "tortoise.backends.sqlite", "credentials": {"file_path": path}}
+def _said_by_sqlite(error: Exception) -> RegularsError | None:
+    if isinstance(error, OperationalError):
+        if "full" in str(error):
+            return Refused("storage_full")
+        if "locked" in str(error) or "busy" in str(error):
+            return Refused("busy", seconds=1)
+    return None

@@ -76,6 +76,7 @@ def register(app: typer.Typer) -> None:
         from regulars_server.app import DATABASE, wall_ms
         from regulars_server.snapshots import FOLDER as SNAPSHOTS
 
+        _require_file(run)
         database = run.data / DATABASE
         run.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         aside = database.with_name(f"{database.name}.before-restore-{_stamp()}")
@@ -100,9 +101,18 @@ def register(app: typer.Typer) -> None:
             )
 
 
+def _require_file(run: Run) -> None:
+    if run.settings.database:
+        run.terminal.refuse(
+            "PostgreSQL 请用它自己的工具备份（pg_dump 或日志归档）；journal.jsonl 要一起保存。",
+            "PostgreSQL is backed up with its own tools (pg_dump, archives of its log); keep journal.jsonl too.",
+        )
+
+
 def _database(run: Run) -> Path:
     from regulars_server.app import DATABASE
 
+    _require_file(run)
     database = run.data / DATABASE
     if not database.exists():
         raise LocalError("chain_missing", folder=str(run.data))

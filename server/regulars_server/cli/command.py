@@ -1,7 +1,7 @@
 """How a command is written: an async function that is given a `Run`, its options, and its examples.
 
-`command` adds what every command has (`--data`, `--lang`, `--json`), runs it, and turns what was foreseen
-to go wrong into one line and an exit code.
+`command` adds what every command has (`--data`, `--database`, `--lang`, `--json`), runs it, and turns what
+was foreseen to go wrong into one line and an exit code.
 """
 
 from __future__ import annotations
@@ -30,6 +30,10 @@ Body = Callable[..., Coroutine[Any, Any, int | None]]
 B = TypeVar("B", bound=Body)
 
 Data = Annotated[Path | None, typer.Option("--data", help="The chain's folder; else REGULARS_DATA. 数据目录")]
+Database = Annotated[
+    str | None,
+    typer.Option("--database", help="A PostgreSQL address instead of a file; else REGULARS_DATABASE. 数据库"),
+]
 Lang = Annotated[str | None, typer.Option("--lang", help="zh or en; else that of the locale. 语言")]
 Json = Annotated[bool, typer.Option("--json", help="For scripts: JSON on stdout. 供脚本使用")]
 
@@ -45,15 +49,34 @@ class Run:
     def data(self) -> Path:
         return self.settings.data
 
+    @property
+    def place(self) -> str:
+        """Where the chain is, to show."""
+        if not self.settings.database:
+            return str(self.data)
+        from regulars_server.storage.postgres import Address
+
+        return Address.parse(self.settings.database).shown
+
+    async def has_chain(self) -> bool:
+        """Whether there is a database of ours, of whatever version, or of somebody else's."""
+        if self.settings.database:
+            from regulars_server.storage.postgres import Address, is_laid_out
+
+            return await is_laid_out(Address.parse(self.settings.database))
+        from regulars_server.app import DATABASE
+
+        return (self.data / DATABASE).exists()
+
     @asynccontextmanager
     async def chain(self, new: bool = False, sweep: bool = False) -> AsyncIterator[Service]:
         """The chain's own files, opened beside a running server. `LocalError` chain_missing, file_*."""
-        from regulars_server.app import DATABASE, create_service, opened  # slow: help must not wait for it
+        from regulars_server.app import create_service, opened  # slow: help must not wait for it
 
         if new:
             self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        elif not (self.data / DATABASE).exists():
-            raise LocalError("chain_missing", folder=str(self.data))
+        elif not await self.has_chain():
+            raise LocalError("chain_missing", folder=self.place)
         async with opened(create_service(self.settings), sweep) as service:
             yield service
 
@@ -70,7 +93,7 @@ def command(
     def register(body: B) -> B:
         given = inspect.signature(body, eval_str=True)
         _, *own = given.parameters.values()
-        common = {"data": Data, "lang": Lang, "json": Json}
+        common = {"data": Data, "database": Database, "lang": Lang, "json": Json}
         added = [
             inspect.Parameter(
                 option,
@@ -82,9 +105,14 @@ def command(
         ]
         own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
 
-        def wrapped(*, data: Path | None, lang: str | None, json: bool, **options: Any) -> None:
+        def wrapped(
+            *, data: Path | None, database: str | None, lang: str | None, json: bool, **options: Any
+        ) -> None:
             terminal = Terminal(language(lang, os.environ), json)
-            stop(_run(terminal, data, lambda run: body(run, **options), new_loop))
+            where = {
+                name: value for name, value in (("data", data), ("database", database)) if value is not None
+            }
+            stop(_run(terminal, where, lambda run: body(run, **options), new_loop))
 
         wrapped.__name__ = name
         wrapped.__signature__ = inspect.Signature([*own, *added])  # type: ignore[attr-defined]
@@ -97,14 +125,12 @@ def command(
 
 def _run(
     terminal: Terminal,
-    data: Path | None,
+    where: dict[str, Any],
     body: Callable[[Run], Coroutine[Any, Any, int | None]],
     new_loop: Callable[[], asyncio.AbstractEventLoop] | None,
 ) -> int:
     try:
-        settings = Settings.read(os.environ)
-        if data is not None:
-            settings = replace(settings, data=data)
+        settings = replace(Settings.read(os.environ), **where)
         with asyncio.Runner(loop_factory=new_loop) as runner:
             return runner.run(body(Run(settings, terminal))) or 0
     except (RegularsError, Unfit) as problem:

@@ -57,10 +57,10 @@ def register(app: typer.Typer) -> None:
         """
         from regulars_server.app import DATABASE
 
+        if not await run.has_chain():
+            raise LocalError("chain_missing", folder=run.place)
         path = run.data / DATABASE
-        if not path.exists():
-            raise LocalError("chain_missing", folder=str(run.data))
-        findings = [*file_findings(path), disk(path)]
+        findings = [] if run.settings.database else [*file_findings(path), disk(path)]
         if all(f.state != "wrong" for f in findings if f.check in {"version", "integrity"}):
             try:
                 async with run.chain() as service:
@@ -68,7 +68,7 @@ def register(app: typer.Typer) -> None:
             except RegularsError as error:
                 findings.append(_problem("open", error))
             except (sqlite3.Error, ValueError, TypeError, KeyError) as error:  # bytes that nobody can read
-                said = LocalError("file_damaged", file=str(path), reason=f"{type(error).__name__}: {error}")
+                said = LocalError("file_damaged", file=run.place, reason=f"{type(error).__name__}: {error}")
                 findings.append(_problem("open", said))
         show(run.terminal, findings)
         return FAILED if any(f.state == "wrong" for f in findings) else 0

@@ -71,14 +71,14 @@ def register(app: typer.Typer) -> None:
         company = Company(name, time_zone, country.upper(), currency.upper(), external_id)
         check(run, company)
         if await is_founded(run):
-            raise LocalError("chain_exists", folder=str(run.data))
+            raise LocalError("chain_exists", folder=run.place)
         terminal = run.terminal
         password = terminal.secret(f"{login} 的密码", f"Password of {login}", password_stdin)
         async with run.chain(new=True) as service:
             generated = await found(service, company, login, password)
-            said = {"data": str(run.data), "chain": service.storage.chain.id, "login": login}
+            said = {"data": run.place, "chain": service.storage.chain.id, "login": login}
         terminal.data({**said, "password": generated})
-        terminal.line(f"已新建：{run.data}，管理员 {login}", f"Made {run.data}, administrator {login}")
+        terminal.line(f"已新建：{run.place}，管理员 {login}", f"Made {run.place}, administrator {login}")
         if generated:
             show_once(run, generated)
         terminal.note(f"启动：regulars serve --data {run.data}", f"Next: regulars serve --data {run.data}")

@@ -85,7 +85,7 @@ async def _serve(run: Run, company: Company) -> None:
             urls = addresses(listening)
 
             def ready() -> None:
-                said = {"urls": urls, "graphql": f"{urls[0]}/graphql", "data": str(run.data)}
+                said = {"urls": urls, "graphql": f"{urls[0]}/graphql", "data": run.place}
                 terminal.data({**said, "login": ADMINISTRATOR if password else None, "password": password})
                 if password:
                     terminal.line(
@@ -96,7 +96,7 @@ async def _serve(run: Run, company: Company) -> None:
                     terminal.line(
                         f"服务器 {url}   GraphQL {url}/graphql", f"Server {url}   GraphQL {url}/graphql"
                     )
-                terminal.line(f"数据 {run.data}   Ctrl-C 停止", f"Data {run.data}   Ctrl-C stops it")
+                terminal.line(f"数据 {run.place}   Ctrl-C 停止", f"Data {run.place}   Ctrl-C stops it")
 
             app = create_app(settings, service)
             spare_the_collector()

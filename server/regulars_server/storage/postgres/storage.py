@@ -223,6 +223,17 @@ class PostgresTransaction(Transaction):
             self.rows("SELECT pg_notify(?, ?)", channel(self._chain), told)
 
 
+async def is_laid_out(address: Address) -> bool:
+    """Whether the schema holds any table. `Refused("busy")` where nobody answers."""
+    with Translated(address):
+        connection = await pools.connect(address)
+        try:
+            sql = "SELECT EXISTS (SELECT 1 FROM pg_tables WHERE schemaname=$1)"
+            return bool(await connection.fetchval(sql, address.schema))
+        finally:
+            await connection.close()
+
+
 def channel(chain: str) -> str:
     """Where a chain's commits are told."""
     return f"regulars_{chain}"
