@@ -26,6 +26,7 @@ from regulars_sync.errors import Refused, RegularsError
 from regulars_sync.log import Entry
 from regulars_sync.protocol import Acked, Gap, PushAnswer, PushRequest, Verdict
 from regulars_sync.reconcile import Author, Key, Ruling
+from regulars_sync.scope import CHAIN
 
 T = TypeVar("T")
 
@@ -97,6 +98,11 @@ class Admission:
                 return None
             found = self._postings[device] = Posting.of(orjson.loads(row.documents[Level.INTERNAL]))
         return found
+
+    def others_wrote(self, scopes: frozenset[str] | None) -> None:
+        """Another process touched these scopes, or any: units and devices are in the chain's."""
+        if scopes is None or CHAIN in scopes:
+            self._tree = None
 
     @asynccontextmanager
     async def _settling(self, author: Author) -> AsyncIterator[Settling]:

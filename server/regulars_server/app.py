@@ -40,7 +40,7 @@ from regulars_server.settings import Settings
 from regulars_server.snapshots import Snapshots
 from regulars_server.storage.interface import Storage
 from regulars_server.storage.sqlite import SqliteStorage
-from regulars_sync.errors import Refused
+from regulars_sync.errors import Refused, RegularsError
 
 DATABASE = "chain.db"
 DAY_S = 86_400.0
@@ -105,6 +105,7 @@ def jobs_of(service: Service) -> list[jobs.Job]:
         jobs.Job("tidy", DAY_S, lambda: retention.tidy(service.storage, service.now_ms(), days)),
         jobs.Job("ageing", HOUR_S, ageing.once),
         jobs.Job("answers", HOUR_S, lambda: service.answers.tidy(service.settings.answers_hours)),
+        jobs.Job("snapshots", HOUR_S, service.forget_snapshots),
     ]
 
 
@@ -116,7 +117,7 @@ def create_app(settings: Settings, service: Service | None = None) -> Starlette:
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with opened(parts) if own else contextlib.nullcontext():
-            watching = asyncio.create_task(parts.hub.watch(parts.storage))
+            watching = asyncio.create_task(parts.hub.watch(parts.storage, parts.admission.others_wrote))
             working = asyncio.create_task(jobs.run(jobs_of(parts)))
             log.info("ready")
             try:
@@ -132,8 +133,11 @@ def create_app(settings: Settings, service: Service | None = None) -> Starlette:
         return Response(b'{"ok":true}', media_type="application/json")
 
     async def readyz(request: Request) -> Response:
-        async with parts.storage.unscoped_reader() as reader:
-            head = await reader.head()
+        try:
+            async with parts.storage.unscoped_reader() as reader:
+                head = await reader.head()
+        except RegularsError as error:
+            return web.problem(request, error)
         said = {"ok": True, "chain": parts.storage.chain.id, "seq": head.seq}
         return Response(orjson.dumps(said), media_type="application/json")
 

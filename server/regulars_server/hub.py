@@ -1,16 +1,18 @@
 """Wake-ups: whoever waits on a scope is told that a commit touched it, and then pulls as always.
 
 A wake-up carries no data, so a lost or doubled one costs nothing. Commits of this process are told at
-once; those of another (a command beside the server) are found by looking at the head now and then.
+once; those of another (a server beside this one, a command) are told by storage where it can, and found by
+looking at the head now and then.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 
 from regulars_server.storage.interface import Storage
+from regulars_sync.errors import RegularsError
 
 POLL_S = 2.0
 EVERYTHING = "*"
@@ -59,13 +61,29 @@ class Hub:
         self._closing = True
         self.publish(list(self._waiting))
 
-    async def watch(self, storage: Storage) -> None:
-        """Wake everybody when the head moved, until cancelled: another process may have written."""
+    async def watch(
+        self, storage: Storage, on_other: Callable[[frozenset[str] | None], None] = lambda scopes: None
+    ) -> None:
+        """Wake whom commits of other processes touch, until cancelled; `on_other` is told first.
+
+        A database that is away for a while ends nothing.
+        """
+
+        def told(scopes: frozenset[str] | None) -> None:
+            on_other(scopes)
+            self.publish(list(self._waiting) if scopes is None else scopes)
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(storage.listen(told))
+            group.create_task(self._poll(storage, told))
+
+    async def _poll(self, storage: Storage, told: Callable[[frozenset[str] | None], None]) -> None:
         seq = None
         while True:
-            async with storage.unscoped_reader() as reader:
-                head = await reader.head()
-            if seq is not None and head.seq != seq:
-                self.publish(list(self._waiting))
-            seq = head.seq
+            with suppress(RegularsError):
+                async with storage.unscoped_reader() as reader:
+                    head = await reader.head()
+                if seq is not None and head.seq != seq:
+                    told(None)
+                seq = head.seq
             await asyncio.sleep(POLL_S)

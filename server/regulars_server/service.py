@@ -60,6 +60,13 @@ class Service:
         """What mutations were answered."""
         return Answers(self.access.database, self.now_ms)
 
+    async def forget_snapshots(self) -> None:
+        """Delete the snapshots here that were made before the last erasure, whichever server did it."""
+        if self.snapshots is not None:
+            async with self.storage.unscoped_reader() as reader:
+                erased = (await reader.since({}, 0)).erased
+            self.snapshots.forget(erased)
+
     async def author(self, principal: Principal) -> Author:
         """The writer behind a token, with the scopes it has at this moment."""
         tree = await self.admission.tree()

@@ -18,6 +18,7 @@ from regulars_server.storage.sql.commit import Transaction
 from regulars_server.storage.tables import TABLES
 from regulars_sync.digest import EMPTY, add, row_hash
 from regulars_sync.errors import LocalError, Refused
+from regulars_sync.placement import Place
 from regulars_sync.reconcile import Ruling
 from tests.contract.rows import UNITS, Scribe, cid, uid
 from tests.contract.storage_contract import StorageContract
@@ -175,6 +176,23 @@ async def test_epoch_that_another_server_drew_is_known_at_the_next_look(storage,
     async with storage.unscoped_reader():
         assert storage.chain.epoch == epoch
     assert storage.chain == another.chain
+
+
+async def test_another_server_is_told_which_scopes_a_commit_touched(storage, another, scribe):
+    told: asyncio.Queue[frozenset[str] | None] = asyncio.Queue()
+    listening = asyncio.create_task(another.listen(told.put_nowait))
+    async with asyncio.timeout(20):
+        assert await told.get() is None, "at first whatever came before"
+        await scribe.push(storage, [scribe.customer(1)])
+        assert await told.get() == frozenset({UNIT_0})
+        batch = Batch()
+        places = [Place(f"device:{uid(i)}", "customer", uid(1), left=True) for i in range(500)]
+        batch.writes.places += places
+        async with storage.writer() as writer:
+            await writer.commit(batch)
+        assert await told.get() is None, "too many to say"
+    listening.cancel()
+    await asyncio.wait([listening])
 
 
 async def test_two_servers_that_open_an_empty_database_at_once_find_one_chain(postgres):
@@ -344,7 +362,7 @@ async def test_altered_log_is_found(storage, scribe, postgres_url):
     assert "log entry 3" in error.value.detail["reason"]
 
 
-async def test_bytes_of_what_was_erased_are_in_no_file_of_the_database(scribe):
+async def test_bytes_of_what_was_erased_are_in_no_table_of_the_database(scribe, monkeypatch):
     with postgres_server(**FAST) as server:
         storage = PostgresStorage(server.url, REGISTRY)
         await storage.open()
@@ -353,10 +371,18 @@ async def test_bytes_of_what_was_erased_are_in_no_file_of_the_database(scribe):
         async with storage._connection(storage._writing) as connection:
             await connection.execute("CHECKPOINT")
         assert any(secret.encode() in raw for raw in table_files(server))
-        batch = Batch(erased=[("customer", uid(1))], emptied={cid(1)}, at_ms=scribe.now_ms)
-        async with storage.writer() as writer:
-            await writer.commit(batch)
+        async with storage.unscoped_reader():
+            async with storage.writer() as writer:
+                await writer.commit(
+                    Batch(erased=[("customer", uid(1))], emptied={cid(1)}, at_ms=scribe.now_ms)
+                )
+            monkeypatch.setattr("regulars_server.storage.postgres.storage.OLDER_S_MAX", 0.1)
+            with pytest.raises(Refused) as refused:
+                await storage.scrub()
+            assert refused.value.code == "busy"
         await storage.scrub()
+        async with storage._connection(storage._writing) as connection:
+            await connection.execute("CHECKPOINT")
         assert not any(secret.encode() in raw for raw in table_files(server))
         await storage.scrub()
         await storage.close()

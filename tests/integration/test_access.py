@@ -706,8 +706,8 @@ async def test_two_chains_in_one_process_do_not_know_each_other(tmp_path, clock)
         assert [login.staff for login in await one.logins()] == ["s1"]
 
 
-def test_one_object_goes_from_loop_to_loop(path, clock):
-    access = make_access(path, clock)
+def test_one_object_goes_from_loop_to_loop(file, clock):
+    access = make_access(file, clock)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         asyncio.run(access.open())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import socket
@@ -11,10 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
@@ -24,34 +20,11 @@ from regulars.transport import HttpTransport
 from regulars_schema.entities import REGISTRY
 from regulars_server.app import DATABASE
 from tests.support.commands import Commands
+from tests.support.server import serving
 
 ENOUGH_S = 30
 STREAM_S = 15
 """Less than the server waits for what does not end."""
-
-
-@contextmanager
-def serving(data: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
-    """A server on a free port, and what its first line says."""
-    command = [sys.executable, "-m", "regulars_server.cli", "serve", "--data", str(data), "--json"]
-    process = subprocess.Popen(
-        [*command, "--port", "0", *options],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "REGULARS_LOG_LEVEL": "warning"},
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    try:
-        line = process.stdout.readline()
-        assert line, process.stderr.read()
-        yield process, json.loads(line)
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-        process.stderr.close()
 
 
 def test_an_empty_folder_becomes_a_chain_and_the_password_is_told_once(tmp_path):

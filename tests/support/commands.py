@@ -23,9 +23,11 @@ class Answer:
 class Commands:
     data: Path
     lang: str = "en"
+    database: str | None = None
 
     def __call__(self, *arguments: str, stdin: str | None = None, data: bool = True) -> Answer:
         where = ["--data", str(self.data)] if data else []
+        where += ["--database", self.database] if self.database else []
         given = [*arguments, *where, "--lang", self.lang]
         result = CliRunner().invoke(create_cli(), given, input=stdin, catch_exceptions=False)
         return Answer(result.exit_code, result.stdout, result.stderr)

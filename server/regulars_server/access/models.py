@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from copy import copy
 from pathlib import Path
 from typing import Any, Protocol
@@ -269,10 +269,6 @@ class Database:
 async def _close(clients: Iterable[BaseDBAsyncClient], loop: asyncio.AbstractEventLoop | None) -> None:
     for client in clients:
         connection = getattr(client, "_connection", None)
-        if (pool := getattr(client, "_pool", None)) is not None and loop is not asyncio.get_running_loop():
-            with suppress(RuntimeError):  # its loop is closed
-                pool.terminate()
-            continue
         if loop is asyncio.get_running_loop() or not isinstance(connection, aiosqlite.Connection):
             await client.close()
         elif stopped := connection.stop():

@@ -105,7 +105,7 @@ def _require_file(run: Run) -> None:
     if run.settings.database:
         run.terminal.refuse(
             "PostgreSQL 请用它自己的工具备份（pg_dump 或日志归档）；journal.jsonl 要一起保存。",
-            "PostgreSQL is backed up with its own tools (pg_dump, archives of its log); keep journal.jsonl too.",
+            "PostgreSQL is backed up with its own tools (pg_dump, log archives); keep journal.jsonl too.",
         )
 
 

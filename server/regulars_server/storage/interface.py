@@ -7,7 +7,7 @@ one writer at a time; readers never wait for it and see one snapshot for as long
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
@@ -586,6 +586,14 @@ class Storage(Protocol):
 
     def writer(self) -> AbstractAsyncContextManager[Writer]:
         """The write transaction, alone. Left without `commit`, or cancelled anywhere, it leaves no trace."""
+        ...
+
+    async def listen(self, on_commit: Callable[[frozenset[str] | None], None]) -> None:
+        """Tell of every commit, also of other processes, which scopes it touched, until cancelled; None: any.
+
+        Where an engine tells nothing of others it returns at once. What was told twice is told twice; after
+        a time without connection comes a None.
+        """
         ...
 
     async def new_epoch(self) -> str:

@@ -152,6 +152,9 @@ class MemoryStorage:
         async with self._alone:
             yield MemoryWriter(self, self._state)
 
+    async def listen(self, on_commit: Callable[[frozenset[str] | None], None]) -> None:
+        """Nobody tells of others here."""
+
     async def new_epoch(self) -> str:
         self._chain = replace(self.chain, epoch=self._entropy(8).hex())
         return self.chain.epoch

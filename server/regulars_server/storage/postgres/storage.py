@@ -12,7 +12,7 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -27,6 +27,7 @@ from regulars_server.storage.postgres.pool import Address, OpenPool, Pool, open_
 from regulars_server.storage.sql.commit import MARK_BYTES, Transaction, compact, prepare
 from regulars_server.storage.sql.reader import Run, SqlReader, SqlWriter
 from regulars_server.storage.sql.snapshot import Snapshot
+from regulars_sync.errors import Refused, RegularsError
 
 T = TypeVar("T")
 
@@ -35,6 +36,16 @@ WRITERS_MAX = 2
 """Connections that write: one in its transaction, one for what is asked beside it."""
 TOLD_BYTES_MAX = 7_000
 """A notification holds 8,000 bytes; with more scopes it says: any."""
+RECONNECT_S = 0.5
+OLDER_S_MAX = 5.0
+_TABLES = (
+    "SELECT quote_ident(schemaname) || '.' || quote_ident(tablename) FROM pg_tables WHERE schemaname=$1"
+    " AND tablename NOT IN ('chain', 'layout', 'term', 'scope', 'commit_mark', 'incarnation')"
+)
+_OLDER = (
+    "SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname=current_database()"
+    " AND backend_xmin IS NOT NULL AND age(backend_xmin) >= age($1::xid)"
+)
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _LOCK = "SELECT id, epoch, secret FROM chain FOR UPDATE"
 
@@ -192,16 +203,32 @@ class PostgresStorage:
         async with self._alone, self._connection(self._writing) as connection:
             if not await connection.fetch("SELECT 1 FROM erased WHERE scrubbed=0 LIMIT 1"):
                 return
-            tables = await connection.fetch(
-                "SELECT quote_ident(schemaname) || '.' || quote_ident(tablename) FROM pg_tables"
-                " WHERE schemaname=$1 AND tablename <> ALL($2)",
-                self.address.schema,
-                ["chain", "layout", "term", "commit_mark", "incarnation"],
-            )
-            for (table,) in tables:
-                await connection.execute(f"VACUUM FULL {table}")
-            await connection.execute("CHECKPOINT")
+            await _outwait_older_snapshots(connection)
+            for (table,) in await connection.fetch(_TABLES, self.address.schema):
+                await connection.execute(f"VACUUM (FULL, ANALYZE) {table}")
             await connection.execute("UPDATE erased SET scrubbed=1 WHERE scrubbed=0")
+
+    async def listen(self, on_commit: Callable[[frozenset[str] | None], None]) -> None:
+        while True:
+            with suppress(RegularsError), self._translated():
+                await self._hear(on_commit)
+            await asyncio.sleep(RECONNECT_S)
+
+    async def _hear(self, on_commit: Callable[[frozenset[str] | None], None]) -> None:
+        """Until the connection is lost."""
+        is_lost = asyncio.Event()
+
+        def told(connection: Any, process: int, channel: str, scopes: str) -> None:
+            on_commit(frozenset(json.loads(scopes)) if scopes else None)
+
+        connection = await pools.connect(self.address)
+        try:
+            connection.add_termination_listener(lambda connection: is_lost.set())
+            await connection.add_listener(channel(self.chain.id), told)
+            on_commit(None)  # of what came meanwhile nobody was told
+            await is_lost.wait()
+        finally:
+            connection.terminate()
 
     async def verify_log(self) -> int:
         async with self._snapshot(None) as reader:
@@ -221,6 +248,16 @@ class PostgresTransaction(Transaction):
             told = json.dumps(scopes, separators=(",", ":"))
             told = told if len(told.encode()) <= TOLD_BYTES_MAX else ""
             self.rows("SELECT pg_notify(?, ?)", channel(self._chain), told)
+
+
+async def _outwait_older_snapshots(connection: Any) -> None:
+    """Whoever still sees what was erased keeps it in the tables. `Refused("busy")` when it takes too long."""
+    now = await connection.fetchval("SELECT pg_current_xact_id()::xid")
+    until = asyncio.get_running_loop().time() + OLDER_S_MAX
+    while await connection.fetchval(_OLDER, now):
+        if asyncio.get_running_loop().time() > until:
+            raise Refused("busy", seconds=1)
+        await asyncio.sleep(0.05)
 
 
 async def is_laid_out(address: Address) -> bool:

@@ -151,6 +151,9 @@ class SqliteStorage:
             finally:
                 driver.post(roll_back)
 
+    async def listen(self, on_commit: Callable[[frozenset[str] | None], None]) -> None:
+        """Nobody tells of others here."""
+
     async def new_epoch(self) -> str:
         epoch = self._entropy(8).hex()
 

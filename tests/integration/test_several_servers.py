@@ -1,0 +1,183 @@
+"""Several `regulars serve` processes on one PostgreSQL database: whichever answers, it is one chain."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from regulars import Shop
+from regulars_schema.entities import REGISTRY
+from tests.support.commands import Commands
+from tests.support.postgres import FAST, Databases, postgres_server
+from tests.support.server import serving
+
+ENOUGH_S = 30
+WOKEN_S_MAX = 1.5
+"""Sooner than a look at the head would come."""
+
+
+@pytest.fixture
+def url(postgres: Databases) -> Iterator[str]:
+    """An empty database: the first server makes everything."""
+    url = postgres.new()
+    yield f"{url}?schema=songhe"
+    postgres.drop(url)
+
+
+@pytest.fixture
+def commands(tmp_path: Path, url: str) -> Commands:
+    return Commands(tmp_path / "one", database=url)
+
+
+def invited(commands: Commands, unit: str) -> str:
+    return str(commands.asked("device", "invite", unit)["code"])
+
+
+def token_of(url: str, code: str) -> str:
+    asked = {"code": code, "name": "till", "schema": REGISTRY.version}
+    return str(httpx2.post(f"{url}/sync/v1/pair", json=asked).json()["token"])
+
+
+def test_commands_work_on_a_database_as_on_a_folder(commands: Commands, url: str) -> None:
+    assert commands.problem("unit", "list")["code"] == "chain_missing"
+    made = commands.asked("init", "--name", "Songhe", "--password-stdin", stdin="correct horse 7\n")
+    assert made["data"].endswith("(songhe)")
+    assert commands.problem("init")["code"] == "chain_exists"
+    commands.asked("unit", "add", "Orchard")
+    assert sorted(unit["name"] for unit in commands.asked("unit", "list")) == ["Orchard", "Songhe"]
+    commands.asked("login", "add", "lin", "--role", "clerk", "--password-stdin", stdin="another horse 8\n")
+    assert {login["name"] for login in commands.asked("login", "list")} == {"admin", "lin"}
+    assert all(found["state"] == "ok" for found in commands.asked("doctor"))
+    assert commands.problem("backup")["code"] == "argument_invalid"
+    assert not (commands.data / "chain.db").exists()
+
+
+def test_what_one_server_took_another_one_gives_and_tells(
+    commands: Commands, url: str, tmp_path: Path
+) -> None:
+    with (
+        serving(commands.data, "--database", url) as (_, one),
+        serving(tmp_path / "two", "--database", url) as (_, two),
+    ):
+        at_one, at_two = one["urls"][0], two["urls"][0]
+        assert two["password"] is None
+        assert (
+            httpx2.get(f"{at_one}/readyz").json()["chain"] == httpx2.get(f"{at_two}/readyz").json()["chain"]
+        )
+        login = {"name": one["login"], "password": one["password"]}
+        session = httpx2.post(f"{at_two}/auth/login", json=login).json()["token"]
+        asked = {"query": "{ units { edges { node { name } } } }"}
+        head = {"authorization": f"Bearer {session}"}
+        assert "errors" not in httpx2.post(f"{at_one}/graphql", json=asked, headers=head).json()
+        commands("unit", "add", "Orchard")
+        codes = [invited(commands, "Orchard") for _ in range(2)]
+        asyncio.run(tell(tmp_path, at_one, at_two, codes))
+        refuse_the_revoked(commands, at_one, at_two)
+
+
+async def tell(folder: Path, at_one: str, at_two: str, codes: list[str]) -> None:
+    async with (
+        Shop.open(folder / "a.db", durable=False) as a,
+        Shop.open(folder / "b.db", durable=False) as b,
+        asyncio.timeout(ENOUGH_S),
+    ):
+        await a.pair(at_one, codes[0], "a")
+        await b.pair(at_two, codes[1], "b")
+        reports: asyncio.Queue[Any] = asyncio.Queue()
+        stopped = asyncio.Event()
+        running = asyncio.create_task(b.sync_forever(reports.put_nowait, stopped))
+        assert (await reports.get()).equal
+        await asyncio.sleep(0.5)  # it listens by now
+        for name in ("林芳", "王伟"):
+            made = await a.customers.create(name=name)
+            assert (await a.sync()).equal
+            begun = time.monotonic()
+            while made.id not in {customer.id for customer in await b.customers.list()}:
+                await reports.get()
+            assert time.monotonic() - begun < WOKEN_S_MAX
+        stopped.set()
+        await running
+
+
+def refuse_the_revoked(commands: Commands, at_one: str, at_two: str) -> None:
+    """A right that ends at one server has ended at the other within the time that is promised."""
+    token = token_of(at_one, invited(commands, "Orchard"))
+    pull = {"cursor": None, "schema": REGISTRY.version, "acked": {}, "rows_max": 10}
+
+    def pulled() -> httpx2.Response:
+        head = {"authorization": f"Bearer {token}"}
+        return httpx2.post(f"{at_two}/sync/v1/pull", json=pull, headers=head)
+
+    assert pulled().status_code == 200
+    commands.asked("device", "revoke", "till")
+    until = time.monotonic() + 5
+    while pulled().status_code == 200:
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    assert pulled().json()["code"] == "device_revoked"
+
+
+def test_a_server_restarts_under_load_without_an_error_but_503(
+    commands: Commands, url: str, tmp_path: Path
+) -> None:
+    """A client that goes to the next server where nobody answers never sees another error."""
+    seen: list[int] = []
+    stop = threading.Event()
+    addresses: dict[str, str] = {}
+
+    def load() -> None:
+        names = sorted(addresses)
+        at = 0
+        while not stop.is_set():
+            at += 1
+            try:
+                answer = httpx2.get(f"{addresses[names[at % 2]]}/readyz", timeout=10)
+            except httpx2.TransportError:
+                continue
+            seen.append(answer.status_code)
+
+    with serving(commands.data, "--database", url) as (one, said):
+        addresses["one"] = said["urls"][0]
+        with serving(tmp_path / "two", "--database", url) as (_, said_two):
+            addresses["two"] = said_two["urls"][0]
+            worker = threading.Thread(target=load)
+            worker.start()
+            one.send_signal(signal.SIGTERM)
+            assert one.wait(ENOUGH_S) == 0
+            with serving(commands.data, "--database", url) as (_, said):
+                addresses["one"] = said["urls"][0]
+                time.sleep(0.3)
+            stop.set()
+            worker.join()
+    assert set(seen) <= {200, 503}
+    assert seen.count(200) > 10
+
+
+def test_while_the_database_is_away_servers_say_503_and_find_it_again(tmp_path: Path) -> None:
+    with (
+        postgres_server(**FAST) as server,
+        serving(tmp_path / "one", "--database", server.url) as (_, said),
+        httpx2.Client(base_url=said["urls"][0], timeout=20) as client,
+    ):
+        login = {"name": said["login"], "password": said["password"]}
+        assert client.post("/auth/login", json=login).status_code == 200
+        server.stop()
+        for answer in (client.get("/readyz"), client.post("/auth/login", json=login)):
+            assert answer.status_code == 503
+            assert int(answer.headers["retry-after"]) > 0
+            assert answer.json()["code"] == "busy"
+        assert client.get("/healthz").status_code == 200
+        server.start()
+        begun = time.monotonic()
+        while client.get("/readyz").status_code != 200:
+            assert time.monotonic() - begun < 5
+            time.sleep(0.05)
+        assert client.post("/auth/login", json=login).status_code == 200
