@@ -110,7 +110,7 @@ async def tell(folder: Path, at_one: str, at_two: str, codes: list[str]) -> None
 def refuse_the_revoked(commands: Commands, at_one: str, at_two: str) -> None:
     """A right that ends at one server has ended at the other within the time that is promised."""
     token = token_of(at_one, invited(commands, "Orchard"))
-    pull = {"cursor": None, "schema": REGISTRY.version, "acked": {}, "rows_max": 10}
+    pull: dict[str, Any] = {"cursor": None, "schema": REGISTRY.version, "acked": {}, "rows_max": 10}
 
     def pulled() -> httpx2.Response:
         head = {"authorization": f"Bearer {token}"}
