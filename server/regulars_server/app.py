@@ -63,7 +63,8 @@ def create_service(
     database: str | Path | PostgresDatabase = settings.data / DATABASE
     has_folder = storage is None
     if settings.database:
-        from regulars_server.storage.postgres import AccessTables, Address, PostgresStorage  # an extra
+        from regulars_server.access.postgres import AccessTables  # an extra
+        from regulars_server.storage.postgres import Address, PostgresStorage
 
         address = Address.parse(settings.database)
         database = AccessTables(address)

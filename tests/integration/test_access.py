@@ -18,8 +18,9 @@ from regulars_server.access import ACCESS_DDL, Access, Argon2, Invitation
 from regulars_server.access.access import CODE_DIGITS, KEPT_MS, SESSION_MS
 from regulars_server.access.bearers import digest, is_whole, write
 from regulars_server.access.models import TokenRow
+from regulars_server.access.postgres import AccessTables
 from regulars_server.access.throttle import TRIES_FREE, Throttle, remote_keys
-from regulars_server.storage.postgres import AccessTables, Address
+from regulars_server.storage.postgres import Address
 from regulars_sync.errors import Refused
 from tests.support.postgres import in_own_loop
 

@@ -170,11 +170,11 @@ in a process at a time."""
 
 
 class PostgresDatabase(Protocol):
-    """Where a chain's schema is; `storage.postgres.AccessTables` is one."""
+    """Where a chain's schema is; `access.postgres.AccessTables` is one. An extra, so not imported here."""
 
     @property
-    def credentials(self) -> dict[str, Any]:
-        """What `access.postgres.Client` is given."""
+    def config(self) -> dict[str, Any]:
+        """Of a connection, for Tortoise."""
         ...
 
     def say(self, error: Exception) -> RegularsError | None:
@@ -198,7 +198,7 @@ class Database:
             }
             self._names, self._say = SQLITE, _said_by_sqlite
         else:
-            config = {"engine": "regulars_server.access.postgres", "credentials": database.credentials}
+            config = database.config
             self._names, self._say = POSTGRES, database.say
         self._config = {
             "connections": dict.fromkeys(self._names, config),

@@ -7,7 +7,7 @@ migrating    the numbered steps, here
 storage      the transactions, locks, wake-ups, and what ends them
 """
 
-from regulars_server.storage.postgres.pool import AccessTables, Address, open_pool
+from regulars_server.storage.postgres.pool import Address, open_pool
 from regulars_server.storage.postgres.storage import PostgresStorage, is_laid_out
 
-__all__ = ["AccessTables", "Address", "PostgresStorage", "is_laid_out", "open_pool"]
+__all__ = ["Address", "PostgresStorage", "is_laid_out", "open_pool"]

@@ -129,21 +129,6 @@ def said(error: BaseException, address: Address) -> RegularsError | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class AccessTables:
-    """The same schema, for the models of `access`."""
-
-    address: Address
-    open_pool: OpenPool = open_pool
-
-    @property
-    def credentials(self) -> dict[str, Any]:
-        return {"address": self.address, "open_pool": self.open_pool}
-
-    def say(self, error: Exception) -> RegularsError | None:
-        return said(error, self.address)
-
-
 async def give_back(pool: Pool, connection: Asynchronous) -> None:
     """End whatever transaction is open and give the connection back, however often one is cancelled."""
 
