@@ -71,6 +71,8 @@ def model(registry: Registry) -> str:
     types = [t for e in registry.entities for f in e.fields for t in within(f.type)]
     structs = {t.name: t for t in types if isinstance(t, Struct)}
     enums = {t.name: t for t in types if isinstance(t, Enum)}
+    sections = [e.sections for e in registry.entities if e.sections is not None]
+    enums |= {enum.name: enum for enum in sections}
     lines = [
         "# Model",
         BY_HAND,
@@ -118,7 +120,23 @@ def _entity(entity: Entity) -> list[str]:
         f"It is {NATURES[entity.nature]}. Held by {SCOPES[entity.scope]}.",
         "",
         *_table(header, [_field(entity, f) for f in entity.fields]),
+        *_card(entity),
     ]
+
+
+def _card(entity: Entity) -> list[str]:
+    """What stands in which section of the card."""
+    if entity.sections is None:
+        return []
+    lines = [
+        "",
+        f"Its card has the sections of [{entity.sections.name}](#{entity.sections.name.lower()}):",
+        "",
+    ]
+    for section, label in entity.sections.values.items():
+        if names := [f"`{f.name}`" for f in entity.fields if f.section == section]:
+            lines.append(f"- {label.zh} · {label.en}: {', '.join(names)}")
+    return lines
 
 
 def _field(entity: Entity, f: Field) -> list[str]:

@@ -329,6 +329,8 @@ class Field:
     """Former names, each with the first schema version without it: what an older version writes there is
     taken as written here. A set may so take over from a single value. What names a customer, or is part of
     an id, keeps its name."""
+    section: str = ""
+    """Where on the card it stands: one of the entity's `sections`."""
     given: JSON = None
     """What a create of a version before `since` is taken to say of a required field; None: a person says."""
 
@@ -360,6 +362,8 @@ class Entity:
     fields: tuple[Field, ...]
     about: str = ""
     since: int = 1
+    sections: Enum | None = None
+    """The parts of the card of such a row, in their order; each field says its own."""
     retired: Mapping[str, int] = field(default_factory=dict)
     """Fields that are gone and that nothing stands for, with the first schema version without each."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from regulars_schema.declare import (
     Bool,
     Date,
@@ -216,6 +218,25 @@ IDENTITY_REASON = Enum(
     },
     label=L("判定依据", "Reason of an identity decision"),
 )
+CARD_SECTION = Enum(
+    "CardSection",  # S10-S14: the four parts of an organization's card, the ten of a person's
+    {
+        "basic": L("基本资料", "Basics"),
+        "contact": L("联系方式", "Contact"),
+        "education": L("教育情况", "Education"),
+        "family": L("家庭情况", "Family"),
+        "social": L("人际情况", "Social life"),
+        "career": L("事业情况", "Career"),
+        "lifestyle": L("生活情况", "Lifestyle"),
+        "personality": L("个性情况", "Personality"),
+        "experience": L("阅历情况", "Experience"),
+        "features": L("客户特征", "Features"),
+        "business": L("业务状况", "Business"),
+        "dealings": L("交易活动现状", "Dealings"),
+        "other": L("其他", "Other"),
+    },
+    label=L("卡片分区", "Section of the card"),
+)
 VERDICT = Enum(
     "Verdict",
     {
@@ -388,10 +409,21 @@ CUSTOMER = Entity(
     Nature.OPINION,
     Scope.HOME,
     (
-        Field("name", NAME, L("姓名", "Name"), Rule.VERIFIED, required=True, stored=True, searched=True),
-        Field("kind", CUSTOMER_KIND, L("性质", "Kind"), stored=True),
-        Field("home_unit", Ref("unit"), L("所属门店", "Home unit"), Rule.REVIEW, stored=True),
-        Field("owner", Ref("staff"), L("负责人", "Owner"), stored=True),
+        Field(
+            "name",
+            NAME,
+            L("姓名", "Name"),
+            Rule.VERIFIED,
+            required=True,
+            stored=True,
+            searched=True,
+            section="basic",
+        ),
+        Field("kind", CUSTOMER_KIND, L("性质", "Kind"), stored=True, section="basic"),
+        Field(
+            "home_unit", Ref("unit"), L("所属门店", "Home unit"), Rule.REVIEW, stored=True, section="business"
+        ),
+        Field("owner", Ref("staff"), L("负责人", "Owner"), stored=True, section="business"),
         Field(
             "phones",
             Text(80),
@@ -401,6 +433,7 @@ CUSTOMER = Entity(
             identity=True,
             stored=True,
             searched=True,
+            section="contact",
         ),
         Field(
             "emails",
@@ -411,6 +444,7 @@ CUSTOMER = Entity(
             identity=True,
             stored=True,
             searched=True,
+            section="contact",
         ),
         Field(
             "member_no",
@@ -420,32 +454,104 @@ CUSTOMER = Entity(
             identity=True,
             stored=True,
             searched=True,
+            section="basic",
         ),
         Field(
-            "external_ids", Text(120), L("外部编号", "External ids"), Rule.SET_ADD, identity=True, stored=True
+            "external_ids",
+            Text(120),
+            L("外部编号", "External ids"),
+            Rule.SET_ADD,
+            identity=True,
+            stored=True,
+            section="other",
         ),
-        Field("wechat", Text(80), L("微信", "WeChat"), Rule.VERIFIED, stored=True, searched=True),
-        Field("gender", GENDER, L("性别", "Gender"), Rule.VERIFIED, stored=True),
-        Field("birth", BIRTH, L("生日", "Birth"), Rule.VERIFIED),
-        Field("address", Text(400), L("地址", "Address"), Rule.VERIFIED),
-        Field("acquisition_channel", ACQUISITION_CHANNEL, L("来源渠道", "Acquisition channel"), stored=True),
-        Field("trading_since", Date(), L("首次交易", "Trading since"), Rule.MIN, stored=True),
-        Field("first_seen", Instant(), L("首次到店", "First seen"), Rule.MIN, stored=True),
-        Field("consent_asked_at", Instant(), L("最近询问同意", "Consent last asked"), Rule.MAX, stored=True),
-        Field("privacy_notice", PRIVACY_NOTICE, L("隐私告知", "Privacy notice"), Rule.LATTICE, stored=True),
-        Field("contact_by", CHANNEL, L("允许联系方式", "May be contacted by"), Rule.SET_REMOVE, stored=True),
-        Field("preferred_channel", CHANNEL, L("首选渠道", "Preferred channel"), stored=True),
-        Field("tags", Text(80), L("标签", "Tags"), Rule.SET_ADD, stored=True, searched=True),
-        Field("hobbies", Text(80), L("爱好", "Hobbies"), Rule.SET_ADD, stored=True),
-        Field("segments", Ref("segment"), L("静态分群", "Static segments"), Rule.SET_ADD, stored=True),
-        Field("notes", Text(), L("备注", "Notes"), searched=True),
-        Field("income_band", INCOME_BAND, L("收入", "Income band"), level=Level.SENSITIVE),
-        Field("belief", Text(200), L("信仰", "Belief"), level=Level.SENSITIVE),
-        Field("credit_status", CREDIT_STATUS, L("信用状况", "Credit status"), Rule.VERIFIED, Level.SENSITIVE),
-        Field("tax_no", Text(40), L("税号或证件号", "Tax or identity number"), Rule.REVIEW, Level.SENSITIVE),
-        ARCHIVED,
+        Field(
+            "wechat",
+            Text(80),
+            L("微信", "WeChat"),
+            Rule.VERIFIED,
+            stored=True,
+            searched=True,
+            section="contact",
+        ),
+        Field("gender", GENDER, L("性别", "Gender"), Rule.VERIFIED, stored=True, section="basic"),
+        Field("birth", BIRTH, L("生日", "Birth"), Rule.VERIFIED, section="basic"),
+        Field("address", Text(400), L("地址", "Address"), Rule.VERIFIED, section="contact"),
+        Field(
+            "acquisition_channel",
+            ACQUISITION_CHANNEL,
+            L("来源渠道", "Acquisition channel"),
+            stored=True,
+            section="business",
+        ),
+        Field(
+            "trading_since", Date(), L("首次交易", "Trading since"), Rule.MIN, stored=True, section="basic"
+        ),
+        Field(
+            "first_seen", Instant(), L("首次到店", "First seen"), Rule.MIN, stored=True, section="business"
+        ),
+        Field(
+            "consent_asked_at",
+            Instant(),
+            L("最近询问同意", "Consent last asked"),
+            Rule.MAX,
+            stored=True,
+            section="contact",
+        ),
+        Field(
+            "privacy_notice",
+            PRIVACY_NOTICE,
+            L("隐私告知", "Privacy notice"),
+            Rule.LATTICE,
+            stored=True,
+            section="contact",
+        ),
+        Field(
+            "contact_by",
+            CHANNEL,
+            L("允许联系方式", "May be contacted by"),
+            Rule.SET_REMOVE,
+            stored=True,
+            section="contact",
+        ),
+        Field(
+            "preferred_channel", CHANNEL, L("首选渠道", "Preferred channel"), stored=True, section="contact"
+        ),
+        Field(
+            "tags", Text(80), L("标签", "Tags"), Rule.SET_ADD, stored=True, searched=True, section="business"
+        ),
+        Field("hobbies", Text(80), L("爱好", "Hobbies"), Rule.SET_ADD, stored=True, section="lifestyle"),
+        Field(
+            "segments",
+            Ref("segment"),
+            L("静态分群", "Static segments"),
+            Rule.SET_ADD,
+            stored=True,
+            section="business",
+        ),
+        Field("notes", Text(), L("备注", "Notes"), searched=True, section="other"),
+        Field("income_band", INCOME_BAND, L("收入", "Income band"), level=Level.SENSITIVE, section="career"),
+        Field("belief", Text(200), L("信仰", "Belief"), level=Level.SENSITIVE, section="personality"),
+        Field(
+            "credit_status",
+            CREDIT_STATUS,
+            L("信用状况", "Credit status"),
+            Rule.VERIFIED,
+            Level.SENSITIVE,
+            section="dealings",
+        ),
+        Field(
+            "tax_no",
+            Text(40),
+            L("税号或证件号", "Tax or identity number"),
+            Rule.REVIEW,
+            Level.SENSITIVE,
+            section="basic",
+        ),
+        dataclasses.replace(ARCHIVED, section="other"),
     ),
     "A person or an organization that accepts the chain's product or service (S1, S10-S19).",
+    sections=CARD_SECTION,
 )
 LINK = Entity(
     "link",

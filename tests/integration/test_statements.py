@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,27 +18,9 @@ from regulars_server.storage.sqlite import SqliteStorage
 from regulars_server.storage.sqlite.connection import InlineConnection as Driver
 from regulars_sync import audit
 from tests.support.chain import AppTransport, Chain, new_chain, seeded
+from tests.support.counted import Counted
 
 FEW, MANY = 10, 1_000
-
-
-class Counted:
-    """A connection that counts what it is asked; `executemany` is one statement, however many rows it has."""
-
-    def __init__(self, connection: sqlite3.Connection, count: Callable[[str], None]) -> None:
-        self._connection = connection
-        self._count = count
-
-    def execute(self, sql: str, *given: Any) -> sqlite3.Cursor:
-        self._count(sql)
-        return self._connection.execute(sql, *given)
-
-    def executemany(self, sql: str, rows: Iterable[Any]) -> sqlite3.Cursor:
-        self._count(sql)
-        return self._connection.executemany(sql, rows)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._connection, name)
 
 
 class CountingTransport(AppTransport):

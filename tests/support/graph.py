@@ -109,12 +109,13 @@ class Tablet:
             stamp=self.chain.clock.ms, stated=Stated(self.chain.clock.ms), schema=1,
         )  # fmt: skip
 
-    async def push(self, *changes: Change) -> list[str]:
+    async def push(self, *changes: Change, **more: Any) -> list[str]:
         body = {
             "incarnation": self.incarnation,
             "n": self.n,
             "schema": 1,
             "changes": [orjson.Fragment(encode(c)) for c in changes],
+            **more,
         }
         headers = {"authorization": f"Bearer {self.token}"}
         answer = await self.http.post("/sync/v1/push", content=orjson.dumps(body), headers=headers)

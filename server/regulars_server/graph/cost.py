@@ -59,6 +59,10 @@ WEIGHTS: Final[Mapping[str, int]] = {
     "Query.gaps": 20,
     "Query.labels": 20,
     "Query.enumLabels": 20,
+    "Customer.history": 50,
+    "Customer.timeline": 10,
+    "Customer.devices": 5,
+    "Customer.reviews": 5,
     "Mutation.identityScan": 5_000,
 }
 """Beside the rows that a field gives."""

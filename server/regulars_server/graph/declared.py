@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import Enum
 from typing import Any, TypeVar
 
 import strawberry
@@ -60,3 +61,9 @@ def subscribed(about: str) -> Callable[[F], F]:
 def valued(value: str, about: str) -> str:
     """A value of an enum, with its labels."""
     return strawberry.enum_value(value, description=about)  # type: ignore[return-value]
+
+
+@strawberry.enum(description="语言 · A language of labels.")
+class Language(Enum):
+    ZH = valued("zh", "中文 · Chinese")
+    EN = valued("en", "英文 · English")

@@ -171,6 +171,23 @@ class ReportClass(Enum):
     PERIODIC = valued("periodic", "定期报告 · Periodic")
 
 
+@strawberry.enum(description="卡片分区 · Section of the card")
+class CardSection(Enum):
+    BASIC = valued("basic", "基本资料 · Basics")
+    CONTACT = valued("contact", "联系方式 · Contact")
+    EDUCATION = valued("education", "教育情况 · Education")
+    FAMILY = valued("family", "家庭情况 · Family")
+    SOCIAL = valued("social", "人际情况 · Social life")
+    CAREER = valued("career", "事业情况 · Career")
+    LIFESTYLE = valued("lifestyle", "生活情况 · Lifestyle")
+    PERSONALITY = valued("personality", "个性情况 · Personality")
+    EXPERIENCE = valued("experience", "阅历情况 · Experience")
+    FEATURES = valued("features", "客户特征 · Features")
+    BUSINESS = valued("business", "业务状况 · Business")
+    DEALINGS = valued("dealings", "交易活动现状 · Dealings")
+    OTHER = valued("other", "其他 · Other")
+
+
 @strawberry.enum(description="处理结果 · Verdict")
 class Verdict(Enum):
     APPLIED = valued("applied", "已采用 · Applied")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import Enum
+from functools import partial
 from typing import Any
 
 import orjson
@@ -113,10 +114,15 @@ class HistoryConnection:
 async def read_story(context: Context, entity: Entity, id: str) -> Story:
     """The story of a row within reach; an empty one otherwise."""
     context.require_read(entity.name)
+    story: Story = await context.loaded(("story", entity.name), partial(_load_stories, context, entity), id)
+    return story
+
+
+async def _load_stories(context: Context, entity: Entity, ids: list[str]) -> list[Story]:
     async with context.reading() as reader:
-        entries = await reader.history(entity.name, id)
-    context.spend(len(entries))
-    return tell(entity, entries)
+        entries = await reader.histories(entity.name, ids)
+    context.spend(sum(map(len, entries.values())))
+    return [tell(entity, entries.get(id, [])) for id in ids]
 
 
 async def history(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from enum import Enum
+from functools import partial
 from typing import Annotated
 
 import strawberry
@@ -12,12 +15,13 @@ from regulars_server.graph.connection import Edge, PageInfo, clamp, decode_curso
 from regulars_server.graph.declared import mutation, resolved, valued
 from regulars_server.graph.payloads import GONE, CustomerResult, CustomerSaved
 from regulars_server.graph.problems import Refusal
-from regulars_server.graph.request import Context, Info
+from regulars_server.graph.request import REFERRING_MAX, Context, Info
+from regulars_server.graph.rows import ContestedField
 from regulars_server.graph.scalars import UUID
 from regulars_server.graph.types import Customer, Identity
 from regulars_server.graph.writing import Writing, settled
 from regulars_server.mutations import Edit
-from regulars_server.storage.interface import All, Any_, Order, Test, Torn
+from regulars_server.storage.interface import All, Any_, Found, Order, Test, Torn
 from regulars_sync.errors import Refused
 from regulars_sync.ids import identity_id
 
@@ -44,6 +48,50 @@ class IdentityReview:
     @resolved("The other; null when erased since.")
     async def other(self, info: Info) -> Customer | None:
         return await info.context.related(Customer, self.identity.other_id)
+
+
+@strawberry.type(description="What waits for a person to decide of a customer.")
+class CustomerReviews:
+    identities: list[IdentityReview] = strawberry.field(
+        description="Pairs with another customer of whom head office is asked; only it is told."
+    )
+    fields: list[ContestedField] = strawberry.field(
+        description="The fields of the row on which writers disagree."
+    )
+
+
+async def reviews(context: Context, customer: Customer) -> CustomerReviews:
+    """What waits of this customer, whoever of the person the pair names."""
+    pairs: dict[str, IdentityReview] = {}
+    if "admin:identities" in context.principal.rights:
+        load = partial(_load_reviews, context)
+        members = await context.cluster(customer.row.id)
+        for found in await asyncio.gather(*(context.loaded("reviews", load, member) for member in members)):
+            pairs |= {review.identity.row.id: review for review in found}
+    return CustomerReviews(identities=[pairs[id] for id in sorted(pairs)], fields=customer.contested())
+
+
+async def _load_reviews(context: Context, customers: list[str]) -> list[list[IdentityReview]]:
+    entity = context.entity(Identity)
+    named = Any_(tuple(Test(end, "in", customers) for end in ("one", "other")))
+    rows = await context.select(entity, All((named, _WAITING)), Order(), REFERRING_MAX)
+    among = await _torn(context, rows)
+    found: dict[str, list[IdentityReview]] = {customer: [] for customer in customers}
+    for row in rows:
+        review = IdentityReview(identity=context.node(Identity, row), contradictory=row.id in among)
+        for end in (review.identity.one_id, review.identity.other_id):
+            if end in found:
+                found[end].append(review)
+    return [found[customer] for customer in customers]
+
+
+async def _torn(context: Context, rows: Sequence[Found]) -> set[str]:
+    """Which of these pairs are in a cluster whose decisions contradict each other."""
+    among = All((Torn(), Test("id", "in", [row.id for row in rows])))
+    return {row.id for row in await context.select(context.entity(Identity), among, Order(), len(rows) + 1)}
+
+
+_WAITING = Any_((Test("decision", "eq", "proposed"), Torn()))
 
 
 @strawberry.type(description="Pairs that head office is asked about.")
@@ -110,12 +158,9 @@ async def _reviews(context: Context, first: int | None, after: str | None) -> Id
     entity, order = context.entity(Identity), Order()
     key = decode_cursor(entity, order, after) if after is not None else None
     limit = clamp(first)
-    wanted = Any_((Test("decision", "eq", "proposed"), Torn()))
-    rows = await context.select(entity, wanted, order, limit + 1, key)
+    rows = await context.select(entity, _WAITING, order, limit + 1, key)
     found = rows[:limit]
-    ids = [row.id for row in found]
-    torn = await context.select(entity, All((Torn(), Test("id", "in", ids))), order, limit + 1)
-    among = {row.id for row in torn}
+    among = await _torn(context, found)
     nodes = [
         IdentityReview(identity=context.node(Identity, row), contradictory=row.id in among) for row in found
     ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import Enum
 
 import strawberry
 from graphql import GraphQLEnumType, GraphQLError
@@ -13,7 +12,7 @@ from regulars_server.graph import ledger
 from regulars_server.graph.choices import LedgerConnection, LedgerFilter
 from regulars_server.graph.choices import ledger as read_ledger
 from regulars_server.graph.connection import ROWS_MAX, Connection, page
-from regulars_server.graph.declared import resolved, valued
+from regulars_server.graph.declared import Language, resolved
 from regulars_server.graph.enums import EntityName
 from regulars_server.graph.history import HistoryConnection, LoggedChange
 from regulars_server.graph.history import history as read_history
@@ -32,12 +31,6 @@ from regulars_server.storage.interface import Test
 from regulars_sync.errors import Refused
 
 NODES_MAX = ROWS_MAX
-
-
-@strawberry.enum(description="语言 · A language of labels.")
-class Language(Enum):
-    ZH = valued("zh", "中文 · Chinese")
-    EN = valued("en", "英文 · English")
 
 
 @strawberry.type(description="Whom the token stands for, and what it may read.")

@@ -7,10 +7,10 @@ decided in this one place and never for each scalar.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 import strawberry
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from regulars_server.graph.live.turns import Turns
 
 N = TypeVar("N", bound=Node)
+Load = Callable[[list[str]], Awaitable[Sequence[object]]]
 
 
 class Context:
@@ -220,18 +221,10 @@ class Context:
     ) -> Connection[N]:
         """The rows that name a person, newest first; a page of customers is read together."""
         entity = self.entity(type_)
-        order = Order("at" if "at" in entity.by_name else "id", descending=True)
+        order = _newest(entity)
         key = decode_cursor(entity, order, after) if after is not None else None
         limit = clamp(first, NESTED_ROWS_DEFAULT)
-        loader = self._loader(
-            ("naming", entity.name, limit, after), partial(self._load_naming, entity, order, limit, key)
-        )
-        members = await self.cluster(customer)
-        named: dict[str, Found] = {}
-        for rows in await asyncio.gather(*(loader.load(member) for member in members)):
-            assert isinstance(rows, list)
-            named |= {row.id: row for row in rows}
-        latest = sorted(named.values(), key=lambda row: row.key, reverse=True)
+        latest = await self.named(type_, customer, limit, key)
         found = latest[:limit]
         nodes = [self.node(type_, row) for row in found]
         return connected(
@@ -240,8 +233,52 @@ class Context:
             order,
             len(latest) > limit,
             key is not None,
-            lambda: self.count(entity, _naming(entity, members)),
+            partial(self._count_naming, entity, customer),
         )
+
+    async def named(
+        self, type_: type[Node], customer: str, limit: int, after: tuple[JSON, str] | None
+    ) -> list[Found]:
+        """The newest rows that name a person beyond a key; more than `limit` of them where there are more."""
+        entity = self.entity(type_)
+        load = partial(self._load_naming, entity, _newest(entity), limit, after)
+        loader = self._loader(("naming", entity.name, limit, after), load)
+        members = await self.cluster(customer)
+        named: dict[str, Found] = {}
+        for rows in await asyncio.gather(*(loader.load(member) for member in members)):
+            assert isinstance(rows, list)
+            named |= {row.id: row for row in rows}
+        return sorted(named.values(), key=lambda row: row.key, reverse=True)
+
+    async def units_holding(self, customer: str) -> list[str]:
+        """The units within reach that hold a person."""
+        members = await self.cluster(customer)
+        load = self._load_holders
+        found = await asyncio.gather(*(self.loaded("holders", load, member) for member in members))
+        return sorted(frozenset[str]().union(*found))
+
+    async def tablets(self, type_: type[N], customer: str) -> list[N]:
+        """The tablets of the units within reach that hold a person, but for those that were wiped."""
+        units = await self.units_holding(customer)
+        load = partial(self._load_referring, type_, "unit")
+        key = ("referring", type_.ENTITY, "unit")
+        found = await asyncio.gather(*(self.loaded(key, load, unit) for unit in units))
+        nodes = [node for some in found for node in some if node.row.values.get("wiped_at") is None]
+        return sorted(nodes, key=lambda node: node.row.id)
+
+    async def loaded(self, key: object, load: Load, id: str) -> Any:
+        """What `load` gives for this id, asked together with the other ids of the request."""
+        return await self._loader(key, load).load(id)
+
+    async def _load_holders(self, customers: list[str]) -> Sequence[object]:
+        async with self.reading() as reader:
+            found = await reader.holders(customers)
+        return [found.get(customer, frozenset()) for customer in customers]
+
+    async def _count_naming(self, entity: Entity, customer: str) -> int:
+        found = await self._loader(("count", entity.name), partial(self._load_counts, entity)).load(customer)
+        assert isinstance(found, int)
+        return found
 
     def _loader(self, key: object, load: object) -> DataLoader[str, object]:
         if key not in self._loaders:
@@ -279,6 +316,14 @@ class Context:
             by_id[node.row.values[field]].append(node)
         return [by_id[id] for id in ids]
 
+    async def _load_counts(self, entity: Entity, customers: list[str]) -> Sequence[object]:
+        """How many rows name each of these persons."""
+        self.require_read(entity.name)
+        self.spend(COUNT_ROWS * len(customers))
+        members = await asyncio.gather(*map(self.cluster, customers))
+        async with self.reading() as reader:
+            return await reader.counts(entity.name, [_naming(entity, ids) for ids in members])
+
     async def _load_naming(
         self, entity: Entity, order: Order, limit: int, after: tuple[JSON, str] | None, customers: list[str]
     ) -> Sequence[object]:
@@ -302,6 +347,10 @@ class Context:
             after = found[-1].key
             todo = [customer for customer in todo if len(pages[customer]) <= limit]
         return [pages[customer] for customer in customers]
+
+
+def _newest(entity: Entity) -> Order:
+    return Order("at" if "at" in entity.by_name else "id", descending=True)
 
 
 def _naming(entity: Entity, customers: Iterable[str]) -> Where:

@@ -10,6 +10,7 @@ from regulars_server.graph.mutation import Mutation
 from regulars_server.graph.query import Query
 from regulars_server.graph.scalars import SCALARS
 from regulars_server.graph.subscription import Subscription
+from regulars_server.graph.timeline import EVENTS
 from regulars_server.graph.types import TYPES
 from regulars_server.graph.words import describe
 
@@ -19,7 +20,7 @@ def build_schema() -> strawberry.Schema:
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
-        types=list(TYPES.values()),
+        types=[*TYPES.values(), *EVENTS],
         config=StrawberryConfig(scalar_map=dict(SCALARS)),
     )
     describe(schema._schema)

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import strawberry
 
 from regulars_schema.declare import JSON
+from regulars_server.graph.card import Card, card_of
 from regulars_server.graph.connection import Connection
-from regulars_server.graph.declared import reference, resolved
+from regulars_server.graph.declared import Language, reference, resolved
 from regulars_server.graph.enums import (
     AcquisitionChannel,
     Calendar,
@@ -33,6 +34,11 @@ from regulars_server.graph.enums import (
 from regulars_server.graph.request import Info
 from regulars_server.graph.rows import Element, Node, Reads, Value
 from regulars_server.graph.scalars import UUID, Date, DateTime, Money
+
+if TYPE_CHECKING:
+    from regulars_server.graph.history import HistoryConnection
+    from regulars_server.graph.identities import CustomerReviews
+    from regulars_server.graph.timeline import TimelineConnection
 
 
 @strawberry.type(description="生日 · Birth")
@@ -328,6 +334,39 @@ class Customer(Node):
     @resolved("同住 · Who is linked with the person as of one household, those within reach")
     async def household(self, info: Info) -> list[Customer]:
         return await info.context.related_all(Customer, await info.context.household(self.row.id))
+
+    @resolved("卡片 · The card, in its sections; the labels in the language of Accept-Language unless told")
+    async def card(self, info: Info, lang: Language | None = None) -> Card:
+        return card_of(self.row, info.context.lang if lang is None else lang.value, info.context.sensitive)
+
+    @resolved("时间线 · Everything that happened to the person, the latest first")
+    async def timeline(
+        self, info: Info, first: int | None = None, after: str | None = None
+    ) -> Annotated[TimelineConnection, strawberry.lazy("regulars_server.graph.timeline")]:
+        from regulars_server.graph.timeline import timeline
+
+        return await timeline(info.context, self.row.id, first, after)
+
+    @resolved("历史 · Every change of the row, or those of one of its fields, oldest first")
+    async def history(
+        self, info: Info, path: str | None = None, first: int | None = None, after: str | None = None
+    ) -> Annotated[HistoryConnection, strawberry.lazy("regulars_server.graph.history")]:
+        from regulars_server.graph.history import history
+
+        info.context.principal.require("read:changes")
+        return await history(info.context, self.ENTITY, self.row.id, path, first, after)
+
+    @resolved("设备 · The tablets on which the person lives: those of the units within reach that hold it")
+    async def devices(self, info: Info) -> list[Device]:
+        return await info.context.tablets(Device, self.row.id)
+
+    @resolved("待处理 · What waits for a person to decide")
+    async def reviews(
+        self, info: Info
+    ) -> Annotated[CustomerReviews, strawberry.lazy("regulars_server.graph.identities")]:
+        from regulars_server.graph.identities import reviews
+
+        return await reviews(info.context, self)
 
     @resolved("关系 · Link: those within reach that name this person, newest first")
     async def links(self, info: Info, first: int | None = None, after: str | None = None) -> Connection[Link]:

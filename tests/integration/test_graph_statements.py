@@ -1,0 +1,260 @@
+# ruff: noqa: E501 (queries)
+"""No N+1 anywhere in the SDL: whatever a list of rows is asked for, one row costs as many statements as fifty.
+
+The walk takes every field of every type that a query reaches through a list, so a new field is in it as
+soon as it is in the schema. It asks a chain in which each relation leads to something.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from graphql import (
+    GraphQLField,
+    GraphQLObjectType,
+    GraphQLOutputType,
+    GraphQLSchema,
+    get_named_type,
+    get_nullable_type,
+    is_abstract_type,
+    is_leaf_type,
+    is_list_type,
+    is_required_argument,
+)
+
+from regulars_schema.entities import REGISTRY
+from regulars_server.authors import SERVER
+from regulars_server.graph.schema import build_schema
+from regulars_server.storage.sqlite import SqliteStorage
+from regulars_server.storage.sqlite.connection import InlineConnection as Driver
+from regulars_sync.changes import Change
+from regulars_sync.ids import identity_id, link_id
+from tests.support.chain import Chain, new_chain, seeded
+from tests.support.counted import Counted
+from tests.support.graph import Graph, Tablet, caller
+
+SIZES = (1, 10, 50)
+ROWS = SIZES[-1]
+INNER = 12
+"""How many rows of an inner list are asked for."""
+OF_THE_ROW = frozenset({"contested", "beside", "phones", "birth", "admitted", "replaced", "totalCount", "*"})
+"""What a row carries in itself, so that there may be none."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a type is reached: the fields around it, and whether one of them is a list as long as we ask for."""
+
+    steps: tuple[str, ...] = ()
+    sized: bool = False
+    many: bool = False
+
+    def to(self, selection: str) -> str:
+        opened = "".join(f"{step} {{ __typename " for step in ("", *self.steps))
+        return f"{opened}{selection}{' }' * (len(self.steps) + 1)}"
+
+
+class Walk:
+    """Every field of every object type that a query reaches through a list."""
+
+    def __init__(self, schema: GraphQLSchema, given: Mapping[str, str]) -> None:
+        """`given`: the values of the arguments that must be given, by their names."""
+        assert schema.query_type is not None
+        self.schema = schema
+        self.given = given
+        self.ways: dict[tuple[str, bool], Way] = {}
+        """By type, and whether through a list: the shortest way."""
+        todo = [(schema.query_type, Way())]
+        while todo:
+            type_, way = todo.pop(0)
+            for name, field in type_.fields.items():
+                for target, step in self._steps(type_, name, field):
+                    sized = way.sized or (type_ is schema.query_type and "first" in field.args)
+                    many = way.many or (sized and _is_list(field.type))
+                    found = Way((*way.steps, *step), sized, many)
+                    if (target.name, many) not in self.ways:
+                        self.ways[target.name, many] = found
+                        todo.append((target, found))
+
+    def questions(self) -> Iterator[tuple[str, str]]:
+        """(`Type.field`, the document that asks it of `%(rows)s` rows); plain fields all in one."""
+        for (name, many), way in sorted(self.ways.items()):
+            type_ = self.schema.type_map[name]
+            assert isinstance(type_, GraphQLObjectType)
+            if many:
+                yield f"{name}.*", way.to(self._plain(type_))
+                for field_name, field in type_.fields.items():
+                    if field.args or not is_leaf_type(get_named_type(field.type)):
+                        yield f"{name}.{field_name}", way.to(self._asked(type_, field_name, field))
+
+    def _steps(
+        self, type_: GraphQLObjectType, name: str, field: GraphQLField
+    ) -> Iterator[tuple[GraphQLObjectType, tuple[str, ...]]]:
+        """The object types that a field leads to, and how it is asked for."""
+        named = get_named_type(field.type)
+        asked = f"{name}{self._arguments(type_, field)}"
+        if isinstance(named, GraphQLObjectType):
+            yield named, (asked,)
+        elif is_abstract_type(named):
+            for possible in self.schema.get_possible_types(named):
+                yield possible, (asked, f"... on {possible.name}")
+
+    def _arguments(self, type_: GraphQLObjectType, field: GraphQLField) -> str:
+        said = []
+        for name, argument in field.args.items():
+            if name == "first":
+                said.append(f"first: {'%(rows)s' if type_ is self.schema.query_type else INNER}")
+            elif name == "orderBy":
+                said.append("orderBy: ID_DESC")  # what `filled` made last
+            elif is_required_argument(argument):
+                assert name in self.given, f"say what to give as {name} of {type_.name}"
+                said.append(f"{name}: {self.given[name]}")
+        return f"({', '.join(said)})" if said else ""
+
+    def _asked(self, type_: GraphQLObjectType, name: str, field: GraphQLField) -> str:
+        """One field with the plain fields of what it leads to, through a connection."""
+        if is_leaf_type(get_named_type(field.type)):
+            return f"{name}{self._arguments(type_, field)}"
+        parts = []
+        for target, (asked, *fragment) in self._steps(type_, name, field):
+            inner = self._plain(target)
+            for paged in ("edges", "nodes", "node"):
+                if target.name.endswith(("Connection", "Edge")) and paged in target.fields:
+                    inner += f" {self._asked(target, paged, target.fields[paged])}"
+            parts.append(
+                f"{asked} {{ __typename {fragment[0]} {{ {inner} }} }}"
+                if fragment
+                else f"{asked} {{ {inner} }}"
+            )
+        return " ".join(parts)
+
+    def _plain(self, type_: GraphQLObjectType) -> str:
+        plain = [n for n, f in type_.fields.items() if is_leaf_type(get_named_type(f.type)) and not f.args]
+        return " ".join(["__typename", *plain])
+
+
+def _is_list(type_: GraphQLOutputType) -> bool:
+    return bool(is_list_type(get_nullable_type(type_)))
+
+
+def objects(answer: Any) -> int:
+    """How many objects an answer holds."""
+    if isinstance(answer, dict):
+        return 1 + sum(map(objects, answer.values()))
+    return sum(map(objects, answer)) if isinstance(answer, list) else 0
+
+
+async def filled(chain: Chain, office: Graph) -> dict[str, str]:
+    """Fifty of everything, each relation leading to something; the values of arguments that must be given."""
+    near, far = chain.units["Nanjing Road"], chain.units["Orchard"]
+    mine = chain.new_id()
+    tills = [await Tablet(chain, office).pair("Nanjing Road") for _ in range(2)]
+    made: list[list[Change]] = []
+
+    def write(entity: str, id: str | None = None, /, **fields: Any) -> str:
+        id = id or chain.new_id()
+        made.append([chain.service.change("create", entity, id, fields)])
+        return id
+
+    amy = write("staff", name="Amy", role="manager", **{f"units/{near}": True})
+    segment = write("segment", name="Known", owner=amy)
+    oak = write("product", name="Oak table")
+    for n in range(ROWS):
+        write("unit", name=f"U{n}", kind="branch", parent=near)
+        write("staff", name=f"S{n}", role="clerk", manager=amy, **{f"units/{near}": True})
+        write("segment", name=f"G{n}", owner=amy)
+        write("product", name=f"P{n}")
+        write("device", name=f"D{n}", unit=near, **{f"left_units/{far}": True})
+    card = {"owner": amy, f"segments/{segment}": True, "tags/vip": True, "belief": "x"}
+    ones, others = [
+        [
+            write("customer", name=f"C{n}", home_unit=unit, **card, **{f"emails/{n + shift}@x.cn": True})
+            for n in range(ROWS + 1)
+        ]
+        for unit, shift in ((near, 0), (far, 1))
+    ]
+    for n, (one, other) in enumerate(zip(ones, others, strict=True)):
+        told: dict[str, Any] = {
+            "kind": "purchase",
+            "at": f"2027-01-01T10:{n:02}:00.000Z",
+            "unit": near,
+            "staff": amy,
+        }
+        told["party"] = [{"customer": one, "role": "principal"}, {"customer": others[n - 1]}]
+        told["lines"] = [{"product": oak, "amount": 5, "currency": "CNY"}]
+        write("interaction", **told, supersedes=write("interaction", **told))
+        for kind, to in (("household", ones[n - 1]), ("family", other)):
+            ends = {"from_customer": one, "to_customer": to}
+            write("link", link_id(one, to, kind), **ends, kind=kind, active=True)
+        pair = {"one": min(one, other), "other": max(one, other)}
+        write("identity", identity_id(one, other), **pair, decision="same", reason="person")
+    for (ruling,) in await chain.service.admission.write(SERVER, made):
+        assert ruling.verdict in ("applied", "merged"), ruling
+    await chain.service.admission.scan()
+    cids = itertools.count(1)
+    for till, tablet in enumerate(tills):
+        tablet.incarnation = f"{till:016x}"
+
+        def change(
+            op: str, id: str, fields: dict[str, Any], by: Tablet = tablet, entity: str = "customer"
+        ) -> Change:
+            made = by.change(fields, f"{next(cids):032x}")
+            return msgspec.structs.replace(made, op=op, entity=entity, id=id, actor=amy)
+
+        edits = [change("edit", id, {"notes": f"from till {till}"}) for id in ones]
+        for one, other in zip(ones[1:], ones[:-1], strict=True) if till == 0 else ():
+            edits.append(change("edit", one, {"tags/oak": True}))
+            ends = {"from_customer": one, "to_customer": other, "kind": "companion"}
+            edits.append(change("create", link_id(one, other, "companion"), ends, entity="link"))
+            pair = {"one": min(one, other), "other": max(one, other), "decision": "proposed"}
+            edits.append(change("create", identity_id(one, other), pair, entity="identity"))
+        edits.append(change("create" if till == 0 else "edit", mine, {"name": "Lin"}))
+        edits += [change("edit", mine, {"wechat": f"w{n}"}) for n in range(ROWS)]
+        await tablet.push(*edits)
+        for n in range(1, ROWS):
+            gap = {"incarnation": tablet.incarnation, "first": 10_000 * n, "last": 10_000 * n + 7}
+            await tablet.push(change("create", chain.new_id(), {"name": " "}), gap=gap)
+    ids = {"id": mine, "segment": segment, "cid": f"{1:032x}"}
+    return {"entity": "CUSTOMER", "ids": "[]", **{name: f'"{id}"' for name, id in ids.items()}}
+
+
+async def test_no_field_of_the_schema_asks_once_for_each_row(tmp_path: Path):
+    counted: list[str] = []
+
+    async def connect(opener: Callable[[], sqlite3.Connection]) -> Driver:
+        return Driver(Counted(opener(), counted.append))  # type: ignore[arg-type]
+
+    storage = SqliteStorage(tmp_path / "chain.db", REGISTRY, seeded(1), readers=1, connect=connect)
+    unlimited = {"query_cost_max": 10**9, "developer_cost_max": 0, "query_depth_max": 20}
+    wrong = []
+    parents = [0]
+    async with new_chain(tmp_path, storage, **unlimited) as chain:
+        office = await caller(chain, "admin", sensitive=True)
+        given = await filled(chain, office)
+
+        async def asked(document: str) -> tuple[list[int], list[int]]:
+            """By the number of rows: how many statements, how many objects."""
+            statements, sizes = [], []
+            for rows in SIZES:
+                counted.clear()
+                answer = await office.ask(document % {"rows": rows})
+                statements.append(len(counted))
+                sizes.append(objects(answer))
+            return statements, sizes
+
+        for name, document in Walk(build_schema()._schema, given).questions():
+            statements, sizes = await asked(document)
+            if len(set(statements)) > 1:  # the server itself reads the tree of units anew now and then
+                statements, sizes = await asked(document)
+            if name.endswith(".*"):
+                parents = sizes
+            leads_on = name.partition(".")[2] in OF_THE_ROW or sizes[-1] > parents[-1]
+            if len(set(statements)) > 1 or not sizes[0] < sizes[1] < sizes[2] or not leads_on:
+                wrong.append((name, statements, sizes))
+    assert wrong == []
