@@ -112,6 +112,8 @@ MESSAGES: Mapping[str, Message] = {
     "path_unknown": Message(R, 404, False, "There is nothing to {method} at {path}. Tablets use /sync/v1, people /graphql.", "{path} 没有可供 {method} 的内容。平板使用 /sync/v1，其他使用 /graphql。"),
     "version_conflict": Message(R, 409, True, "It was changed since you read it. Read it again and decide.", "读取后已被他人修改，请重新读取后再提交。"),
     "idempotency_reused": Message(R, 409, False, "This idempotency key was used with other content. Use a new key.", "该幂等键已用于其他内容，请更换。"),
+    "bulk_rejected": Message(R, 409, False, "Another row was refused, so nothing was written. Mend that one, or leave it out.", "另有行被拒绝，因此全部未写入，请更正或去掉该行。"),
+    "row_twice": Message(R, 400, False, "This row stands in the list before; write all of it there.", "该行在列表前面已出现，请合并为一行。"),
     "reverse_nothing": Message(R, 409, False, "There is nothing to reverse: it was not applied, or others have decided since, or its value can only rise.", "没有可撤销的内容：该修改未被采用、之后已有人处理，或其取值只升不降。"),
     "choice_gone": Message(R, 409, False, "That value does not stand in “{field}” beside another any more. Read it again and decide.", "“{field}”已没有该并列取值，请重新读取后再决定。"),
     "argument_invalid": Message(R, 400, False, "{reason}", "{reason}"),

@@ -218,40 +218,48 @@ class Admission:
         groups: Sequence[Sequence[Change]],
         versions: Mapping[Key, Expected] | None = None,
         keep_going: bool = False,
+        all_or_none: bool = False,
+        dry_run: bool = False,
     ) -> list[list[Ruling]]:
         """Apply groups whose caller waits for the answer: what is refused is answered and not stored (but
         for a mend that waits for its group).
 
-        With `keep_going` the other groups apply all the same; otherwise one refused group undoes all.
-        `versions` says at what version a row must still be: `Refused("version_conflict")`. A known cid
-        answers what became of it; with other content it is `Refused("idempotency_reused")`.
+        With `keep_going` the other groups apply all the same. With `all_or_none` every group is decided, and
+        nothing is written when one was refused. Otherwise the first refused one ends it and nothing is
+        written. A `dry_run` decides and writes nothing. `versions` says at what version a row must still be;
+        another one is refused as `version_conflict`. A known cid answers what became of it; with other
+        content it is `Refused("idempotency_reused")`.
         """
         results: list[list[Ruling]] = []
+        is_refused = False
         async with self._settling(author) as settling:
             every = [change for group in groups for change in group]
             known = await settling.writer.entries({change.cid for change in every})
-            if versions and not known:
-                await _require_versions(settling.writer, versions)
+            stale = await _stale(settling.writer, versions) if versions else frozenset()
             await settling.load([change for change in every if change.cid not in known])
             for group in groups:
                 if all(change.cid in known for change in group):
                     results.append([_known_ruling(change, known[change.cid]) for change in group])
                     continue
                 if any(map(settling.is_erased, group)):
-                    results.append([Ruling(change, "rejected", "erased") for change in group])
-                    if not keep_going:
-                        return results
-                    continue
-                group = settling.stamped(group)
-                rulings = await settling.settle(group)
+                    rulings = [Ruling(change, "rejected", "erased") for change in group]
+                elif any((change.entity, change.id) in stale for change in group):
+                    rulings = [Ruling(change, "rejected", "version_conflict") for change in group]
+                else:
+                    group = settling.stamped(group)
+                    rulings = await settling.settle(group)
                 results.append(rulings)
                 # A mend that has to wait for others of its group is held, so that they can be mended too.
                 waits = [ruling.code for ruling in rulings] == ["mend_waits"]
                 if waits or all(ruling.verdict in log.ACCEPTED for ruling in rulings):
                     for ruling, change in zip(rulings, group, strict=True):
                         settling.log(ruling, changes.encode(change))
-                elif not keep_going:
+                    continue
+                is_refused = True
+                if not (keep_going or all_or_none):
                     return results
+            if dry_run or (is_refused and all_or_none):
+                return results
             if settling.batch.entries:
                 await self._commit(settling)
         await self._release()
@@ -428,8 +436,14 @@ def _known_ruling(change: Change, entry: Entry) -> Ruling:
     return Ruling(logged, entry.verdict, entry.code, entry.field, entry.detail, stamp=entry.stamp)
 
 
-async def _require_versions(writer: Writer, versions: Mapping[Key, Expected]) -> None:
-    for (entity, id), (seq, sensitive) in versions.items():
-        found = (await writer.find(entity, [id])).get(id)
-        if found is None or found.seq(sensitive) != seq or Level.INTERNAL not in found.documents:
-            raise Refused("version_conflict", entity=entity)
+async def _stale(writer: Writer, versions: Mapping[Key, Expected]) -> frozenset[Key]:
+    """Those rows that are not at these versions. A statement for each entity."""
+    stale: set[Key] = set()
+    for entity in {entity for entity, _ in versions}:
+        wanted = {id: expected for (name, id), expected in versions.items() if name == entity}
+        found = await writer.find(entity, wanted)
+        for id, (seq, sensitive) in wanted.items():
+            row = found.get(id)
+            if row is None or row.seq(sensitive) != seq or Level.INTERNAL not in row.documents:
+                stale.add((entity, id))
+    return frozenset(stale)

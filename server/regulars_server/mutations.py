@@ -7,7 +7,7 @@ read of each written field at this moment.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Container, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -27,7 +27,7 @@ from regulars_sync.changes import Change, Malformed, Value
 from regulars_sync.errors import Refused
 from regulars_sync.ids import row_id
 from regulars_sync.log import Entry
-from regulars_sync.reconcile import Author, Ruling
+from regulars_sync.reconcile import Author, Key, Ruling
 from regulars_sync.upgrade import translated
 
 KEY_CHARS_MAX = 200
@@ -44,6 +44,10 @@ class Edit:
     entity: str
     id: str
     fields: Mapping[str, JSON]
+
+
+Drafted = tuple[Edit, Mapping[str, JSON]]
+"""An edit, and what it writes by the paths as they are stored."""
 
 
 class Mutations:
@@ -97,13 +101,40 @@ class Mutations:
         """Apply one change. `Refused`: a value's codes, not_found, version_conflict, idempotency_reused."""
         await self.admit(await self._change(edit), expected_seq)
 
-    async def write_each(self, edits: Sequence[Edit]) -> list[Refused | None]:
-        """Apply each change that can be applied; what became of each, in order."""
-        for entity in {edit.entity for edit in edits}:
+    async def write_each(
+        self,
+        edits: Sequence[Edit | Refused],
+        versions: Mapping[Key, int] | None = None,
+        all_or_none: bool = False,
+    ) -> list[Refused | None]:
+        """Apply each change that can be applied, or all of them or none; what is wrong with each, in order.
+
+        `versions` says at what seq a row must still be. What is refused already counts as one that can't be
+        applied. Statements do not grow with the changes.
+        """
+        asked = [edit for edit in edits if isinstance(edit, Edit)]
+        for entity in {edit.entity for edit in asked}:
             self._require(entity)
-        made = [[await self._change(edit)] for edit in edits]
-        results = await self._service.admission.write(self._author, made, keep_going=True)
-        return [refusal(ruling) for (ruling,) in results]
+        drafted = iter(await self._changes(asked))
+        made = [next(drafted) if isinstance(edit, Edit) else edit for edit in edits]
+        groups = [[change] for change in made if not isinstance(change, Refused)]
+        if sum(len(changes.encode(change)) for (change,) in groups) > changes.GROUP_BYTES_MAX:
+            limits = {"changes_max": changes.GROUP_CHANGES_MAX, "bytes_max": changes.GROUP_BYTES_MAX}
+            raise Refused("group_too_large", **limits)
+        expected = {key: Expected(seq, self._principal.sensitive) for key, seq in (versions or {}).items()}
+        rulings = iter(
+            await self._service.admission.write(
+                self._author,
+                groups,
+                expected,
+                keep_going=not all_or_none,
+                all_or_none=all_or_none,
+                dry_run=all_or_none and len(groups) < len(made),
+            )
+            if groups
+            else ()
+        )
+        return [change if isinstance(change, Refused) else refusal(next(rulings)[0]) for change in made]
 
     def _require(self, entity: str) -> None:
         """`Refused`: not_allowed, scope_missing."""
@@ -201,17 +232,39 @@ class Mutations:
 
     async def _change(self, edit: Edit, check: bool = True) -> Change:
         """The change with what its writer has seen; `Refused("not_found")` for a row out of reach."""
-        entity = self._registry.get(edit.entity)
-        _require_paths(edit.fields)
-        fields = {self._normal(entity, path, value): value for path, value in edit.fields.items()}
-        seen: dict[str, set[str]] = {}
+        (made,) = await self._changes([edit], check)
+        if isinstance(made, Refused):
+            raise made
+        return made
+
+    async def _changes(self, edits: Sequence[Edit], check: bool = True) -> list[Change | Refused]:
+        """The changes, or why one can't be made. Statements grow with the entities, not with the edits."""
+        written = [self._written(edit) for edit in edits]
+        drafted = [(edit, w) for edit, w in zip(edits, written, strict=True) if not isinstance(w, Refused)]
         async with self.reader() as reader:
-            if check:
-                missing = await self._missing(reader, entity, fields)
-                if missing is not None and not await self._is_known(edit.cid):
-                    raise missing
-            if not entity.is_fact and entity.scope is not Scope.SAME:  # who proposes has seen nothing
-                seen = await self._seen(reader, entity, edit.id, fields)
+            missing = await self._missing(reader, drafted) if check else {}
+            seen = await self._seen(reader, drafted)
+        known: Container[str] = await self._known(missing) if missing else ()
+        made: list[Change | Refused] = []
+        for edit, fields in zip(edits, written, strict=True):
+            if isinstance(fields, Refused):
+                made.append(fields)
+            elif edit.cid in missing and edit.cid not in known:
+                made.append(missing[edit.cid])
+            else:
+                made.append(self._made(edit, fields, seen.get(edit.cid, {})))
+        return made
+
+    def _written(self, edit: Edit) -> dict[str, JSON] | Refused:
+        """What an edit writes, by the paths as they are stored."""
+        try:
+            _require_paths(edit.fields)
+        except Refused as refused:
+            return refused
+        entity = self._registry.get(edit.entity)
+        return {self._normal(entity, path, value): value for path, value in edit.fields.items()}
+
+    def _made(self, edit: Edit, fields: Mapping[str, JSON], seen: Mapping[str, set[str]]) -> Change:
         return self._service.change(
             edit.op,
             edit.entity,
@@ -222,19 +275,25 @@ class Mutations:
             actor=self._principal.staff,
         )
 
-    async def _seen(
-        self, reader: Reader, entity: Entity, id: str, paths: Iterable[str]
-    ) -> dict[str, set[str]]:
-        """The cids of each path's values that the writer may read, on every row that is the same person."""
-        ids: Iterable[str] = [id]
-        if entity.name == "customer":
-            ids = (await reader.clusters(ids)).get(id, ids)
-        seen: dict[str, set[str]] = {path: set() for path in paths}
-        for found in (await reader.find(entity.name, ids)).values():
-            readable = (raw for level, raw in found.documents.items() if self.may_read(level))
-            registers = document.decode(readable)
-            for path in seen.keys() & registers.keys():
-                seen[path].update(registers[path].values)
+    async def _seen(self, reader: Reader, drafted: Iterable[Drafted]) -> dict[str, dict[str, set[str]]]:
+        """By cid, the cids of each path's values that the writer may read, on every row of one person."""
+        by_entity: dict[str, list[Drafted]] = {}
+        for edit, fields in drafted:
+            entity = self._registry.get(edit.entity)
+            if not entity.is_fact and entity.scope is not Scope.SAME:  # who proposes has seen nothing
+                by_entity.setdefault(edit.entity, []).append((edit, fields))
+        seen: dict[str, dict[str, set[str]]] = {}
+        for name, edits in by_entity.items():
+            ids = {edit.id for edit, _ in edits}
+            clusters = await reader.clusters(ids) if name == "customer" else {}
+            found = await reader.find(name, ids.union(*clusters.values()))
+            for edit, fields in edits:
+                of = seen.setdefault(edit.cid, {path: set() for path in fields})
+                for id in clusters.get(edit.id, (edit.id,)):
+                    documents = found[id].documents.items() if id in found else ()
+                    registers = document.decode(raw for level, raw in documents if self.may_read(level))
+                    for path in of.keys() & registers.keys():
+                        of[path].update(registers[path].values)
         return seen
 
     def _normal(self, entity: Entity, path: str, value: JSON) -> str:
@@ -245,18 +304,25 @@ class Mutations:
         except Unfit:
             return path
 
-    async def _missing(self, reader: Reader, entity: Entity, fields: Mapping[str, JSON]) -> Refused | None:
-        """The first row that the change names and that its writer can't see."""
-        for target, named in _named(entity, fields).items():
-            found = await reader.find(target, named.keys())
-            for id, path in named.items():
-                if id not in found:
-                    return Refused("not_found", entity=target, field=path)
-        return None
+    async def _missing(self, reader: Reader, drafted: Iterable[Drafted]) -> dict[str, Refused]:
+        """By cid, the first row that a change names and that its writer can't see."""
+        named = [(edit.cid, _named(self._registry.get(edit.entity), fields)) for edit, fields in drafted]
+        wanted: dict[str, set[str]] = {}
+        for _, targets in named:
+            for target, paths in targets.items():
+                wanted.setdefault(target, set()).update(paths)
+        found = {target: await reader.find(target, ids) for target, ids in wanted.items()}
+        missing: dict[str, Refused] = {}
+        for cid, targets in named:
+            for target, paths in targets.items():
+                for id, path in paths.items():
+                    if id not in found[target]:
+                        missing.setdefault(cid, Refused("not_found", entity=target, field=path))
+        return missing
 
-    async def _is_known(self, cid: str) -> bool:
+    async def _known(self, cids: Iterable[str]) -> Container[str]:
         async with self._service.storage.writer() as writer:
-            return bool(await writer.entries({cid}))
+            return await writer.entries(set(cids))
 
 
 def refusal(ruling: Ruling) -> Refused | None:

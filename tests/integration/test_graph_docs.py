@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from regulars_server.graph import connection, cost, documents, endpoint, mutation, request
+from regulars_server.graph import bulk, connection, cost, documents, endpoint, request
 from regulars_server.settings import Settings
 from tests.support.chain import new_chain
 from tests.support.graph import caller
@@ -72,6 +72,6 @@ def test_the_limits_are_those_of_the_code():
         f"a count and a `search` cost {cost.SEARCH}",
         f"`history` and the `ledger` {cost.WEIGHTS['Query.history']}, a mutation {cost.MUTATION}",
         f"more than {request.ROWS_PER_REQUEST_MAX:,} rows",
-        f"up to {mutation.BULK_MAX} customers",
+        f"up to {bulk.BULK_ROWS_MAX} customers",
     ):
         assert said in words, said

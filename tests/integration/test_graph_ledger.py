@@ -431,7 +431,7 @@ async def test_a_reversal_sent_twice_is_done_once_and_another_one_under_its_key_
     first = await reverse(office, noted["cid"], k="k")
     await update(office, id, notes="later")
     again = await reverse(office, noted["cid"], k="k")
-    assert (again["cid"], again["row"]["notes"]) == (first["cid"], "later")
+    assert again == first
     assert (await reverse(office, gendered["cid"], k="k"))["code"] == "idempotency_reused"
     assert len(await history(office, id)) == 5
 

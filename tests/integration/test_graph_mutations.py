@@ -79,6 +79,17 @@ CASES: dict[str, Case] = {
     "customerUnmerge": Case(
         'input: {{ id: "{lin}" }}', 'input: {{ id: "{wang}" }}', f'input: {{{{ id: "{NOBODY}" }}}}'
     ),
+    "customersCreate": Case('inputs: [{{ name: "陈静" }}, {{ name: "何" }}]', 'inputs: [{{ name: "陈静" }}]'),
+    "customersUpdate": Case(
+        'updates: [{{ id: "{lin}", set: {{ notes: "oak" }} }}, {{ id: "{wang}", set: {{ notes: "elm" }} }}]',
+        'updates: [{{ id: "{lin}", set: {{ notes: "oak" }} }}]',
+    ),
+    "customersArchive": Case('ids: ["{lin}", "{wang}"]', 'ids: ["{lin}"]'),
+    "customersReturn": Case('ids: ["{lin}", "{wang}"]', 'ids: ["{lin}"]'),
+    "customersTag": Case(
+        'ids: ["{lin}", "{wang}"], tags: ["oak"]', 'ids: ["{lin}", "{wang}"], tags: ["elm"]'
+    ),
+    "customersUntag": Case('ids: ["{lin}", "{wang}"], tags: ["vip"]', 'ids: ["{lin}"], tags: ["vip"]'),
     "linkSet": Case(
         'fromCustomerId: "{lin}", toCustomerId: "{wang}", kind: FAMILY, note: "aunt"',
         'fromCustomerId: "{lin}", toCustomerId: "{wang}", kind: FAMILY, note: "niece"',
@@ -88,6 +99,10 @@ CASES: dict[str, Case] = {
         SALE + " }}",
         SALE + ', note: "x" }}',
         f'input: {{{{ kind: VISIT, at: "2026-11-20T10:00:00Z", party: [{{{{ customerId: "{NOBODY}" }}}}] }}}}',
+    ),
+    "interactionsRecord": Case(
+        SALE.replace("input: ", "inputs: [") + " }}]",
+        SALE.replace("input: ", "inputs: [") + ', note: "x" }}]',
     ),
     "interactionCorrect": Case(
         'id: "{visit}", set: {{ note: "x" }}',

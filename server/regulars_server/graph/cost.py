@@ -67,6 +67,9 @@ WEIGHTS: Final[Mapping[str, int]] = {
 }
 """Beside the rows that a field gives."""
 
+GIVEN_ROWS: Final = ("ids", "inputs", "updates")
+"""The arguments that name rows one by one."""
+
 INTROSPECTED: Final[Mapping[str, int]] = {
     "types": 250,
     "directives": 10,
@@ -185,7 +188,12 @@ class _Pricing:
             inner = tuple(self._selection(named, node.selection_set, self._size(type_, node)))
             return Price(weight, ONE, inner)
         is_list = is_list_type(get_nullable_type(field.type))
-        inner = tuple(self._selection(named, node.selection_set, None))
+        written = None
+        if type_ is self._schema.mutation_type and field.args.keys() & GIVEN_ROWS:
+            written = self._size(type_, node)
+        inner = tuple(self._selection(named, node.selection_set, written))
+        if written is not None:
+            return Price(weight, ONE, (Price(ROW), Price(0, written, (Price(ROW),)), *inner))
         if is_list and page is not None:
             return Price(weight, page, (Price(ROW), *inner))
         if _is_plain(field):
@@ -209,7 +217,7 @@ class _Pricing:
             default = ROWS_DEFAULT if type_ is self._schema.query_type else NESTED_ROWS
         said, variables = [], []
         for argument in node.arguments or ():
-            if argument.name.value not in ("first", "last", "ids"):
+            if argument.name.value not in ("first", "last", *GIVEN_ROWS):
                 continue
             value: ValueNode | None = argument.value
             if isinstance(value, VariableNode):

@@ -15,6 +15,7 @@ from regulars_schema.declare import JSON
 from regulars_server import devices, erasure
 from regulars_server.access.access import pairing_code
 from regulars_server.graph import inputs, payloads
+from regulars_server.graph.bulk import BULK_ROWS_MAX, BulkMutations
 from regulars_server.graph.declared import mutation, said
 from regulars_server.graph.enums import LinkKind
 from regulars_server.graph.identities import IdentityMutations
@@ -33,11 +34,9 @@ from regulars_server.service import Service
 from regulars_sync.errors import Refused
 from regulars_sync.ids import link_id
 
-BULK_MAX = 500
-
 
 @strawberry.type
-class Mutation(ReversalMutations, IdentityMutations, TokenMutations):
+class Mutation(BulkMutations, ReversalMutations, IdentityMutations, TokenMutations):
     # --- customers ------------------------------------------------------------
 
     @mutation("A new customer, at home in your unit unless `homeUnitId` says otherwise.")
@@ -391,8 +390,8 @@ async def _set_members(
 ) -> payloads.SegmentMembersResult:
     async def run(writing: Writing) -> payloads.SegmentMembersSaved:
         writing.require()
-        if len(customers) > BULK_MAX:
-            raise Refused("query_too_large", what="customers", limit=BULK_MAX)
+        if len(customers) > BULK_ROWS_MAX:
+            raise Refused("query_too_large", what="customers", limit=BULK_ROWS_MAX)
         if await info.context.related(Segment, segment) is None:
             raise Refused("not_found", entity="segment", field="segment")
         ids = list(dict.fromkeys(customers))
