@@ -30,7 +30,7 @@ S = TypeVar("S")
 BULK_ROWS_MAX = 500
 
 
-@strawberry.enum(description="What becomes of the other rows when one can't be written.")
+@strawberry.enum(description="出错时 · What becomes of the other rows when one can't be written.")
 class BulkErrorPolicy(Enum):
     REJECT_EVERYTHING = valued("all", "全部拒绝 · Nothing is written")
     REJECT_FAILED_ROWS = valued("each", "只拒绝有误的行 · The others are written")
