@@ -32,6 +32,9 @@ from regulars_sync.errors import LocalError
 APPLICATION_ID = 0x52474C52
 """`RGLR`: what a file of this product says of itself."""
 
+MOVED = "moved"
+"""The table of a file whose chain went on elsewhere; it says where."""
+
 Step = Callable[[Connection], None]
 
 _CREATE = """
@@ -260,6 +263,8 @@ def _version(connection: sqlite3.Connection, path: str, known: int) -> int:
         return 0
     if version > known:
         raise LocalError("file_newer", file=path, found=version, known=known)
+    if MOVED in tables:
+        raise LocalError("chain_moved", file=path, to=connection.execute(f"SELECT place FROM {MOVED}").fetchone()[0])
     if "upgrade" in tables:
         began, copy = connection.execute("SELECT began, copy FROM upgrade").fetchone()
         if began != version:

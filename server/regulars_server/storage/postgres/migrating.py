@@ -16,6 +16,9 @@ from regulars_sync.errors import LocalError
 _ONE_AT_A_TIME = 0x52474C52
 """`RGLR`: the advisory lock of whoever makes or upgrades a schema in this database."""
 
+UNFINISHED = "unfinished"
+"""The table that a schema has as long as a chain is being copied to it."""
+
 _WRITTEN = """
 CREATE OR REPLACE FUNCTION written(body bytea) RETURNS SETOF text LANGUAGE plpgsql STABLE AS $$
 BEGIN
@@ -30,7 +33,7 @@ END $$
 def migrate(connection: Bridge, schema: str, shown: str, steps: Sequence[Step] = STEPS) -> None:
     """Bring the schema to the version of `steps`, within the transaction that is open.
 
-    `LocalError` file_foreign (tables that are not ours), file_newer; nothing is touched then.
+    `LocalError` file_foreign (tables that are not ours), file_newer, copy_unfinished; nothing is touched then.
     """
     connection.execute("SELECT pg_advisory_xact_lock(?)", (_ONE_AT_A_TIME,))
     version = version_of(connection, schema, shown)
@@ -54,12 +57,14 @@ def migrate(connection: Bridge, schema: str, shown: str, steps: Sequence[Step] =
 
 
 def version_of(connection: Bridge, schema: str, shown: str) -> int:
-    """The schema's version, 0 where there is nothing yet; `LocalError("file_foreign")`."""
+    """The schema's version, 0 where there is nothing yet; `LocalError` file_foreign, copy_unfinished."""
     sql = "SELECT table_name FROM information_schema.tables WHERE table_schema=?"
     tables = {name for (name,) in connection.execute(sql, (schema,))}
     if not tables:
         return 0
     if not {"layout", "chain"} <= tables:
         raise LocalError("file_foreign", file=shown)
+    if UNFINISHED in tables:
+        raise LocalError("copy_unfinished", file=shown)
     ((version,),) = connection.execute("SELECT version FROM layout")
     return int(version)
