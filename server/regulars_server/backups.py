@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +48,23 @@ def back_up(database: Path, copy: Path, on_progress: Progress = lambda done, tot
 
     `LocalError`: file_exists, file_damaged (the copy is thrown away), disk_full.
     """
+    with (
+        appearing(copy, database.parent) as part,
+        closing(sqlite3.connect(database, isolation_level=None)) as source,
+        closing(sqlite3.connect(part, isolation_level=None)) as target,
+    ):
+        source.execute("BEGIN")
+        source.execute("SELECT 1 FROM chain").fetchone()  # from here on the copy is of this instant
+        source.backup(
+            target, pages=PAGES_A_STEP, progress=lambda _, left, total: on_progress(total - left, total)
+        )
+        target.execute("PRAGMA journal_mode=DELETE")
+    return look(copy)
+
+
+@contextmanager
+def appearing(copy: Path, folder: Path) -> Iterator[Path]:
+    """A file to be filled: it gets its name, and the journal beside it, when it is a whole chain."""
     if copy.exists() or journal_of(copy).exists():
         raise LocalError("file_exists", file=str(copy))
     part = copy.with_name(f"{copy.name}.part")
@@ -55,27 +72,17 @@ def back_up(database: Path, copy: Path, on_progress: Progress = lambda done, tot
     try:
         part.touch(mode=0o600)
         # the journal first: a revocation that comes in between is in the database or in both
-        journal = _lines(database.parent / JOURNAL)
-        with closing(sqlite3.connect(database, isolation_level=None)) as source:
-            source.execute("BEGIN")
-            source.execute("SELECT 1 FROM chain").fetchone()  # from here on the copy is of this instant
-            with closing(sqlite3.connect(part, isolation_level=None)) as target:
-                source.backup(
-                    target,
-                    pages=PAGES_A_STEP,
-                    progress=lambda _, left, total: on_progress(total - left, total),
-                )
-                target.execute("PRAGMA journal_mode=DELETE")
-        made = look(part)
-        _keep(journal, journal_of(copy))
+        journal = lines(folder / JOURNAL)
+        yield part
+        look(part)
+        keep(journal, journal_of(copy))
         _sync(part)
         part.replace(copy)
         _sync(copy.parent)
     except sqlite3.DatabaseError as error:
-        raise _said(error, database) from error
+        raise _said(error, copy) from error
     finally:
         part.unlink(missing_ok=True)
-    return Copy(str(copy), made.chain, made.seq, made.at_ms, made.bytes)
 
 
 def look(copy: Path) -> Copy:
@@ -121,10 +128,10 @@ def put_back(copy: Path, database: Path, aside: Path, epoch: str) -> Copy:
             connection.execute("PRAGMA journal_mode=DELETE")
             connection.execute("UPDATE chain SET epoch=?", (epoch,))
         _sync(fresh)
-        lines = [*_lines(journal_of(copy)), *_lines(database.parent / JOURNAL)]
+        journal = joined(copy, database.parent)
         if database.exists():
             _set_aside(database, aside, found.chain)
-        _keep(lines, database.parent / JOURNAL)
+        keep(journal, database.parent / JOURNAL)
         fresh.replace(database)
         _sync(database.parent)
     except sqlite3.DatabaseError as error:
@@ -153,7 +160,12 @@ def _set_aside(database: Path, aside: Path, chain: str) -> None:
         Path(f"{database}{end}").unlink(missing_ok=True)
 
 
-def _lines(journal: Path) -> list[bytes]:
+def joined(copy: Path, folder: Path) -> list[bytes]:
+    """What the journal of a copy says, and that of the folder to which it goes."""
+    return [*lines(journal_of(copy)), *lines(folder / JOURNAL)]
+
+
+def lines(journal: Path) -> list[bytes]:
     """The whole lines; `LocalError("file_damaged")` for one that can't be read."""
     if not journal.exists():
         return []
@@ -161,14 +173,14 @@ def _lines(journal: Path) -> list[bytes]:
     return [line for line in journal.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
 
 
-def _keep(lines: list[bytes], file: Path) -> None:
+def keep(said: list[bytes], file: Path) -> None:
     """Each line once."""
-    if not lines:
+    if not said:
         return
     part = file.with_name(f"{file.name}.part")
     with part.open("wb") as writing:
         part.chmod(0o600)
-        writing.write(b"".join(dict.fromkeys(lines)))
+        writing.write(b"".join(dict.fromkeys(said)))
         writing.flush()
         os.fsync(writing.fileno())
     part.replace(file)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from regulars_server.storage.interface import Head
 from regulars_sync.errors import LocalError
 from tests.support.chain import Chain, new_chain, open_chain
 from tests.support.commands import Commands
+from tests.support.postgres import Databases
+from tests.support.server import serving
 
 EPOCH = "e" * 16
 
@@ -250,3 +253,47 @@ def test_an_old_copy_says_what_may_be_lost(tmp_path: Path, monkeypatch: pytest.M
         connection.execute("UPDATE commit_mark SET at_ms=at_ms - 40 * 86400000")
         connection.commit()
     assert "REGULARS_BACKUP_DAYS" in regulars("restore", made["file"]).err
+
+
+# --- PostgreSQL -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def url(postgres: Databases) -> Iterator[str]:
+    url = postgres.new()
+    yield f"{url}?schema=songhe"
+    postgres.drop(url)
+
+
+def test_a_copy_is_put_back_on_either_engine(tmp_path: Path, url: str) -> None:
+    there = Commands(tmp_path / "chain", database=url)
+    there("init", "--name", "Songhe", "--password-stdin", stdin="correct horse")
+    first = there.asked("backup")
+    there("unit", "add", "Orchard", "--kind", "branch")
+    names = {unit["name"] for unit in there.asked("unit", "list")}
+    done = there.asked("restore", first["file"])
+    assert done["kept"].startswith("songhe_before_")
+    assert {unit["name"] for unit in there.asked("unit", "list")} == names - {"Orchard"}
+    kept = Commands(tmp_path / "chain", database=url.replace("songhe", done["kept"]))
+    assert {unit["name"] for unit in kept.asked("unit", "list")} == names
+    here = Commands(tmp_path / "file")
+    assert here.asked("restore", first["file"])["kept"] is None
+    here("unit", "add", "Third", "--kind", "branch")
+    assert {unit["name"] for unit in here.asked("unit", "list")} == (names - {"Orchard"}) | {"Third"}
+    assert all(found["state"] == "ok" for found in here.asked("doctor"))
+    there.asked("restore", here.asked("backup")["file"])
+    assert "Third" in {unit["name"] for unit in there.asked("unit", "list")}
+    assert [login["name"] for login in there.asked("login", "list")] == ["admin"]
+
+
+def test_a_chain_in_postgresql_that_is_served_or_another_one_stays(tmp_path: Path, url: str) -> None:
+    there = Commands(tmp_path / "chain", database=url)
+    there("init", "--name", "Songhe", "--password-stdin", stdin="correct horse")
+    first = there.asked("backup")
+    with serving(tmp_path / "chain", "--database", url):
+        assert there.problem("restore", first["file"])["code"] == "file_busy"
+    other = filled(tmp_path / "other")
+    copy = tmp_path / "copy.db"
+    backups.back_up(other / DATABASE, copy)
+    assert there.problem("restore", str(copy))["code"] == "chain_other"
+    assert [unit["name"] for unit in there.asked("unit", "list")] == ["Songhe"]

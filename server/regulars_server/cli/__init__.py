@@ -41,6 +41,7 @@ def create_cli() -> typer.Typer:
             identities,
             loading,
             logins,
+            moving,
             serving,
             staff,
             units,
@@ -51,7 +52,7 @@ def create_cli() -> typer.Typer:
         raise LocalError("extra_missing", module=error.name) from error
     app = typer.Typer(help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
     rooms = (founding, serving, loading, units, staff, customers, identities, devices, logins, held)
-    for room in (*rooms, documents, backups, doctor, demo):
+    for room in (*rooms, documents, backups, moving, doctor, demo):
         room.register(app)
     return app
 

@@ -12,7 +12,7 @@ import typer
 
 from regulars_server import backups
 from regulars_server.cli.command import Run, command
-from regulars_server.cli.loading import progress
+from regulars_server.cli.loading import Tell, shown
 from regulars_server.cli.terminal import at
 from regulars_sync.errors import LocalError
 
@@ -44,14 +44,12 @@ def register(app: typer.Typer) -> None:
 
         The copy is checked before it appears. It holds customers and secrets: keep it as you keep the chain.
         """
-        database = _database(run)
+        if not await run.has_chain():
+            raise LocalError("chain_missing", folder=run.place)
         folder, name = _named(run, to, keep)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with progress(run.terminal) as bar:
-            task = bar.add_task(run.terminal.said("备份", "backup"), total=None)
-            made = backups.back_up(
-                database, folder / name, lambda done, total: bar.update(task, completed=done, total=total)
-            )
+        with shown(run.terminal, "备份", "backup") as tell:
+            made = await _back_up(run, folder / name, tell)
         dropped = _drop(folder, keep, made.chain) if keep else []
         run.terminal.data({**_said(made), "dropped": dropped})
         size, when = f"{made.bytes / 1e6:.1f} MB", _when(made)
@@ -76,16 +74,24 @@ def register(app: typer.Typer) -> None:
         from regulars_server.app import DATABASE, wall_ms
         from regulars_server.snapshots import FOLDER as SNAPSHOTS
 
-        _require_file(run)
-        database = run.data / DATABASE
         run.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        aside = database.with_name(f"{database.name}.before-restore-{_stamp()}")
-        was_there = database.exists()
-        found = backups.put_back(copy, database, aside, os.urandom(backups.EPOCH_BYTES).hex())
+        was_there = await run.has_chain()
+        epoch = os.urandom(backups.EPOCH_BYTES).hex()
+        if run.settings.database:
+            from regulars_server import backups_postgres
+            from regulars_server.storage.postgres import Address
+
+            address = Address.parse(run.settings.database)
+            aside = f"{address.schema}_before_{_stamp().lower()}"
+            with shown(run.terminal, "恢复", "restore") as tell:
+                found = await backups_postgres.put_back(copy, address, run.data, aside, epoch, tell)
+        else:
+            aside = str(run.data / f"{DATABASE}.before-restore-{_stamp()}")
+            found = backups.put_back(copy, run.data / DATABASE, Path(aside), epoch)
         shutil.rmtree(run.data / SNAPSHOTS, ignore_errors=True)  # of an epoch that is no more
         async with run.chain():  # migrates it, and carries the journal out
             pass
-        kept = str(aside) if was_there else None
+        kept = aside if was_there else None
         run.terminal.data({**_said(found), "kept": kept})
         when = _when(found)
         run.terminal.line(f"已恢复到 {when} 的状态。", f"The chain stands as it was at {when}.")
@@ -101,22 +107,15 @@ def register(app: typer.Typer) -> None:
             )
 
 
-def _require_file(run: Run) -> None:
-    if run.settings.database:
-        run.terminal.refuse(
-            "PostgreSQL 请用它自己的工具备份（pg_dump 或日志归档）；journal.jsonl 要一起保存。",
-            "PostgreSQL is backed up with its own tools (pg_dump, log archives); keep journal.jsonl too.",
-        )
+async def _back_up(run: Run, copy: Path, tell: Tell) -> backups.Copy:
+    if not run.settings.database:
+        from regulars_server.app import DATABASE
 
+        return backups.back_up(run.data / DATABASE, copy, lambda done, total: tell("", done, total))
+    from regulars_server import backups_postgres
+    from regulars_server.storage.postgres import Address
 
-def _database(run: Run) -> Path:
-    from regulars_server.app import DATABASE
-
-    _require_file(run)
-    database = run.data / DATABASE
-    if not database.exists():
-        raise LocalError("chain_missing", folder=str(run.data))
-    return database
+    return await backups_postgres.back_up(Address.parse(run.settings.database), run.data, copy, tell)
 
 
 def _stamp() -> str:

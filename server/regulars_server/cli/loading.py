@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -110,6 +111,21 @@ def progress(terminal: Terminal) -> Progress:
     """A bar for people at a terminal; elsewhere one line a file at its end; none for scripts."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     return Progress(*columns, console=terminal.err, disable=terminal.as_json)
+
+
+Tell = Callable[[str, int, int], None]
+"""Of what, how much is done, and of how much."""
+
+
+@contextmanager
+def shown(terminal: Terminal, zh: str, en: str) -> Iterator[Tell]:
+    """One bar for a work of several parts."""
+    name = terminal.said(zh, en)
+    with progress(terminal) as bar:
+        task = bar.add_task(name, total=None)
+        yield lambda part, done, total: bar.update(
+            task, description=f"{name} {part}", completed=done, total=total
+        )
 
 
 def in_order(

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from regulars_server.cli.command import Run, command
-from regulars_server.cli.loading import progress
+from regulars_server.cli.loading import shown
 from regulars_server.cli.terminal import FAILED
 from regulars_sync.errors import LocalError
 
@@ -26,7 +26,8 @@ def register(app: typer.Typer) -> None:
         ],
     )
     async def move(
-        run: Run, to: Annotated[str, typer.Option(help="A PostgreSQL address; ?schema= names the chain's. 目标")]
+        run: Run,
+        to: Annotated[str, typer.Option(help="A PostgreSQL address; ?schema= names the chain's. 目标")],
     ) -> int:
         """Move a chain from its file to PostgreSQL. Stop the server first; tablets notice nothing but that.
 
@@ -44,16 +45,9 @@ def register(app: typer.Typer) -> None:
         if run.settings.database or not file.exists():
             raise LocalError("chain_missing", folder=str(run.data))
         async with copying.from_sqlite(str(file)) as source:
-            with progress(run.terminal) as bar:
-                task = bar.add_task("", total=None)
+            with shown(run.terminal, "迁移", "move") as tell:
                 async with copying.to_postgres(address) as target:
-                    rows = await copying.copy(
-                        source,
-                        target,
-                        lambda name, done, total: bar.update(
-                            task, description=name, completed=done, total=total
-                        ),
-                    )
+                    rows = await copying.copy(source, target, tell)
             run.terminal.note("校验……", "Checking ...")
             service = create_service(replace(run.settings, database=to))
             await service.storage.open()
@@ -70,7 +64,8 @@ def register(app: typer.Typer) -> None:
             given_up.commit()
         run.terminal.data({"to": address.shown, "rows": rows, "kept": str(file)})
         run.terminal.line(
-            f"已迁移 {rows:,} 行到 {address.shown}，校验一致。", f"{rows:,} rows are in {address.shown}, checked."
+            f"已迁移 {rows:,} 行到 {address.shown}，校验一致。",
+            f"{rows:,} rows are in {address.shown}, checked.",
         )
         run.terminal.note(
             f"启动：REGULARS_DATABASE=... regulars serve --data {run.data}   原文件保留在 {file}",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -29,6 +29,9 @@ ROWS_A_STEP = 5_000
 Row = tuple[Any, ...]
 Progress = Callable[[str, int, int], None]
 """Is told of a table, of its rows that are there, and of its rows in all."""
+
+
+def in_silence(table: str, done: int, total: int) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +73,7 @@ class Target(Side, Protocol):
         ...
 
 
-async def copy(
-    source: Source, target: Target, on_progress: Progress = lambda table, done, total: None
-) -> int:
+async def copy(source: Source, target: Target, on_progress: Progress = in_silence) -> int:
     """Copy what the target lacks; how many rows the chain has.
 
     It may be cut off and begun again. `LocalError("copy_differs")` when the sides are not equal in the end.
@@ -182,7 +183,8 @@ _COLUMNS = (
     " AND table_name NOT IN ('layout', $2) ORDER BY table_name, ordinal_position"
 )
 _NUMBERED = (
-    "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema=$1 AND is_identity='YES'"
+    "SELECT table_name, column_name FROM information_schema.columns"
+    " WHERE table_schema=$1 AND is_identity='YES'"
 )
 
 
@@ -251,14 +253,17 @@ class PostgresSide:
 @asynccontextmanager
 async def from_postgres(address: Address) -> AsyncIterator[PostgresSide]:
     """The chain as it is at this instant, however long it is read."""
-    async with _connected(address) as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+    async with (
+        connected(address) as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
         yield PostgresSide(connection, address)
 
 
 @asynccontextmanager
 async def to_postgres(address: Address) -> AsyncIterator[PostgresSide]:
     """A schema that is no chain yet, or to which the same one was being copied."""
-    async with _connected(address) as connection:
+    async with connected(address) as connection:
         side = PostgresSide(connection, address)
         if not await side.has("chain"):
             async with connection.transaction():
@@ -268,7 +273,7 @@ async def to_postgres(address: Address) -> AsyncIterator[PostgresSide]:
 
 
 @asynccontextmanager
-async def _connected(address: Address) -> AsyncIterator[Any]:
+async def connected(address: Address) -> AsyncIterator[Any]:
     try:
         connection = await connect(address)
         try:
@@ -287,5 +292,3 @@ async def _connected(address: Address) -> AsyncIterator[Any]:
 
 def _listed(columns: Sequence[str]) -> str:
     return ", ".join(f'"{column}"' for column in columns)
-
-

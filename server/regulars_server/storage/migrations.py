@@ -264,7 +264,9 @@ def _version(connection: sqlite3.Connection, path: str, known: int) -> int:
     if version > known:
         raise LocalError("file_newer", file=path, found=version, known=known)
     if MOVED in tables:
-        raise LocalError("chain_moved", file=path, to=connection.execute(f"SELECT place FROM {MOVED}").fetchone()[0])
+        raise LocalError(
+            "chain_moved", file=path, to=connection.execute(f"SELECT place FROM {MOVED}").fetchone()[0]
+        )
     if "upgrade" in tables:
         began, copy = connection.execute("SELECT began, copy FROM upgrade").fetchone()
         if began != version:

@@ -33,7 +33,7 @@ END $$
 def migrate(connection: Bridge, schema: str, shown: str, steps: Sequence[Step] = STEPS) -> None:
     """Bring the schema to the version of `steps`, within the transaction that is open.
 
-    `LocalError` file_foreign (tables that are not ours), file_newer, copy_unfinished; nothing is touched then.
+    `LocalError` before it touches anything: file_foreign (tables not ours), file_newer, copy_unfinished.
     """
     connection.execute("SELECT pg_advisory_xact_lock(?)", (_ONE_AT_A_TIME,))
     version = version_of(connection, schema, shown)
