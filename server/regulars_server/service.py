@@ -17,6 +17,7 @@ from regulars_server.authors import Posting, UnitTree, device_author, person_aut
 from regulars_server.hub import Hub
 from regulars_server.journal import Journal
 from regulars_server.lines import Lines
+from regulars_server.pace import Pace
 from regulars_server.settings import Settings
 from regulars_server.snapshots import Snapshots
 from regulars_server.storage.interface import Storage
@@ -38,6 +39,7 @@ class Service:
     """None where the chain has no folder: tablets pull by pages."""
     lookups: Tally = field(default_factory=Tally)
     buckets: Buckets = field(default_factory=MemoryBuckets)
+    pace: Pace = field(default_factory=Pace)
 
     @cached_property
     def lines(self) -> Lines:

@@ -34,6 +34,7 @@ NESTED_ROWS_DEFAULT = 20
 COUNT_ROWS = 20
 """What a count is held equal to, whatever it counts."""
 REFERRING_MAX = 1_000
+PIECE_ROWS = 100
 
 if TYPE_CHECKING:
     from regulars_server.graph.live.turns import Turns
@@ -149,6 +150,7 @@ class Context:
         async with self.reading() as reader:
             found = await reader.select(entity.name, where, order, limit, after, before, backwards)
         self.spend(len(found))
+        await self.service.pace.breathe()
         return found
 
     async def count(self, entity: Entity, where: Where | None) -> int:
@@ -225,6 +227,7 @@ class Context:
         key = decode_cursor(entity, order, after) if after is not None else None
         limit = clamp(first, NESTED_ROWS_DEFAULT)
         latest = await self.named(type_, customer, limit, key)
+        await self.service.pace.breathe()
         found = latest[:limit]
         nodes = [self.node(type_, row) for row in found]
         return connected(
@@ -287,7 +290,12 @@ class Context:
 
     async def _load(self, type_: type[Node], ids: list[str]) -> Sequence[object]:
         found = await self.find(self.entity(type_), ids)
-        return [self.node(type_, found[id]) if id in found else None for id in ids]
+        nodes: list[Node | None] = []
+        for at, id in enumerate(ids):
+            if at % PIECE_ROWS == 0:
+                await self.service.pace.breathe()
+            nodes.append(self.node(type_, found[id]) if id in found else None)
+        return nodes
 
     async def _load_clusters(self, ids: list[str]) -> Sequence[object]:
         async with self.reading() as reader:
@@ -338,7 +346,9 @@ class Context:
             rows_max = len(todo) * (limit + 1)
             found = await self.select(entity, _naming(entity, todo), order, rows_max, after)
             waiting = set(todo)
-            for row in found:
+            for at, row in enumerate(found):
+                if at % PIECE_ROWS == 0:
+                    await self.service.pace.breathe()
                 values = orjson.loads(row.documents[Level.INTERNAL])
                 for customer in waiting.intersection(entity.named_customers(values)):
                     pages[customer].append(row)

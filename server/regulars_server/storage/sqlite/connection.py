@@ -6,6 +6,7 @@ is posted after a cancelled operation finds that operation ended: cleaning up is
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
@@ -41,7 +42,11 @@ class ThreadConnection(aiosqlite.Connection):
         self._thread.daemon = True
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        result: T = await self._execute(work, self._conn)  # type: ignore[no-untyped-call]
+        try:
+            result: T = await self._execute(work, self._conn)  # type: ignore[no-untyped-call]
+        except asyncio.CancelledError:
+            self._conn.interrupt()  # nothing else is at work on it: whoever has it next need not wait
+            raise
         return result
 
     def post(self, work: Callable[[sqlite3.Connection], Any]) -> None:
