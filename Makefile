@@ -9,7 +9,7 @@ READY := .venv/.ready
 COVERING := tests/unit tests/contract $(patsubst %,tests/integration/test_%.py,replica repair graph_ledger past)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check fmt sim faults coverage bench generate sdl lock clean
+.PHONY: help demo serve test check fmt sim faults coverage bench hostile fuzz generate sdl lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -52,6 +52,9 @@ coverage: $(READY) ## Branch coverage of sync/; fails under 95 %
 
 bench: $(READY) ## Measure
 	PYTHONPATH=. $(BIN)/python bench/run.py $(ARGS)
+
+hostile: $(READY) ## Send a real server what is made to hurt; a table of what it cost
+	PYTHONPATH=. $(BIN)/python -m bench.hostile $(ARGS)
 
 generate: $(READY) ## Write what follows from the declared entities and the protocol
 	$(BIN)/python schema/generate.py $(ARGS)

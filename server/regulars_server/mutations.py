@@ -305,19 +305,26 @@ class Mutations:
             return path
 
     async def _missing(self, reader: Reader, drafted: Iterable[Drafted]) -> dict[str, Refused]:
-        """By cid, the first row that a change names and that its writer can't see."""
-        named = [(edit.cid, _named(self._registry.get(edit.entity), fields)) for edit, fields in drafted]
+        """By cid, the first row that a change names, or edits, and that its writer can't see.
+
+        It is told from what is within reach alone: what is not costs no more than what never was.
+        """
+        named = [(edit, _named(self._registry.get(edit.entity), fields)) for edit, fields in drafted]
         wanted: dict[str, set[str]] = {}
-        for _, targets in named:
+        for edit, targets in named:
             for target, paths in targets.items():
                 wanted.setdefault(target, set()).update(paths)
+            if edit.op == "edit":
+                wanted.setdefault(edit.entity, set()).add(edit.id)
         found = {target: await reader.find(target, ids) for target, ids in wanted.items()}
         missing: dict[str, Refused] = {}
-        for cid, targets in named:
+        for edit, targets in named:
             for target, paths in targets.items():
                 for id, path in paths.items():
                     if id not in found[target]:
-                        missing.setdefault(cid, Refused("not_found", entity=target, field=path))
+                        missing.setdefault(edit.cid, Refused("not_found", entity=target, field=path))
+            if edit.op == "edit" and edit.id not in found[edit.entity]:
+                missing.setdefault(edit.cid, Refused("not_found", entity=edit.entity))
         return missing
 
     async def _known(self, cids: Iterable[str]) -> Container[str]:

@@ -32,7 +32,7 @@ class Settings:
     """The most tokens in a GraphQL document. REGULARS_QUERY_TOKENS_MAX"""
     query_depth_max: int = 12
     """How deep a GraphQL selection may go. REGULARS_QUERY_DEPTH_MAX"""
-    query_cost_max: int = 20_000
+    query_cost_max: int = 10_000
     """The most that one GraphQL operation may cost; a row is 1. REGULARS_QUERY_COST_MAX"""
     query_seconds_max: int = 10
     """After so many seconds a GraphQL operation is given up. REGULARS_QUERY_SECONDS_MAX"""

@@ -23,11 +23,12 @@ from regulars_server.graph.request import Context
 from regulars_server.settings import Settings
 from tests.support.chain import Chain, new_chain
 from tests.support.graph import Graph, caller
+from tests.support.hostile import HOSTILE
 
 RESPONSE = "application/graphql-response+json"
 PLAIN = "application/json"
-SECONDS_MAX = 2.0
-"""Generous, for slow machines; the limits stop each of these within milliseconds."""
+CPU_SECONDS_MAX = 0.5
+"""Of client and server together; the limits stop each of these within some 50 milliseconds."""
 
 
 @pytest.fixture
@@ -177,52 +178,11 @@ async def test_gzip_is_taken_and_given(office: Graph):
     assert (await post(office, bomb, **{"content-encoding": "gzip"})).status_code == 413
 
 
-def deep(levels: int) -> str:
-    return "{ units { nodes " + "{ parent " * levels + "{ id }" + " }" * levels + " } }"
-
-
-def products(fragments: int, spreads: int) -> str:
-    """Each fragment spreads the next several times: small to read, endless to run."""
-    text = "{ me { ...F0 } } "
-    for i in range(fragments):
-        text += f"fragment F{i} on Me {{ {' '.join(f'a{i}x{j}: units {{ ...U{i} }}' for j in range(spreads))} ...F{i + 1} }} fragment U{i} on Unit {{ id }} "
-    return text + f"fragment F{fragments} on Me {{ name }}"
-
-
-def doubling(levels: int) -> str:
-    text = "{ units { nodes { ...F0 } } } "
-    for i in range(levels):
-        text += f"fragment F{i} on Unit {{ a: parent {{ ...F{i + 1} }} b: parent {{ ...F{i + 1} }} }} "
-    return text + f"fragment F{levels} on Unit {{ id }}"
-
-
-HOSTILE = {
-    "deep": deep(200),
-    "very deep": "{ a" * 1_900 + "}" * 1_900,
-    "deep lists": "{ customers(where: " + "[" * 3_000 + " }",
-    "deep objects": "{ customers(where: " + "{NOT:" * 1_200 + "{}" + "}" * 1_200 + ") { totalCount } }",
-    "aliases": "{ " + " ".join(f"a{i}: __typename" for i in range(900)) + " }",
-    "nested aliases": "{ me { " + " ".join(f"a{i}: name" for i in range(900)) + " } }",
-    "root fields": "{ " + " ".join(f"a{i}: me {{ name }}" for i in range(21)) + " }",
-    "fields again": "{ me { " + "name " * 3_000 + "} }",
-    "circular fragments": "{ me { ...A } } fragment A on Me { ...B } fragment B on Me { ...A }",
-    "self fragment": "{ me { ...A } } fragment A on Me { name ...A }",
-    "fragment x alias": products(30, 20),
-    "doubling fragments": doubling(40),
-    "inline depth": "{ units { nodes " + "{ ... on Unit { parent " * 40 + "{ id }" + " } }" * 40 + " } }",
-    "comments": "{ me { name } }" + "#" * 1_000_000,
-    "comment lines": "{ me { name } }" + "\n#" * 30_000,
-    "directives": "{ me { name " + "@include(if: true) " * 700 + "} }",
-    "long string": '{ customers(search: "' + "x" * 70_000 + '") { totalCount } }',
-    "introspection twice deep": "{ __schema { types { fields { type { fields { type { fields { type { name } } } } } } } } }",
-}
-
-
 @pytest.mark.parametrize("name", HOSTILE)
 async def test_a_hostile_document_is_refused_soon(office: Graph, name: str):
-    begun = time.perf_counter()
+    begun = time.process_time()
     answer = await post(office, {"query": HOSTILE[name]}, accept=RESPONSE)
-    assert time.perf_counter() - begun < SECONDS_MAX
+    assert time.process_time() - begun < CPU_SECONDS_MAX
     assert answer.status_code in {400, 413}, answer.text[:300]
     assert code_of(answer) in {"query_too_large", "argument_invalid", "body_too_large"}
     assert "data" not in answer.json()

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,9 @@ def free_port() -> int:
 class ServerProcess:
     """Start, stop and kill; each start waits until the server says where it listens."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
         self.folder = folder
+        self._settings = dict(settings or {})
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = folder.parent / "server.log"
@@ -38,12 +39,22 @@ class ServerProcess:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env={**os.environ, "REGULARS_LOG_LEVEL": "warning", "REGULARS_SNAPSHOT_ROWS_MIN": "1"},
+                env={
+                    **os.environ,
+                    "REGULARS_LOG_LEVEL": "warning",
+                    "REGULARS_SNAPSHOT_ROWS_MIN": "1",
+                    **self._settings,
+                },
             )
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         assert line, self._log.read_text()
         assert self.url in json.loads(line)["urls"]
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
 
     def kill(self) -> None:
         """kill -9: no handler runs, nothing is flushed."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from graphql import GraphQLInterfaceType, GraphQLObjectType
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regulars_server.access.budgets import Budget, MemoryBuckets
@@ -132,6 +132,7 @@ async def test_a_clock_that_goes_back_gives_and_takes_nothing():
     assert await buckets.take("a", 0, BUDGET, 1_000) == (150, 0)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 1_000), st.integers(0, 20_000)), max_size=40))
 async def test_no_one_spends_more_than_the_brim_and_what_came_back(asked: list[tuple[int, int]]):
     buckets, now, spent = MemoryBuckets(), 0, 0

@@ -3,8 +3,8 @@
     cost = weight of the field + rows it may give x (1 + cost of what is asked of each)
 
 A row is 1, and so is an object behind a relation; what a row carries in itself is free. A connection is
-taken for as many rows as `first` or `last` says. What works harder than its rows show is in `WEIGHTS`.
-The cost is never less than what is read: `actualQueryCost` is at most `requestedQueryCost`.
+taken for as many rows as `first` or `last` says, and a list within a row for a few. What works harder
+than its rows show is in `WEIGHTS`. What is read is counted too, and what was not needed is given back.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ SEARCH: Final = 20
 COUNT: Final = 20
 NESTED_ROWS: Final = 20
 """Of a connection below another row that says neither `first` nor `last`."""
-LIST_ROWS: Final = 5
+LIST_ROWS: Final = 2
 """Of a list that can't be asked for a number of rows."""
-INTROSPECTED_PER_COST: Final = 50
+INTROSPECTED_PER_COST: Final = 20
 """So many parts of the schema cost as much as one row."""
 
 WEIGHTS: Final[Mapping[str, int]] = {

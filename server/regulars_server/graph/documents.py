@@ -29,8 +29,9 @@ from graphql import (
     validate,
 )
 
+from regulars_schema.declare import Unfit
 from regulars_server.graph.cost import FREE, Price, price
-from regulars_sync.errors import Refused
+from regulars_sync.errors import Refused, RegularsError
 
 ROOT_FIELDS_MAX = 20
 ALIASES_MAX = 100
@@ -180,7 +181,7 @@ class Documents:
         except RecursionError:
             raise Refused("query_too_large", what="depth", limit=self._depth_max) from None
         if errors:
-            raise Invalid(errors)
+            raise Invalid([_asked_wrongly(error) for error in errors])
         return Document(self._schema, document)
 
     def _measure(self, document: DocumentNode) -> None:
@@ -201,6 +202,14 @@ class Documents:
             _limit("fields", fields, FIELDS_MAX)
             pairs += _pairs([operation.selection_set], fragments)
             _limit("fields of the same name", pairs, PAIRS_MAX)
+
+
+def _asked_wrongly(error: GraphQLError) -> GraphQLError:
+    """A mistake in the document, also where Python could not even read a value: a number of 5,000 digits."""
+    cause = error.original_error
+    if cause is None or isinstance(cause, GraphQLError | Unfit | RegularsError):
+        return error
+    return GraphQLError(error.message, error.nodes, error.source, error.positions)
 
 
 def _limit(what: str, found: int, limit: int) -> None:

@@ -29,7 +29,7 @@ from regulars_sync.errors import Refused
 from regulars_sync.identity import agreed, fold
 from regulars_sync.reconcile import Author
 
-ROWS_PER_REQUEST_MAX = 20_000
+ROWS_PER_REQUEST_MAX = 10_000
 NESTED_ROWS_DEFAULT = 20
 COUNT_ROWS = 20
 """What a count is held equal to, whatever it counts."""
