@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from regulars_schema.messages import MESSAGES
-from regulars_server.graph.request import Context
+from regulars_server.graph.request import Context, Loader
+from regulars_sync.errors import Refused
 from tests.support.chain import Chain, new_chain
 from tests.support.graph import CREATE, Graph, Tablet, caller
 
@@ -172,8 +173,27 @@ async def test_a_part_of_an_answer_that_nobody_waits_for_keeps_no_reader(chain: 
     (principal,) = [await chain.service.access.principal(office.token)]
     context = Context(chain.service, principal, await chain.service.author(principal), "en")
     await context.close()
-    with pytest.raises(asyncio.CancelledError):
+    with pytest.raises(Refused, match="busy"):
         async with context.reading():
             raise AssertionError("it was opened")
     async with asyncio.timeout(5), chain.service.storage.unscoped_reader():  # there is one reader
         pass
+
+
+async def test_a_field_that_is_given_up_takes_no_other_with_it():
+    """Errors cancel their siblings; what these waited for may be what others wait for too."""
+
+    async def load(ids: list[str]) -> list[str]:
+        await asyncio.sleep(0)
+        return [id.upper() for id in ids]
+
+    loader = Loader(load_fn=load)
+
+    async def field() -> object:
+        return await loader.load("a")
+
+    one, other = asyncio.create_task(field()), asyncio.create_task(field())
+    await asyncio.sleep(0)
+    one.cancel()
+    assert await other == "A"
+    assert one.cancelled()

@@ -43,6 +43,13 @@ N = TypeVar("N", bound=Node)
 Load = Callable[[list[str]], Awaitable[Sequence[object]]]
 
 
+class Loader(DataLoader[str, object]):
+    """Many may wait for one row: where one of them is cancelled, the others still get it."""
+
+    def load(self, key: str) -> Awaitable[object]:
+        return asyncio.shield(super().load(key))
+
+
 class Context:
     """Used by one request only; `close` when it is answered."""
 
@@ -69,7 +76,7 @@ class Context:
         self._stack = AsyncExitStack()
         self._reader: Reader | None = None
         self._is_closed = False
-        self._loaders: dict[object, DataLoader[str, object]] = {}
+        self._loaders: dict[object, Loader] = {}
 
     # --- the snapshot ----------------------------------------------------------------------------------
 
@@ -78,7 +85,7 @@ class Context:
         """The request's reader, for one at a time: all of a query is read from one snapshot."""
         async with self._lock:
             if self._is_closed:  # a part of an answer that nobody waits for any more
-                raise asyncio.CancelledError
+                raise Refused("busy", seconds=1)
             if self._reader is None:
                 storage, scopes = self.service.storage, self.author.scopes
                 opened = storage.unscoped_reader() if scopes is None else storage.reader(scopes)
@@ -283,9 +290,9 @@ class Context:
         assert isinstance(found, int)
         return found
 
-    def _loader(self, key: object, load: object) -> DataLoader[str, object]:
+    def _loader(self, key: object, load: object) -> Loader:
         if key not in self._loaders:
-            self._loaders[key] = DataLoader(load_fn=load)  # type: ignore[call-overload]
+            self._loaders[key] = Loader(load_fn=load)  # type: ignore[call-overload]
         return self._loaders[key]
 
     async def _load(self, type_: type[Node], ids: list[str]) -> Sequence[object]:
