@@ -376,7 +376,7 @@ async def test_bytes_of_what_was_erased_are_in_no_table_of_the_database(scribe, 
                 await writer.commit(
                     Batch(erased=[("customer", uid(1))], emptied={cid(1)}, at_ms=scribe.now_ms)
                 )
-            monkeypatch.setattr("regulars_server.storage.postgres.storage.OLDER_S_MAX", 0.1)
+            monkeypatch.setattr("regulars_server.storage.postgres.storage.OLDER_LOOKS_MAX", 2)
             with pytest.raises(Refused) as refused:
                 await storage.scrub()
             assert refused.value.code == "busy"

@@ -28,6 +28,7 @@ from regulars_server.lookup import look_up
 from regulars_server.pull import pull
 from regulars_server.settings import Settings
 from regulars_server.snapshots import Snapshots
+from regulars_server.storage.interface import Storage
 from regulars_server.storage.sqlite import SqliteStorage
 from regulars_server.storage.sqlite.connection import InlineConnection
 from regulars_sync.changes import Change, Stated, Value
@@ -165,7 +166,7 @@ class HeadOffice:
         self.tokens: dict[str, Token] = {}
         self.invited: dict[str, Token] = {}
         self.starts = 0
-        self.storage: SqliteStorage
+        self.storage: Storage
         self.admission: Admission
         self.start()
 
@@ -201,6 +202,11 @@ class HeadOffice:
 
     def stop(self) -> None:
         run(self.storage.close())
+
+    def look(self, sql: str, given: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        """For whoever only looks, and is no part of what is tried."""
+        writer: Any = self.storage._writer  # type: ignore[attr-defined]
+        return writer._connection.raw.execute(sql, given).fetchall()  # type: ignore[no-any-return]
 
     def restart(self) -> None:
         self.stop()

@@ -3,6 +3,7 @@
 python tests/simulation/run.py --seed 7              one seed, with its story
 python tests/simulation/run.py --seeds 1000          many, on two processes
 python tests/simulation/run.py --lane L2 --seeds 20  the whole app and SDK
+python tests/simulation/run.py --lane L2 --storage postgres --seeds 4
 python tests/simulation/run.py --for-ever            both lanes, a line in docs/PROOF.md for each run
 python tests/simulation/run.py --replay FILE         the events of a kept regression
 python tests/simulation/run.py --seed 7 --minimise   keep as few events as still fail
@@ -24,7 +25,7 @@ import traceback
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Queue
@@ -38,6 +39,7 @@ from tests.simulation.plan import DAMAGES, Event, Size, plan
 from tests.simulation.virtual import inline_aiosqlite
 from tests.simulation.whole import EXCHANGE_FAULTS, WholeWorld
 from tests.simulation.world import Failure, World
+from tests.support.postgres import Databases, databases
 
 REGRESSIONS = Path(__file__).parent / "regressions"
 PROCESSES = 2
@@ -165,8 +167,10 @@ def quiet() -> Iterator[None]:
         log.setLevel(before)
 
 
-def simulate(chain: dict[str, Any], events: Sequence[Event], tell: bool = False) -> Outcome:
-    """Run one chain's events, let it come to rest, and examine it."""
+def simulate(
+    chain: dict[str, Any], events: Sequence[Event], tell: bool = False, databases: Databases | None = None
+) -> Outcome:
+    """Run one chain's events, let it come to rest, and examine it. `databases`: lane L2 on PostgreSQL."""
     days = 1 + max((event[0] for event in events), default=0) // 86_400_000
     is_whole = chain.get("lane") == "L2"
     outcome = Outcome(chain["seed"], device_days=len(chain["tablets"]) * days)
@@ -175,7 +179,7 @@ def simulate(chain: dict[str, Any], events: Sequence[Event], tell: bool = False)
     world = None
     try:
         with quiet(), inline_aiosqlite() if is_whole else nullcontext(), eager_loop():
-            world = (WholeWorld if is_whole else World)(chain, place, tell)
+            world = WholeWorld(chain, place, tell, databases) if is_whole else World(chain, place, tell)
             try:
                 world.play(events)
                 world.settle()
@@ -243,14 +247,21 @@ def kept(path: Path) -> tuple[dict[str, Any], list[Event]]:
 # --- many seeds --------------------------------------------------------------------------------------------
 
 
-def work(seeds: Sequence[int], size: Size, lane: str) -> None:
+def work(seeds: Sequence[int], size: Size, lane: str, storage: str) -> None:
     """In a process of its own: run these seeds, one line of JSON for each."""
     spare_the_collector()
-    for seed in seeds:
-        print(json.dumps(vars(simulate(*plan(seed, size, lane)))), flush=True)
+    with on(storage) as databases_:
+        for seed in seeds:
+            outcome = simulate(*plan(seed, size, lane), databases=databases_)
+            print(json.dumps(vars(outcome)), flush=True)
 
 
-def run_many(seeds: range, size: Size, lane: str) -> Iterator[Outcome]:
+def on(storage: str) -> AbstractContextManager[Databases | None]:
+    """Where the chains are: in files, or on a PostgreSQL that runs meanwhile."""
+    return databases() if storage == "postgres" else nullcontext()
+
+
+def run_many(seeds: range, size: Size, lane: str, storage: str) -> Iterator[Outcome]:
     """Run seeds on several processes, each with other hashing; the repeated ones come once from each."""
     shares = [
         [s for s in seeds if (s - seeds.start) % PROCESSES == number or s % REPEATED == 0]
@@ -261,6 +272,7 @@ def run_many(seeds: range, size: Size, lane: str) -> Iterator[Outcome]:
     def drive(number: int) -> None:
         command = [sys.executable, __file__, "--work", ",".join(map(str, shares[number]))]
         command += ["--days", str(size.days), "--writes", str(size.writes), "--lane", lane]
+        command += ["--storage", storage]
         command += ["--tablets", str(size.tablets)] if size.tablets else []
         given = {**os.environ, "PYTHONHASHSEED": str(number + 1)}
         with subprocess.Popen(command, env=given, stdout=subprocess.PIPE, text=True) as process:
@@ -287,12 +299,18 @@ class Summary:
 
     lane: str
     seeds: range
+    storage: str = "sqlite"
     done: int = 0
     device_days: int = 0
     cpu_s: float = 0.0
     faults: Counter[str] = field(default_factory=Counter)
     sometimes: Counter[str] = field(default_factory=Counter)
     failed: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def where(self) -> str:
+        """As an option."""
+        return "" if self.storage == "sqlite" else f" --storage {self.storage}"
 
     @property
     def rate(self) -> float:
@@ -311,11 +329,11 @@ class Summary:
         return is_enough and not self.failed and self.done >= len(self.seeds)
 
 
-def survey(seeds: range, size: Size, lane: str) -> Summary:
+def survey(seeds: range, size: Size, lane: str, storage: str = "sqlite") -> Summary:
     """Run them, and show how it goes."""
-    summary = Summary(lane, seeds)
+    summary = Summary(lane, seeds, storage)
     traces: dict[int, str] = {}
-    for outcome in run_many(seeds, size, lane):
+    for outcome in run_many(seeds, size, lane, storage):
         summary.done += 1
         summary.device_days += outcome.device_days
         summary.cpu_s += outcome.cpu_s
@@ -342,7 +360,9 @@ def report(summary: Summary) -> None:
         print(f"{title}: " + ", ".join(f"{name} {count:,}" for name, count in sorted(found.items())))
     failed = summary.failed
     for seed, failure in sorted(failed.items())[:SHOWN]:
-        print(f"FAILED seed {seed}: {failure}\n  replay: make sim SEED={seed} ARGS='--lane {summary.lane}'")
+        print(
+            f"FAILED seed {seed}: {failure}\n  replay: make sim SEED={seed} ARGS='--lane {summary.lane}{summary.where}'"
+        )
     if len(failed) > SHOWN:
         print(f"... and {len(failed) - SHOWN} more: {' '.join(map(str, sorted(failed)[SHOWN:]))}")
     if summary.never:
@@ -401,22 +421,25 @@ def main() -> int:
     parser.add_argument("--tablets", type=int, help="tablets of each chain, three to five without")
     parser.add_argument("--writes", type=int, default=Size.writes, help="deeds on each tablet a day")
     parser.add_argument("--lane", choices=("L1", "L2"), default="L1", help="the core alone, or app and SDK")
+    parser.add_argument("--storage", choices=("sqlite", "postgres"), default="sqlite", help="of lane L2")
     parser.add_argument("--replay", type=Path, help="a kept regression")
     parser.add_argument("--for-ever", action="store_true", help="both lanes, on and on, into docs/PROOF.md")
     parser.add_argument("--minimise", action="store_true", help="leave out what the failure can do without")
     parser.add_argument("--name", help="keep the minimised events under this name")
     parser.add_argument("--work", help=argparse.SUPPRESS)
     given = parser.parse_args()
+    if given.storage == "postgres" and (given.lane == "L1" or given.minimise or given.for_ever):
+        parser.error("--storage postgres is for seeds of lane L2")
     size = Size(days=given.days, tablets=given.tablets, writes=given.writes)
     if given.work is not None:
-        work([int(seed) for seed in given.work.split(",") if seed], size, given.lane)
+        work([int(seed) for seed in given.work.split(",") if seed], size, given.lane, given.storage)
         return 0
     if given.for_ever:
         with suppress(KeyboardInterrupt):
             run_for_ever(size)
         return 0
     if given.seed is None and given.replay is None:
-        summary = survey(range(given.start, given.start + given.seeds), size, given.lane)
+        summary = survey(range(given.start, given.start + given.seeds), size, given.lane, given.storage)
         report(summary)
         return 0 if summary.holds else 1
     chain, events = kept(given.replay) if given.replay else plan(given.seed, size, given.lane)
@@ -427,7 +450,8 @@ def main() -> int:
             return 0
         events = minimise(chain, events)
         print(f"kept as {keep(given.name or f'seed-{given.seed}', chain, events, failure)}")
-    outcome = simulate(chain, events, tell=True)
+    with on(given.storage) as databases_:
+        outcome = simulate(chain, events, tell=True, databases=databases_)
     print(outcome.failure or f"it holds; trace {outcome.trace}")
     return 1 if outcome.failure else 0
 

@@ -11,6 +11,7 @@ from tests.simulation import run
 from tests.simulation.plan import Size, plan
 from tests.simulation.run import REGRESSIONS, Summary, kept, line_of, minimise, next_seed, simulate
 from tests.simulation.world import World
+from tests.support.postgres import Databases
 
 SEEDS = [*((seed, "L1") for seed in range(1, 21)), *((seed, "L2") for seed in range(1, 3))]
 
@@ -19,6 +20,12 @@ SEEDS = [*((seed, "L1") for seed in range(1, 21)), *((seed, "L2") for seed in ra
 def test_a_chain_comes_to_rest_and_agrees(seed: int, lane: str) -> None:
     outcome = simulate(*plan(seed, Size(), lane))
     assert outcome.failure is None, f"{outcome.failure}\nreplay: make sim SEED={seed} ARGS='--lane {lane}'"
+
+
+def test_a_chain_on_postgres_comes_to_rest_and_agrees(postgres: Databases) -> None:
+    outcome = simulate(*plan(1, Size(days=2), "L2"), databases=postgres)
+    replay = "replay: make sim SEED=1 ARGS='--lane L2 --storage postgres --days 2'"
+    assert outcome.failure is None, f"{outcome.failure}\n{replay}"
 
 
 @pytest.mark.parametrize("path", sorted(REGRESSIONS.glob("*.json")), ids=lambda path: path.stem)

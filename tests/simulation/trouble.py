@@ -21,6 +21,8 @@ class Trouble:
     kind: str | None = None
     left: int = 0
     met: bool = False
+    said: str | None = None
+    """What the last one that failed was told."""
 
     def begin(self, kind: str, left: int) -> None:
         self.kind, self.left, self.met = kind, left, False
@@ -28,21 +30,22 @@ class Trouble:
     def end(self) -> None:
         self.kind, self.met = None, False
 
-    def meet(self, sql: str) -> None:
+    def is_met(self, sql: str, locks: bool) -> bool:
+        """Whether this statement fails; `locks`: it is the one that waits for the lock."""
         kind = self.kind
-        if kind is None:
-            return
-        concerned = (
-            sql.startswith("BEGIN IMMEDIATE") if kind == "locked" else not sql.startswith(HARMLESS[kind])
-        )
-        if not concerned:
-            return
+        if kind is None or not (locks if kind == "locked" else not sql.startswith(HARMLESS[kind])):
+            return False
         self.left -= 1
-        if self.left < 0:
-            self.met = True
-            if kind != "full":
-                self.kind = None
-            text, code = SAID[kind]
+        if self.left >= 0:
+            return False
+        self.met, self.said = True, kind
+        if kind != "full":
+            self.kind = None
+        return True
+
+    def meet(self, sql: str) -> None:
+        if self.is_met(sql, sql.startswith("BEGIN IMMEDIATE")):
+            text, code = SAID[str(self.said)]
             error = sqlite3.OperationalError(text)
             error.sqlite_errorcode = code
             raise error

@@ -24,12 +24,15 @@ from regulars_schema.declare import Enum, Ref
 from regulars_schema.entities import REGISTRY
 from regulars_server import devices
 from regulars_server.access import Access, Argon2
+from regulars_server.access.postgres import AccessTables
 from regulars_server.admission import Admission
 from regulars_server.app import create_app, opened
 from regulars_server.hub import Hub
 from regulars_server.service import Service
 from regulars_server.settings import Settings
 from regulars_server.snapshots import Snapshots
+from regulars_server.storage.interface import Storage
+from regulars_server.storage.postgres import PostgresStorage
 from regulars_server.storage.sqlite import SqliteStorage
 from regulars_sync.errors import LocalError, Offline, Refused
 from regulars_sync.round import SyncReport
@@ -38,9 +41,11 @@ from tests.simulation.attack import Liar
 from tests.simulation.hq import CrashingConnection, HeadOffice, Token
 from tests.simulation.network import Line, Network, Wire
 from tests.simulation.plan import NETWORK
+from tests.simulation.shore import Shore
 from tests.simulation.tablet import Tablet, TabletCrash
 from tests.simulation.virtual import VirtualLoop
 from tests.simulation.world import LIVENESS_MS_MAX, START_MS, World
+from tests.support.postgres import Databases
 
 SESSION_S = (40, 120, 400)
 """How long a tablet is on before it sleeps again."""
@@ -85,8 +90,16 @@ class App(HeadOffice):
             page_rows_max=self.page_rows,
             snapshot_rows_min=self.snapshot_rows_min or NO_SNAPSHOTS,
         )
-        self.storage = SqliteStorage(self.path, REGISTRY, self.entropy, readers=1, connect=connect)
-        access = Access(self.path, now_ms=self.now_ms, entropy=self.entropy, argon2=CHEAP, busy_ms=0)
+        shore = self._world.shore
+        self.storage: Storage
+        where: Path | AccessTables = self.path
+        if shore is None:
+            self.storage = SqliteStorage(self.path, REGISTRY, self.entropy, readers=1, connect=connect)
+        else:
+            pools = shore.pools(self.fuse, self.trouble)
+            self.storage = PostgresStorage(shore.address, REGISTRY, self.entropy, open_pool=pools)
+            where = AccessTables(shore.address, shore.pools())
+        access = Access(where, now_ms=self.now_ms, entropy=self.entropy, argon2=CHEAP, busy_ms=0)
         hub = Hub()
         self.admission = Admission(self.storage, self.now_ms, self.entropy, hub.publish)
         made = Snapshots(settings, self.storage, self.now_ms, self.entropy, lambda: hub.is_closing)
@@ -97,6 +110,24 @@ class App(HeadOffice):
         await self._opened.__aenter__()
         self.app = create_app(settings, self.service)
         self.starts += 1
+
+    def look(self, sql: str, given: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        shore = self._world.shore
+        return super().look(sql, given) if shore is None else shore.look(sql, given)
+
+    def back_up(self) -> None:
+        if (shore := self._world.shore) is None:
+            return super().back_up()
+        self.stop()
+        shore.back_up()
+        return self.start()
+
+    def restore(self) -> None:
+        if (shore := self._world.shore) is None:
+            return super().restore()
+        self.stop()
+        shore.restore()
+        return self.start()
 
     async def end(self) -> None:
         self.app = None
@@ -190,8 +221,12 @@ class WholeWorld(World):
 
     server: App
 
-    def __init__(self, chain: dict[str, Any], folder: Path, tell: bool = False) -> None:
+    def __init__(
+        self, chain: dict[str, Any], folder: Path, tell: bool = False, databases: Databases | None = None
+    ) -> None:
+        """`databases`: the chain is on PostgreSQL."""
         self.loop = VirtualLoop()
+        self.shore = Shore(databases) if databases else None
         self.failures: list[BaseException] = []
         self.lines: dict[asyncio.Task[None], Line] = {}
         self.kept_back: list[tuple[httpx2.Request, bytes]] = []
@@ -466,6 +501,8 @@ class WholeWorld(World):
             self.loop.run_until(self.loop.time())
         finally:
             self.loop.close()
+            if self.shore is not None:
+                self.shore.close()
 
 
 # --- head office over GraphQL -------------------------------------------------------------------------

@@ -443,9 +443,8 @@ class World:
         return {path: cids} if cids else {}
 
     def log(self, sql: str, *given: Any) -> list[tuple[Any, ...]]:
-        """Look into the chain's file, as nobody else does."""
-        connection: Any = self.server.storage._writer
-        return connection._connection.raw.execute(sql, given).fetchall()  # type: ignore[no-any-return]
+        """Look into the chain's database, as nobody else does."""
+        return self.server.look(sql, given)
 
     # --- rounds and the network -----------------------------------------------------------------------------
 

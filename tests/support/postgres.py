@@ -139,6 +139,10 @@ class Databases:
             self._template = _name(url)
         return self._create(self._template)
 
+    def copy(self, url: str) -> str:
+        """The address of a copy, once nobody is connected to the original any more."""
+        return self._create(_name(url))
+
     @contextlib.contextmanager
     def one(self) -> Iterator[str]:
         """Such a database, for a while."""

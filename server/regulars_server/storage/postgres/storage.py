@@ -37,7 +37,7 @@ WRITERS_MAX = 2
 TOLD_BYTES_MAX = 7_000
 """A notification holds 8,000 bytes; with more scopes it says: any."""
 RECONNECT_S = 0.5
-OLDER_S_MAX = 5.0
+OLDER_LOOKS_MAX = 100
 _TABLES = (
     "SELECT quote_ident(schemaname) || '.' || quote_ident(tablename) FROM pg_tables WHERE schemaname=$1"
     " AND tablename NOT IN ('chain', 'layout', 'term', 'scope', 'commit_mark', 'incarnation')"
@@ -253,11 +253,11 @@ class PostgresTransaction(Transaction):
 async def _outwait_older_snapshots(connection: Any) -> None:
     """Whoever still sees what was erased keeps it in the tables. `Refused("busy")` when it takes too long."""
     now = await connection.fetchval("SELECT pg_current_xact_id()::xid")
-    until = asyncio.get_running_loop().time() + OLDER_S_MAX
-    while await connection.fetchval(_OLDER, now):
-        if asyncio.get_running_loop().time() > until:
-            raise Refused("busy", seconds=1)
+    for _ in range(OLDER_LOOKS_MAX):
+        if not await connection.fetchval(_OLDER, now):
+            return
         await asyncio.sleep(0.05)
+    raise Refused("busy", seconds=1)
 
 
 async def is_laid_out(address: Address) -> bool:
