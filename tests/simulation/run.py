@@ -360,9 +360,8 @@ def report(summary: Summary) -> None:
         print(f"{title}: " + ", ".join(f"{name} {count:,}" for name, count in sorted(found.items())))
     failed = summary.failed
     for seed, failure in sorted(failed.items())[:SHOWN]:
-        print(
-            f"FAILED seed {seed}: {failure}\n  replay: make sim SEED={seed} ARGS='--lane {summary.lane}{summary.where}'"
-        )
+        replay = f"make sim SEED={seed} ARGS='--lane {summary.lane}{summary.where}'"
+        print(f"FAILED seed {seed}: {failure}\n  replay: {replay}")
     if len(failed) > SHOWN:
         print(f"... and {len(failed) - SHOWN} more: {' '.join(map(str, sorted(failed)[SHOWN:]))}")
     if summary.never:
