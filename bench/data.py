@@ -75,11 +75,18 @@ def _copy_documents(ours: Path, folder: Path) -> None:
 
 
 @asynccontextmanager
+async def access(folder: Path) -> AsyncIterator[Access]:
+    """The logins and tokens of a server that is running."""
+    opened = Access(folder / DATABASE, now_ms=wall_ms, entropy=os.urandom)
+    await opened.open()
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+@asynccontextmanager
 async def invited(folder: Path, unit: str) -> AsyncIterator[str]:
     """A pairing code for one more tablet, of a server that is running."""
-    access = Access(folder / DATABASE, now_ms=wall_ms, entropy=os.urandom)
-    await access.open()
-    try:
-        yield await access.new_pairing_code(unit, "tablet")
-    finally:
-        await access.close()
+    async with access(folder) as opened:
+        yield await opened.new_pairing_code(unit, "tablet")

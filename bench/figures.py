@@ -9,7 +9,9 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import cycle
@@ -18,7 +20,7 @@ from pathlib import Path
 import msgspec
 import orjson
 
-from bench import data, floor
+from bench import data, floor, graph
 from bench.server import Cost, Kind, Server, Wire, running
 from bench.workload import Workload, pushes
 from regulars import Shop
@@ -33,6 +35,7 @@ UPDATES = "push of updates to existing customers"
 PULL = "pull of all rows by pages"
 CATCH_UP = "catch-up of changed rows"
 KINDS: tuple[Kind, Kind] = ("floor", "ours")
+GRAPH_CUSTOMERS = 2_000
 
 _answer = msgspec.json.Decoder(PullAnswer)
 
@@ -67,6 +70,8 @@ class Results:
     first_syncs: list[tuple[float, float]] = field(default_factory=list)
     """Milliseconds of a first sync by snapshot, and of copying the same file over loopback HTTP."""
     rss_mib: dict[str, dict[Kind, float]] = field(default_factory=lambda: defaultdict(dict))
+    graph: dict[str, dict[Kind, list[Cost]]] = field(default_factory=lambda: defaultdict(dict))
+    """Of one request, by figure."""
     rows: int = 0
 
     def add(self, figure: str, kind: Kind, cost: Cost) -> None:
@@ -78,7 +83,7 @@ Step = Callable[[str], None]
 
 
 def steps(sizes: Sizes) -> int:
-    return 8 * sizes.repetitions + 7
+    return 9 * sizes.repetitions + 9
 
 
 async def measure(folder: Path, sizes: Sizes, on_step: Step) -> Results:
@@ -86,6 +91,7 @@ async def measure(folder: Path, sizes: Sizes, on_step: Step) -> Results:
     results = Results()
     await _pushes(folder / "push", sizes, results, on_step)
     await _pulls(folder / "pull", sizes, results, on_step)
+    await _graph(folder / "graph", sizes, results, on_step)
     return results
 
 
@@ -253,6 +259,29 @@ def _catch_up(
         if n >= warmed:
             time.sleep(0.005)  # what follows the answer is counted too
             results.add(CATCH_UP, server.kind, Cost(wall, server.cpu_ms() - cpu, len(raw)))
+
+
+# --- GraphQL -------------------------------------------------------------------------------------------
+
+
+async def _graph(folder: Path, sizes: Sizes, results: Results, on_step: Step) -> None:
+    on_step("load customers")
+    workload = Workload(wall_ms())
+    await data.build(folder, workload, GRAPH_CUSTOMERS, 0, lambda rows: None)
+    token = await graph.token(folder / "ours")
+    shutil.copytree(folder / "ours", folder / "core")
+    with ExitStack() as stack:
+        servers = {kind: stack.enter_context(running(kind, folder / kind)) for kind in graph.KINDS}
+        asking = graph.Asking(servers, token)
+        stack.callback(asking.close)
+        for n in range(sizes.repetitions + 1):
+            on_step("GraphQL")
+            for figure, counts in graph.COUNTS.items():
+                for kind, count in counts.items():
+                    cost = servers[kind].cost(asking.wire(kind), partial(asking.send, figure, kind, count))
+                    if n:  # the first is to warm up
+                        each = Cost(cost.wall_ms / count, cost.cpu_ms / count, cost.bytes // count)
+                        results.graph[figure].setdefault(kind, []).append(each)
 
 
 # --- the SDK ------------------------------------------------------------------------------------------

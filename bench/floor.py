@@ -2,6 +2,8 @@
 
     POST /push   {"changes": [{"id": ...}, ...]}   one transaction a batch, replaced by id
     POST /pull   {"after": rowid, "rows": 1000}    {"rows": [stored JSON, ...], "after": rowid}
+    POST /keep/x {...}                             keeps what the JSON says, in memory
+    POST /kept/x                                   that, made JSON again
 
 No auth, no validation, no conflicts, no log, no scopes, no digests, no compression. The file is set as
 ours is: WAL, synchronous=FULL, the same cache, map and checkpoint, so that a commit costs both the same.
@@ -66,10 +68,21 @@ def create_floor(folder: Path) -> Starlette:
         rows = orjson.Fragment(b"[" + b",".join([json for _, json in found]) + b"]")
         return Response(orjson.dumps({"rows": rows, "after": after}), media_type="application/json")
 
+    kept: dict[str, object] = {}
+
+    async def keep(request: Request) -> Response:
+        kept[request.path_params["name"]] = orjson.loads(await request.body())
+        return Response(b"{}", media_type="application/json")
+
+    async def give(request: Request) -> Response:
+        return Response(orjson.dumps(kept[request.path_params["name"]]), media_type="application/json")
+
     return Starlette(
         routes=[
             Route("/healthz", healthz),
             Route("/push", push, methods=["POST"]),
             Route("/pull", pull, methods=["POST"]),
+            Route("/keep/{name}", keep, methods=["POST"]),
+            Route("/kept/{name}", give, methods=["POST"]),
         ]
     )

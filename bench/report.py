@@ -15,6 +15,7 @@ from statistics import median
 
 from rich.table import Table
 
+from bench import graph
 from bench.figures import CATCH_UP, PULL, PUSH, UPDATES, Results, Sizes
 from bench.server import ROOT, Cost
 
@@ -85,6 +86,7 @@ def lines(results: Results, sizes: Sizes) -> list[Line]:
                 f"{_ratio(floor, ours, lambda cost: cost.bytes):.2f}",
             )
         )
+    found += _graph_lines(results)
     synced, copied = [ours for ours, _ in results.first_syncs], [copy for _, copy in results.first_syncs]
     ratio = median(ours / copy for ours, copy in results.first_syncs)
     found.append(
@@ -107,6 +109,40 @@ def lines(results: Results, sizes: Sizes) -> list[Line]:
             )
         )
     return found
+
+
+def _graph_lines(results: Results) -> Iterator[Line]:
+    """Rates against the floor's: here more is better. A rate is that of one server process kept busy."""
+    for figure, costs in results.graph.items():
+        floor, ours, core = costs["floor"], costs["ours"], costs["core"]
+        rate = 1_000 / median(cost.cpu_ms for cost in ours)
+        share = 1 / _ratio(floor, ours, lambda cost: cost.cpu_ms)
+        is_list = figure == graph.LIST
+        yield Line(
+            f"{figure}: server CPU a request",
+            _spread([cost.cpu_ms for cost in floor]),
+            _spread([cost.cpu_ms for cost in ours]),
+            f"{1 / share:.2f}",
+            f">= 150/s ({rate:.0f}/s) or 0.04 of the floor's rate ({share:.3f})"
+            if is_list
+            else f">= 0.12 of the floor's rate ({share:.3f})",
+            (rate >= 150 or share >= 0.04) if is_list else share >= 0.12,
+        )
+        yield Line(
+            f"{figure}: wall a request",
+            _spread([cost.wall_ms for cost in floor]),
+            _spread([cost.wall_ms for cost in ours]),
+            f"{_ratio(floor, ours, lambda cost: cost.wall_ms):.2f}",
+        )
+        times = _ratio(ours, core, lambda cost: cost.cpu_ms)
+        yield Line(
+            f"{figure}: server CPU on graphql-core's own executor, on ours, and their ratio",
+            _spread([cost.cpu_ms for cost in core]),
+            _spread([cost.cpu_ms for cost in ours]),
+            f"{times:.2f}",
+            ">= 8" if is_list else "",
+            times >= 8 if is_list else None,
+        )
 
 
 def further(results: Results) -> Iterator[tuple[str, str]]:

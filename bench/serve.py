@@ -1,4 +1,4 @@
-"""One server in a process of its own: `python -m bench.serve floor|ours FOLDER`; it prints its port.
+"""One server in a process of its own: `python -m bench.serve floor|ours|core FOLDER`; it prints its port.
 
 Each kind imports only what it runs, so that memory can be compared.
 """
@@ -32,14 +32,26 @@ def ours(folder: Path) -> Starlette:
     logger = logging.getLogger("regulars")
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
-    app = create_app(Settings(data=folder, snapshot_rows_min=1))
+    plenty = 1_000_000_000  # the budget is counted, and never empty
+    settings = Settings(folder, snapshot_rows_min=1, developer_cost_max=plenty, developer_cost_per_s=plenty)
+    app = create_app(settings)
     spare_the_collector()
     return app
 
 
+def core(folder: Path) -> Starlette:
+    """The same, but GraphQL goes field by field."""
+    from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+
+    from regulars_server.graph import operations
+
+    setattr(operations, "CompiledExecutor", StrawberryGraphQLCoreExecutionContext)  # noqa: B010
+    return ours(folder)
+
+
 def main() -> None:
     kind, folder = sys.argv[1:]
-    app = {"floor": floor, "ours": ours}[kind](Path(folder))
+    app = {"floor": floor, "ours": ours, "core": core}[kind](Path(folder))
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
     print(listening.getsockname()[1], flush=True)

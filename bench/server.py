@@ -19,7 +19,8 @@ START_S_MAX = 30.0
 SETTLE_S = 0.05
 """What a server still does behind its last answer is its own cost too."""
 
-Kind = Literal["floor", "ours"]
+Kind = Literal["floor", "ours", "core"]
+"""`core` is ours with GraphQL on graphql-core's own executor."""
 
 
 class Wire:

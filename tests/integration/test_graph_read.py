@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -564,3 +565,16 @@ async def test_labels_come_in_both_languages(office: Graph):
     customer = next(entity for entity in got["labels"] if entity["name"] == "customer")
     tax = next(field for field in customer["fields"] if field["name"] == "tax_no")
     assert (tax["sensitive"], tax["rule"]) == (True, "review")
+
+
+async def test_nothing_is_read_for_a_request_that_was_answered(tmp_path: Path):
+    """What stood beside a failed field may run on; three such had taken every reader, and all was silent."""
+    async with new_chain(tmp_path) as chain:
+        admin = await caller(chain, "admin")
+        principal = await chain.service.access.principal(admin.token)
+        for _ in range(5):  # more than there are readers
+            context = Context(chain.service, principal, await chain.service.author(principal), "en", {})
+            await context.close()
+            with pytest.raises(asyncio.CancelledError):
+                async with context.reading():
+                    pass

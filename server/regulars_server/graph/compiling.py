@@ -12,10 +12,11 @@ null in its place and notes it as `Pending`, so that all rows of a list are aske
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
+import msgspec
 from graphql import (
     GraphQLBoolean,
     GraphQLEnumType,
@@ -33,6 +34,7 @@ from graphql import (
     is_object_type,
 )
 from graphql.type import GraphQLLeafType, GraphQLNamedOutputType
+from msgspec.json import Decoder
 
 from regulars_server.graph.declared import REFERENCE
 from regulars_server.graph.rows import Node, Value
@@ -209,35 +211,39 @@ class _Writer:
 
     def written(self, selection: Selection) -> Read:
         class_ = origin(selection.type)
-        self._reads = class_.READS if class_ is not None and issubclass(class_, Node) else None
+        reads = class_.READS if class_ is not None and issubclass(class_, Node) else {}
         lines = ["def read(o, later):", f" if o.__class__ is not {self._name(class_)}: raise Unusual"]
-        if self._reads is not None:
-            lines.append(" r = o.row; d = r.flat")
-        made, pending = [], []
-        for at, (name, field, inner) in enumerate(selection.fields):
+        stored: dict[Value, str] = {}
+        fetched = []
+        for at, (_, field, _) in enumerate(selection.fields):
             if field is None:
-                made.append(f"{name!r}: {selection.type.name!r}")
                 continue
-            lines.append(f" v{at} = {self._attribute(field.attribute)}")
-            if field.is_reference:
-                reference = self._name(self._reference(inner))
-                waits = f"later.append(Pending(a, {name!r}, v{at}, {reference}))"
-                pending.append(f" if v{at} is not None: {waits}")
+            read = reads.get(field.attribute)
+            if isinstance(read, Value):
+                fetched.append(f" v{at} = d.{stored.setdefault(read, f'd{at}')}")
+            else:
+                fetched.append(f" v{at} = {self._name(read)}(r)" if read else f" v{at} = o.{field.attribute}")
+        if reads:
+            lines.append(" r = o.row")
+        if stored:
+            lines.append(f" d = r.decoded({self._name(_decoder(stored))})")
+        lines += fetched
+        made, pending = [], []
+        for at, (name, chosen, inner) in enumerate(selection.fields):
+            v = f"v{at}"
+            if chosen is None:
+                made.append(f"{name!r}: {selection.type.name!r}")
+            elif chosen.is_reference:
+                waits = f"later.append(Pending(a, {name!r}, {v}, {self._name(self._reference(inner))}))"
+                pending.append(f" if {v} is not None: {waits}")
                 made.append(f"{name!r}: None")
             else:
-                lines += self._checked(f"v{at}", field.wraps, field.of, inner, 1)
-                made.append(f"{name!r}: v{at}")
+                lines += self._checked(v, chosen.wraps, chosen.of, inner, 1)
+                made.append(f"{name!r}: {v}")
         lines += [f" a = {{{', '.join(made)}}}", *pending, " return a"]
         # Only names of our own schema and reprs of names that the parser took are in it.
         exec("\n".join(lines), self._globals)
         return self._globals.pop("read")  # type: ignore[no-any-return]
-
-    def _attribute(self, name: str) -> str:
-        if self._reads is None or (read := self._reads.get(name)) is None:
-            return f"o.{name}"
-        if isinstance(read, Value):
-            return f"d[{read.path!r}]" if read.is_required else f"d.get({read.path!r})"
-        return f"{self._name(read)}(r)"
 
     def _reference(self, inner: tuple[Selection, ...]) -> Reference:
         class_ = origin(inner[0].type)
@@ -292,6 +298,14 @@ class _Writer:
         name = f"_{len(self._globals)}"
         self._globals[name] = value
         return name
+
+
+def _decoder(stored: Mapping[Value, str]) -> Decoder[Any]:
+    """Reads these values of a document, and no others, into attributes of these names."""
+    required: list[Any] = [(name, Any) for value, name in stored.items() if value.is_required]
+    others: list[Any] = [(name, Any, None) for value, name in stored.items() if not value.is_required]
+    rename = {name: value.path for value, name in stored.items()}
+    return Decoder(msgspec.defstruct("Stored", required + others, rename=rename, gc=False))
 
 
 def _coerced(of: GraphQLLeafType) -> Callable[[Any], Any]:

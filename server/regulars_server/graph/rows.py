@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from operator import attrgetter
 from typing import Any, ClassVar, Self, TypeVar
 
+import msgspec
 import orjson
 import strawberry
+from msgspec.json import Decoder
 from strawberry import scalars
 
 from regulars_schema.declare import JSON, Entity, Level, Unfit
@@ -65,11 +67,21 @@ class Row:
     def version(self) -> str:
         return version_of(self.epoch, self.found.seq(self.sensitive))
 
+    def decoded(self, some: Decoder[T]) -> T:
+        """What such a decoder reads of the documents."""
+        if self._flat is None:
+            documents = self.documents
+            if len(documents) == 1:
+                return some.decode(documents[0])
+        return msgspec.convert(self.flat, some.type)
+
     @property
     def documents(self) -> list[bytes]:
         """Those that its reader may read."""
-        found = self.found.documents.items()
-        return [raw for level, raw in found if self.sensitive or level is not Level.SENSITIVE]
+        documents = self.found.documents
+        if not self.sensitive and Level.SENSITIVE in documents:
+            return [raw for level, raw in documents.items() if level is not Level.SENSITIVE]
+        return list(documents.values())
 
     @property
     def flat(self) -> Document:
@@ -137,7 +149,7 @@ def seq_of(version: str, epoch: str) -> int:
 @strawberry.interface(description="A row. Its id is the one under which tablets and files know it too.")
 class Node:
     ENTITY: ClassVar[str] = ""
-    READS: ClassVar[Reads] = {"id": attrgetter("id"), "version": attrgetter("version")}
+    READS: ClassVar[Reads] = {"id": Value("id", is_required=True), "version": attrgetter("version")}
     id: strawberry.ID
     version: str = strawberry.field(description="Changes with the row: give it as `expectedVersion`.")
     row: strawberry.Private[Row]

@@ -141,8 +141,7 @@ class Found(NamedTuple):
 
     def seq(self, sensitive: bool = True) -> int:
         """Of the latest commit of what such a reader sees; with the epoch it is the row's version."""
-        seen = (seq for level, seq in self.seqs.items() if sensitive or level is not Level.SENSITIVE)
-        return max(seen, default=0)
+        return max(self.seqs.values(), default=0) if sensitive else self.seqs.get(Level.INTERNAL, 0)
 
 
 # --- what a reader gives --------------------------------------------------------------------------

@@ -1,0 +1,104 @@
+"""The figures of GraphQL: the product, the same schema on graphql-core's own executor, and a floor in turn.
+
+The list is one request for 1,000 customers with 15 scalar fields and the home unit of each, in four pages of
+250 (the most that a page has), read from SQLite by a program with the whole chain. One is a customer by id
+with 20 fields. The floor answers the very data that the product answered: from memory, by orjson, Starlette
+and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from bench import data
+from bench.server import Kind, Server, Wire
+
+LIST = "1,000 customers x 15 fields + home unit over GraphQL"
+ONE = "one customer by id with 20 fields over GraphQL"
+KINDS: tuple[Kind, ...] = ("floor", "ours", "core")
+PAGES = 4
+
+_FIELDS = """id version name kind homeUnitId ownerId gender address acquisitionChannel firstSeen
+    preferredChannel notes memberNo wechat archived"""
+_AFTER = ", ".join(f"$after{n}: String" for n in range(PAGES))
+_PAGES = "\n    ".join(
+    f"p{n}: customers(first: 250, after: $after{n}) {{ nodes {{ ...card }} }}" for n in range(PAGES)
+)
+_LIST = f"""query Customers({_AFTER}) {{
+    {_PAGES}
+}}
+fragment card on Customer {{ {_FIELDS} homeUnit {{ id name kind }} }}"""
+_ONE = f"""query Customer($id: UUID!) {{
+    customer(id: $id) {{ {_FIELDS} phones {{ key typed }} tags contactBy tradingSince privacyNotice }}
+}}"""
+_PAGE = """query ($after: String) { customers(first: 250, after: $after) {
+    nodes { id } pageInfo { endCursor } totalCount } }"""
+COUNTS: dict[str, dict[Kind, int]] = {
+    LIST: {"floor": 60, "ours": 12, "core": 2},
+    ONE: {"floor": 400, "ours": 200, "core": 100},
+}
+"""How many requests are one sample."""
+
+
+class Asking:
+    """The two requests, ready to be sent to any of the servers."""
+
+    def __init__(self, servers: Mapping[Kind, Server], token: str) -> None:
+        self._wires = {kind: Wire(server.port, token) for kind, server in servers.items()}
+        self.bodies = {LIST: self._list(), ONE: self._one()}
+        for name in (LIST, ONE):
+            answers = [self._wires[kind].post("/graphql", self.bodies[name]) for kind in ("ours", "core")]
+            ours, core = (orjson.loads(answer) for answer in answers)
+            if "errors" in ours or ours["data"] != core["data"]:
+                raise RuntimeError(f"{name}: not the same answer, or not one: {ours.get('errors')}")
+            self._wires["floor"].post(f"/keep/{_key(name)}", answers[0])
+
+    def _ask(self, query: str, **variables: Any) -> Any:
+        answer = orjson.loads(self._wires["ours"].post("/graphql", _body(query, variables)))
+        if "errors" in answer:
+            raise RuntimeError(f"{answer['errors'][:2]}")
+        return answer["data"]
+
+    def _list(self) -> bytes:
+        after: dict[str, str | None] = {}
+        cursor: str | None = None
+        for n in range(PAGES):
+            after[f"after{n}"] = cursor
+            cursor = self._ask(_PAGE, after=cursor)["customers"]["pageInfo"]["endCursor"]
+        return _body(_LIST, after)
+
+    def _one(self) -> bytes:
+        (first, *_) = self._ask(_PAGE)["customers"]["nodes"]
+        return _body(_ONE, first)
+
+    def send(self, name: str, kind: Kind, count: int) -> None:
+        """So many of this request, one after the other."""
+        path = f"/kept/{_key(name)}" if kind == "floor" else "/graphql"
+        for _ in range(count):
+            self._wires[kind].post(path, self.bodies[name])
+
+    def wire(self, kind: Kind) -> Wire:
+        return self._wires[kind]
+
+    def close(self) -> None:
+        for wire in self._wires.values():
+            wire.close()
+
+
+def _key(name: str) -> str:
+    return "list" if name == LIST else "one"
+
+
+def _body(query: str, variables: dict[str, Any]) -> bytes:
+    return orjson.dumps({"query": query, "variables": variables})
+
+
+async def token(folder: Path) -> str:
+    """The bearer of a program that has the whole chain."""
+    async with data.access(folder) as access:
+        _, bearer = await access.new_token("developer", "bench", "admin", None, False)
+        return bearer
