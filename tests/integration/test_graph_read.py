@@ -573,7 +573,7 @@ async def test_nothing_is_read_for_a_request_that_was_answered(tmp_path: Path):
         admin = await caller(chain, "admin")
         principal = await chain.service.access.principal(admin.token)
         for _ in range(5):  # more than there are readers
-            context = Context(chain.service, principal, await chain.service.author(principal), "en", {})
+            context = Context(chain.service, principal, await chain.service.author(principal), "en")
             await context.close()
             with pytest.raises(asyncio.CancelledError):
                 async with context.reading():
