@@ -205,13 +205,11 @@ async def send(graph: Graph, query: str) -> str:
     return f"{graph.last.status_code} {graph.last.text}"
 
 
-@pytest.mark.parametrize("who", ["manager", "analyst", "device"])
+@pytest.mark.parametrize("who", ["manager", "device"])
 async def test_no_id_of_another_branch_is_told_apart_from_none(
     world: World, statements: Counter[str], who: str
 ):
-    branch = await caller(
-        world.chain, "manager" if who == "device" else who, "Nanjing Road", sensitive=who == "analyst"
-    )
+    branch = await caller(world.chain, "manager", "Nanjing Road")
     if who == "device":
         branch.token = (await Tablet(world.chain, branch).pair("Nanjing Road")).token
     before = await world.state()
@@ -222,7 +220,7 @@ async def test_no_id_of_another_branch_is_told_apart_from_none(
             continue
         for kind, id in world.far.items():
             for last in (False, False, True):  # the server looks at its units and clock now and then
-                answers = []
+                answers, query = [], ""
                 for given in (id, nobody_like(id)):
                     statements.clear()
                     query = asked(operation, name, path, given, kind, world.near, branch.key())
@@ -328,7 +326,7 @@ async def test_no_filter_order_search_or_count_knows_another_branchs_rows(world:
                 said = _where_any(path, value, field.args["where"].type)
                 if said is None:
                     continue
-                for where in (said, f"{{ NOT: {said} }}"):
+                for where in (said, f"{{ NOT: {said} }}")[: 1 + (value in (SECRET, world.far["customer"]))]:
                     answer = await branch.send(f"{{ done: {name}(where: {where}) {plural} }}")
                     if "errors" in answer:
                         assert answer["errors"][0]["extensions"]["code"] != "internal", answer
