@@ -9,7 +9,7 @@ READY := .venv/.ready
 COVERING := tests/unit tests/contract $(patsubst %,tests/integration/test_%.py,replica repair graph_ledger past)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check fmt sim faults coverage bench hostile fuzz generate sdl lock clean
+.PHONY: help demo serve test check fmt sim faults outside coverage bench hostile fuzz generate sdl lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -45,6 +45,9 @@ sim-long: $(READY) ## Simulate in both lanes until stopped; each run adds a line
 
 mutants: $(READY) ## Break sync and storage one promise at a time: do the tests notice?
 	PYTHONPATH=. $(BIN)/python tests/mutants.py $(ARGS)
+
+outside: $(READY) ## Stock GraphQL clients and audits against a real server; needs node and npm
+	PYTHONPATH=. $(BIN)/python tests/outside/run.py $(ARGS)
 
 coverage: $(READY) ## Branch coverage of sync/; fails under 95 %
 	PYTHONPATH=. $(BIN)/coverage run -m pytest -q $(COVERING) $(ARGS)

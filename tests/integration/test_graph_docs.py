@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
 from regulars_server.graph import bulk, connection, cost, documents, endpoint, request
+from regulars_server.graph.live import socket
+from regulars_server.graph.live.operating import operate
+from regulars_server.graph.operations import Asked, Operations
+from regulars_server.lines import Line
 from regulars_server.settings import Settings
 from tests.support.chain import new_chain
-from tests.support.graph import caller
+from tests.support.graph import Graph, caller
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "API.md").read_text("utf-8")
 
@@ -31,6 +36,11 @@ async def test_the_examples_run(tmp_path: Path):
         answers: dict[str, Any] = {}
         for example in re.findall(r"```graphql\n(.*?)```", TEXT, re.DOTALL):
             variables = {name: known[name] for name in re.findall(r"\$(\w+): \w+!", example)}
+            if example.startswith("subscription"):
+                if "deviceStatus" in example:
+                    await chain.tablet("one")
+                answers |= await first_event(graph, example, variables)
+                continue
             got = await graph.ask(example, **variables)
             answers |= got
             if "customerCreate" in got:
@@ -47,8 +57,20 @@ async def test_the_examples_run(tmp_path: Path):
             [],
             [known["other"]],
         )
+        assert answers["changes"]["rows"] == []
+        assert answers["customerChanged"]["kind"] == "CHANGED"
         assert answers["changeReverse"]["row"]["notes"] is None
         assert [found["name"] for found in answers["customerLookup"]["customers"]] == ["林芳"]
+
+
+async def first_event(graph: Graph, example: str, variables: dict[str, Any]) -> dict[str, Any]:
+    operations = Operations(graph.chain.service)
+    line = Line(graph.token, await operations.principal(graph.token), lambda error: None)
+    async with aclosing(operate(operations, Asked(example, None, variables), line, "en")) as events:
+        said = await anext(events)
+    assert "errors" not in said.body, said
+    data: dict[str, Any] = said.body["data"]
+    return data
 
 
 def test_the_limits_are_those_of_the_code():
@@ -73,5 +95,10 @@ def test_the_limits_are_those_of_the_code():
         f"`history` and the `ledger` {cost.WEIGHTS['Query.history']}, a mutation {cost.MUTATION}",
         f"more than {request.ROWS_PER_REQUEST_MAX:,} rows",
         f"up to {bulk.BULK_ROWS_MAX} customers",
+        f"a message over {socket.MESSAGE_BYTES_MAX // 1024} KiB",
+        f"within {socket.INIT_S_MAX:.0f} seconds",
+        f"takes nothing for {socket.SEND_S_MAX:.0f} seconds",
+        f"At most {settings.lines_max:,} sockets and streams are open, {settings.lines_per_token_max} for one"
+        f" token, with {settings.line_operations_max} operations on each",
     ):
         assert said in words, said

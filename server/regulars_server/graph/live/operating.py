@@ -71,9 +71,12 @@ async def _events(
         said = operations.said(source, lang)
         yield Said({"errors": said.body["errors"]}, ran=False, broke=said.broke)
         return
-    async with aclosing(source):
-        async for event in source:
-            assert turns.context is not None
-            result = await operations.execute(document, operation, asked, turns.context, event)
-            await turns.context.close()
-            yield operations.said(result, lang)
+    try:
+        async with aclosing(source):
+            async for event in source:
+                assert turns.context is not None
+                result = await operations.execute(document, operation, asked, turns.context, event)
+                await turns.context.close()
+                yield operations.said(result, lang)
+    finally:
+        await turns.end()

@@ -56,13 +56,13 @@ class Turns:
                         yield context
                         if hub.is_closing:
                             return
-                        await self._end()
+                        await self.end()
                         if not self.at_once:
                             await touched.wait()
                         self.at_once = False
                         context = await self._begin()
         finally:
-            await self._end()
+            await self.end()
 
     async def _begin(self) -> Context:
         if not self._is_turn:
@@ -80,7 +80,8 @@ class Turns:
             else:
                 return self.context
 
-    async def _end(self) -> None:
+    async def end(self) -> None:
+        """Let go of what the turn holds. Idempotent."""
         if self.context is not None:
             await self.context.close()
             if self._charged is not None:
