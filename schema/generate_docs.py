@@ -66,6 +66,19 @@ KINDS: Mapping[Kind, str] = {
 }
 
 
+IN_GRAPHQL = (
+    "GraphQL answers the codes of a verdict and of a request; of the local ones only those of the lines "
+    "of an imported file. A mutation that did nothing answers `Error` (`Refusal`, `VersionConflict`) "
+    "with `code`, `path`, `message`, `detail` and `retryable`; each row of a bulk mutation has its own. "
+    "What ends a request, or a field of a query, is an entry of `errors` with the same in `extensions`. "
+    "A mistake in the document or in variables is `argument_invalid` (or the code of the value), in the "
+    "words of the GraphQL specification. A fault of ours is `internal`, with the number under which it "
+    "was logged and nothing else. Messages are zh or en by `Accept-Language`, and say what to do. The "
+    "column HTTP is the status with `Accept: application/graphql-response+json` when nothing was run; "
+    "with `application/json` it is 200.",
+)
+
+
 def model(registry: Registry) -> str:
     """`docs/MODEL.md`: every entity, field, shape and closed list."""
     types = [t for e in registry.entities for f in e.fields for t in within(f.type)]
@@ -199,6 +212,8 @@ def errors_page(messages: Mapping[str, Message]) -> str:
         "A code is stable for ever and is the same in verdicts, HTTP answers, GraphQL and the SDK. "
         "*Retry*: the same thing may pass later without being altered. `{names}` are filled from the "
         "error's detail. The catalogue is `schema/regulars_schema/messages.py`.",
+        "",
+        *IN_GRAPHQL,
     ]
     for kind in Kind:
         rows = [

@@ -5,10 +5,13 @@ import string
 from pathlib import Path
 
 import pytest
+from graphql import GraphQLError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from regulars_schema.declare import Unfit
 from regulars_schema.messages import MESSAGES, Kind, text
+from regulars_server.graph.problems import formatted
 from regulars_sync.errors import LocalError, Offline, Refused, RegularsError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,6 +39,54 @@ def test_every_code_that_the_source_uses_has_a_message():
     }
     assert len(used) > 40
     assert {(code, name) for code, name in used if code not in MESSAGES} == set()
+
+
+def tabled() -> dict[str, tuple[str, ...]]:
+    """The rows of docs/ERRORS.md by their codes."""
+    lines = (ROOT / "docs" / "ERRORS.md").read_text("utf-8").splitlines()
+    rows = [tuple(cell.strip() for cell in line.split(" | ")) for line in lines if line.startswith("| `")]
+    return {row[0].strip("|` "): row for row in rows}
+
+
+@pytest.mark.parametrize("code", MESSAGES)
+def test_every_code_is_in_the_table_with_what_to_do_in_both_languages(code):
+    row = tabled()[code]
+    assert len(row) == 5
+    assert row[1] == (str(MESSAGES[code].status) if MESSAGES[code].status else "–")
+    assert row[3].strip()
+    assert row[4].strip(" |")
+
+
+def test_what_is_refused_is_never_a_code_of_this_tablet_alone():
+    """GraphQL answers what is `Refused` or `Unfit`: codes of verdicts and requests, but for lines of files."""
+    refused = re.compile(r"\b(?:Unfit|Refused)\(\s*\"([a-z_]+)\"")
+    local = {
+        (code, path.name)
+        for path in (ROOT / "server" / "regulars_server").rglob("*.py")
+        for code in refused.findall(path.read_text())
+        if MESSAGES[code].kind is Kind.LOCAL and path.name != "spreadsheet.py"
+    }
+    assert local == set()
+
+
+CAUSES = (
+    st.sampled_from(sorted(MESSAGES)).map(Refused)
+    | st.sampled_from(sorted(MESSAGES)).map(Unfit)
+    | st.sampled_from([ValueError("secret"), KeyError("secret"), RecursionError("secret")])
+    | st.text().map(lambda code: GraphQLError("wrong", extensions={"code": code}))
+    | st.none()
+)
+
+
+@given(CAUSES, st.sampled_from(["en", "zh"]))
+def test_every_error_of_an_answer_has_a_code_of_the_table(cause, lang):
+    (said,), broke = formatted([GraphQLError("said", original_error=cause)], lang, lambda: "n")
+    code = said["extensions"]["code"]
+    assert code in MESSAGES
+    assert "secret" not in str(said)
+    assert broke is (code == "internal" and not isinstance(cause, Refused | Unfit))
+    if isinstance(cause, Refused | Unfit):
+        assert (code, said["message"]) == (cause.code, text(cause.code, {}, lang))
 
 
 def test_the_search_for_codes_finds_each_way_of_using_one():

@@ -103,8 +103,9 @@ def formatted(
 
 def asked_wrongly(error: GraphQLError) -> dict[str, Any]:
     """A mistake in the document or the variables, in graphql-core's own words."""
-    extensions = error.extensions or {}
-    code = extensions.get("code", "argument_invalid")
+    code = (error.extensions or {}).get("code")
+    if code not in MESSAGES:
+        code = "argument_invalid"
     message = error.message.encode(errors="replace").decode()[:1_000]
     return {"message": message, "extensions": {"code": code, "retryable": False}}
 
