@@ -63,7 +63,7 @@ generate: $(READY) ## Write what follows from the declared entities and the prot
 	$(BIN)/python schema/generate.py $(ARGS)
 	PYTHONPATH=. $(BIN)/python tests/recorded/exchanges.py $(ARGS)
 
-sdl: $(READY) ## Export the GraphQL schema to schema/schema.graphql
+sdl: $(READY) ## Export the GraphQL schema, and docs/API_REFERENCE.md from it
 	$(BIN)/python -m regulars_server.graph.export
 
 lock: ## Pin every dependency in requirements.lock; ARGS=--upgrade for newer ones

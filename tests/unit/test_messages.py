@@ -58,7 +58,7 @@ def test_every_code_is_in_the_table_with_what_to_do_in_both_languages(code):
 
 
 def test_what_is_refused_is_never_a_code_of_this_tablet_alone():
-    """GraphQL answers what is `Refused` or `Unfit`: codes of verdicts and requests, but for lines of files."""
+    """Of verdicts and requests alone GraphQL answers codes, but for the lines of a file."""
     refused = re.compile(r"\b(?:Unfit|Refused)\(\s*\"([a-z_]+)\"")
     local = {
         (code, path.name)
