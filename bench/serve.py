@@ -41,11 +41,9 @@ def ours(folder: Path) -> Starlette:
 
 def core(folder: Path) -> Starlette:
     """The same, but GraphQL goes field by field."""
-    from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+    from regulars_server.graph.executor import CompiledExecutor
 
-    from regulars_server.graph import operations
-
-    setattr(operations, "CompiledExecutor", StrawberryGraphQLCoreExecutionContext)  # noqa: B010
+    del CompiledExecutor.execute_collected_subfields, CompiledExecutor.complete_iterable_value
     return ours(folder)
 
 

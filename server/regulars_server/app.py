@@ -150,11 +150,11 @@ def create_app(settings: Settings, service: Service | None = None) -> Starlette:
     routes: list[BaseRoute] = [
         Route("/healthz", healthz),
         Route("/readyz", readyz),
-        *auth_endpoints.routes(parts),
+        *graph_routes(parts),
         *sync_endpoints.routes(parts),
         *live.routes(parts),
         *snapshot_endpoint.routes(parts),
-        *graph_routes(parts),
+        *auth_endpoints.routes(parts),
     ]
     return Starlette(
         routes=routes,

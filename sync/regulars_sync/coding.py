@@ -45,9 +45,11 @@ class Incoming:
         self._coding = coding.strip().lower() or IDENTITY
         self._bytes_max = bytes_max
         self._plain = bytearray()
-        self._zstd = ZstdDecompressor(max_window_size=WINDOW_BYTES_MAX).decompressobj()
-        self._gzip = zlib.decompressobj(zlib.MAX_WBITS | 16)
-        if self._coding not in {ZSTD, GZIP, IDENTITY}:
+        if self._coding == ZSTD:
+            self._zstd = ZstdDecompressor(max_window_size=WINDOW_BYTES_MAX).decompressobj()
+        elif self._coding == GZIP:
+            self._gzip = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        elif self._coding != IDENTITY:
             raise Refused("encoding_unknown", encoding=coding[:40])
 
     def feed(self, chunk: bytes) -> None:
@@ -67,9 +69,10 @@ class Incoming:
 
     def end(self) -> bytes:
         """The whole body; what stops halfway, or goes on behind its end, is refused."""
-        stream = self._zstd if self._coding == ZSTD else self._gzip
-        if self._coding != IDENTITY and (not stream.eof or stream.unused_data):
-            raise Refused("body_invalid", reason=f"the {self._coding} stream is not whole")
+        if self._coding != IDENTITY:
+            stream = self._zstd if self._coding == ZSTD else self._gzip
+            if not stream.eof or stream.unused_data:
+                raise Refused("body_invalid", reason=f"the {self._coding} stream is not whole")
         return bytes(self._plain)
 
     def _room(self) -> int:

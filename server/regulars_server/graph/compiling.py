@@ -61,15 +61,8 @@ class Reference:
         self.read = read
 
 
-class Pending(NamedTuple):
-    """A place in the answer that waits for the row of an id."""
-
-    place: dict[str, Any]
-    name: str
-    id: str
-    reference: Reference
-
-
+Pending = tuple[dict[str, Any], str, str, Reference]
+"""A place in the answer, and the name there, that waits for the row of an id."""
 Read = Callable[[Any, list[Pending]], Any]
 
 
@@ -207,7 +200,7 @@ class _Writer:
 
     def __init__(self, compiled: Compiled) -> None:
         self._compiled = compiled
-        self._globals: dict[str, Any] = {"Unusual": Unusual, "Pending": Pending}
+        self._globals: dict[str, Any] = {"Unusual": Unusual}
 
     def written(self, selection: Selection) -> Read:
         class_ = origin(selection.type)
@@ -234,7 +227,7 @@ class _Writer:
             if chosen is None:
                 made.append(f"{name!r}: {selection.type.name!r}")
             elif chosen.is_reference:
-                waits = f"later.append(Pending(a, {name!r}, {v}, {self._name(self._reference(inner))}))"
+                waits = f"later.append((a, {name!r}, {v}, {self._name(self._reference(inner))}))"
                 pending.append(f" if {v} is not None: {waits}")
                 made.append(f"{name!r}: None")
             else:

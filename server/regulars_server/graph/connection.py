@@ -177,7 +177,7 @@ async def page(
         found = found[1:] if backwards else found[:limit]
     has_next = before_key is not None if backwards else more
     has_previous = more if backwards else after_key is not None
-    nodes = [context.node(type_, row) for row in found]
+    nodes = context.nodes(type_, found)
     return connected(nodes, found, order, has_next, has_previous, lambda: context.count(entity, wanted))
 
 

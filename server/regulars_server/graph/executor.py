@@ -115,8 +115,8 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
             while later:
                 asked, later = later, []
                 ids: dict[Reference, dict[str, Any]] = {}
-                for pending in asked:
-                    ids.setdefault(pending.reference, {})[pending.id] = None
+                for _, _, id, reference in asked:
+                    ids.setdefault(reference, {})[id] = None
                 related = self.context_value.related_each
                 rows = await asyncio.gather(*(related(each.origin, ids[each]) for each in ids))
                 for (reference, made), found_rows in zip(ids.items(), rows, strict=True):

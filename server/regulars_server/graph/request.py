@@ -130,6 +130,10 @@ class Context:
     def row(self, entity: Entity, found: Found) -> Row:
         return Row(entity, found, self.service.storage.chain.epoch, self.sensitive)
 
+    def nodes(self, type_: type[N], found: Iterable[Found]) -> list[N]:
+        entity, epoch = self.entity(type_), self.service.storage.chain.epoch
+        return [type_.of(Row(entity, row, epoch, self.sensitive)) for row in found]
+
     def node(self, type_: type[N], found: Found) -> N:
         return type_.of(self.row(self.entity(type_), found))
 

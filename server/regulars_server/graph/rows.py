@@ -69,10 +69,9 @@ class Row:
 
     def decoded(self, some: Decoder[T]) -> T:
         """What such a decoder reads of the documents."""
-        if self._flat is None:
-            documents = self.documents
-            if len(documents) == 1:
-                return some.decode(documents[0])
+        documents = self.found.documents
+        if self._flat is None and (len(documents) == 1 or not self.sensitive) and Level.INTERNAL in documents:
+            return some.decode(documents[Level.INTERNAL])
         return msgspec.convert(self.flat, some.type)
 
     @property
