@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,40 @@ def test_a_server_restarts_under_load_without_an_error_but_503(
             worker.join()
     assert set(seen) <= {200, 503}
     assert seen.count(200) > 10
+
+
+def children(process: int) -> list[int]:
+    found = Path(f"/proc/{process}/task/{process}/children").read_text()
+    return [int(child) for child in found.split()]
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """It takes a while, not for ever."""
+    end = time.monotonic() + ENOUGH_S
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_workers_serve_on_one_socket_are_replaced_and_end_together(commands: Commands, url: str) -> None:
+    assert Commands(commands.data).problem("serve", "--workers", "2")["code"] == "argument_invalid"
+    with serving(commands.data, "--database", url, "--workers", "2") as (process, said):
+        assert said["password"]
+        workers = children(process.pid)
+        assert len(workers) == 2
+        with httpx2.Client(base_url=said["urls"][0]) as client:
+            assert client.get("/readyz").json()["ok"]
+        os.kill(workers[0], signal.SIGKILL)
+        until(lambda: len(children(process.pid)) == 2 and workers[0] not in children(process.pid))
+        with httpx2.Client(base_url=said["urls"][0]) as client:
+            assert client.get("/readyz").json()["ok"]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(ENOUGH_S) == 0
+    with serving(commands.data, "--database", url, "--workers", "2") as (process, _):
+        workers = children(process.pid)
+        process.kill()
+        process.wait()
+        until(lambda: not any(Path(f"/proc/{worker}/stat").exists() for worker in workers))
 
 
 def test_while_the_database_is_away_servers_say_503_and_find_it_again(tmp_path: Path) -> None:

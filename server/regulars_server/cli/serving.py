@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from regulars_server.cli import founding
+from regulars_server.cli import founding, workers
 from regulars_server.cli.command import Run, command
 from regulars_server.cli.founding import Company
 from regulars_sync.errors import LocalError
@@ -43,6 +43,7 @@ def register(app: typer.Typer) -> None:
             "regulars serve --data shop",
             "regulars serve --data shop --host 0.0.0.0 --port 8470",
             "regulars serve --data shop --port 0 --json     (a free port; the first line says which)",
+            "regulars serve --database postgresql://regulars@db/hq --workers 4",
         ],
         new_loop=fast_loop,
     )
@@ -50,6 +51,10 @@ def register(app: typer.Typer) -> None:
         run: Run,
         host: Annotated[str | None, typer.Option(help="Address to listen at; 0.0.0.0 is all. 地址")] = None,
         port: Annotated[int | None, typer.Option(min=0, max=65_535, help="0 takes a free one. 端口")] = None,
+        workers_: Annotated[
+            int, typer.Option("--workers", min=1, max=64, help="Processes; several need PostgreSQL. 进程数")
+        ] = 1,
+        listening: Annotated[int | None, typer.Option(hidden=True)] = None,
         name: founding.Name = default.name,
         time_zone: founding.TimeZone = default.time_zone,
         country: founding.Country = default.country,
@@ -67,41 +72,56 @@ def register(app: typer.Typer) -> None:
             host=run.settings.host if host is None else host,
             port=run.settings.port if port is None else port,
         )
-        await _serve(replace(run, settings=settings), company)
+        run = replace(run, settings=settings)
+        if workers_ == 1:
+            await _serve(run, company, listening)
+        elif settings.database:
+            await _keep(run, company, workers_)
+        else:
+            run.terminal.refuse("多个进程需要 PostgreSQL（--database）。", "Several workers need --database.")
 
 
-async def _serve(run: Run, company: Company) -> None:
+async def _serve(run: Run, company: Company, handle: int | None) -> None:
     from regulars_server.app import create_app
     from regulars_server.process import spare_the_collector
 
-    terminal, settings = run.terminal, run.settings
-    with contextlib.closing(listen(settings.host, settings.port)) as listening:
+    settings = run.settings
+    taken = listen(settings.host, settings.port) if handle is None else workers.inherited(handle)
+    with contextlib.closing(taken) as listening:
         is_new = not await founding.is_founded(run)
         log_to_stderr(settings.log_level)
         async with run.chain(new=True, sweep=True) as service:
-            password = None
-            if is_new:
-                password = await founding.found(service, company, ADMINISTRATOR, None)
-            urls = addresses(listening)
-
-            def ready() -> None:
-                said = {"urls": urls, "graphql": f"{urls[0]}/graphql", "data": run.place}
-                terminal.data({**said, "login": ADMINISTRATOR if password else None, "password": password})
-                if password:
-                    terminal.line(
-                        f"已新建连锁，管理员：{ADMINISTRATOR}", f"A new chain. Login: {ADMINISTRATOR}"
-                    )
-                    founding.show_once(run, password)
-                for url in urls:
-                    terminal.line(
-                        f"服务器 {url}   GraphQL {url}/graphql", f"Server {url}   GraphQL {url}/graphql"
-                    )
-                terminal.line(f"数据 {run.place}   Ctrl-C 停止", f"Data {run.place}   Ctrl-C stops it")
-
+            password = await founding.found(service, company, ADMINISTRATOR, None) if is_new else None
             app = create_app(settings, service)
             spare_the_collector()
+            ready = partial(_tell, run, listening, password)
             await listen_and_serve(app, listening, ready, partial(end_lines, service))
-    terminal.line("已停止。", "Stopped.")
+    run.terminal.line("已停止。", "Stopped.")
+
+
+async def _keep(run: Run, company: Company, count: int) -> None:
+    """Let others serve, and keep them."""
+    settings, password = run.settings, None
+    with contextlib.closing(listen(settings.host, settings.port)) as listening:
+        log_to_stderr(settings.log_level)
+        if not await founding.is_founded(run):
+            async with run.chain(new=True) as service:
+                password = await founding.found(service, company, ADMINISTRATOR, None)
+        await workers.keep(count, settings, listening, partial(_tell, run, listening, password))
+    run.terminal.line("已停止。", "Stopped.")
+
+
+def _tell(run: Run, listening: socket.socket, password: str | None) -> None:
+    """Where it serves; of a new chain also who may sign in."""
+    terminal, urls = run.terminal, addresses(listening)
+    said = {"urls": urls, "graphql": f"{urls[0]}/graphql", "data": run.place}
+    terminal.data({**said, "login": ADMINISTRATOR if password else None, "password": password})
+    if password:
+        terminal.line(f"已新建连锁，管理员：{ADMINISTRATOR}", f"A new chain. Login: {ADMINISTRATOR}")
+        founding.show_once(run, password)
+    for url in urls:
+        terminal.line(f"服务器 {url}   GraphQL {url}/graphql", f"Server {url}   GraphQL {url}/graphql")
+    terminal.line(f"数据 {run.place}   Ctrl-C 停止", f"Data {run.place}   Ctrl-C stops it")
 
 
 async def listen_and_serve(
