@@ -142,8 +142,11 @@ class Customers:
             position = await self._desk.position(Customer, page[-1].id)
 
     async def search(self, text: str, limit: int = 50) -> Sequence[Customer]:
-        """By name, pinyin, initials, part of a phone, e-mail, member number; all words must be found."""
-        return await self._desk.list_records(Customer, text=text, limit=limit)
+        """By name, pinyin, initials, part of a phone, member number, e-mail, tag, note; the best first.
+
+        All words must be found. Only where nothing fits, a letter may be wrong.
+        """
+        return await self._desk.search_records(Customer, text, limit)
 
     async def with_phone(self, phone: str) -> Sequence[Customer]:
         """Whoever has this number, however it is spelled."""

@@ -22,6 +22,7 @@ from regulars.persons import golden
 from regulars.records import ENTITY_OF, Record
 from regulars.replica import Replica
 from regulars_schema.declare import JSON, Registry, Unfit
+from regulars_schema.search import Match, asked, fits, tokens
 from regulars_sync import changes
 from regulars_sync.changes import Change, Source, Stated, Value, Verified
 from regulars_sync.check import admit, provisional
@@ -321,6 +322,40 @@ class Desk:
         rows = await self._overlay.select(entity, self._unsaved(), **wanted)
         return [self._record(kind, row) for row in rows]
 
+    async def search_records(self, kind: type[R], text: str, limit: int) -> list[R]:
+        """Records that fit a text, the best first, one for each person; all, in order, for an empty text.
+
+        Only where none fits, a letter may be wrong.
+        """
+        wanted = asked(text)
+        if wanted is None:
+            return await self.list_records(kind, limit=limit)
+        entity = ENTITY_OF[kind]
+        for match in (wanted.strict, wanted.loose) if wanted.words else ():
+            if match is not None:
+                ids = await self._overlay.search(entity, wanted, match, self._unsaved())
+                if found := await self._found(entity, ids, match, limit):
+                    return [self._record(kind, row) for row in found]
+        return []
+
+    async def _found(self, entity: str, ids: list[str], match: Match, limit: int) -> list[Laid]:
+        """The rows with these ids, in their order; of customers the golden cards that fit too."""
+        if entity != "customer":
+            rows = await self._overlay.find(entity, ids[:limit], self._unsaved())
+            return [rows[id] for id in ids[:limit] if id in rows]
+        declared = self.registry.get(entity)
+        cards: dict[str, Laid | None] = {}
+        for at in range(0, len(ids), max(limit, 1)):
+            persons = await self._overlay.persons(ids[at : at + limit], self._unsaved())
+            for id, rows_ in persons.items():
+                first = rows_[0].id if rows_ else id
+                if rows_ and first not in cards:
+                    card = golden(declared, first, rows_)
+                    cards[first] = card if fits(match, tokens(declared, shown(declared, card))) else None
+            if sum(card is not None for card in cards.values()) >= limit:
+                break
+        return [card for card in cards.values() if card is not None][:limit]
+
     async def members(self, customer: str) -> list[str]:
         """The ids that are one person with this one, the survivor's first."""
         found = await self._overlay.persons([customer], self._unsaved())
@@ -337,24 +372,22 @@ class Desk:
         self,
         limit: int = 100,
         after: tuple[str, str] | None = None,
-        text: str | None = None,
         element: tuple[str, str] | None = None,
     ) -> list[Laid]:
         """The golden cards whose rows pass, where their survivor's row stands, or where one was found."""
         entity, overlay = self.registry.get("customer"), self._overlay
-        is_search = text is not None or element is not None
         shown: dict[str, Laid | None] = {}
         while True:
             rows = await overlay.select(
-                "customer", self._unsaved(), limit=limit, after=after, text=text, element=element
+                "customer", self._unsaved(), limit=limit, after=after, element=element
             )
             persons = await overlay.persons([row.id for row in rows], self._unsaved())
             for row in rows:
                 first = persons[row.id][0].id if persons[row.id] else row.id
-                if first in shown or (first != row.id and not is_search):
+                if first in shown or (first != row.id and element is None):
                     continue
                 card = golden(entity, first, persons[row.id] or [row])
-                shown[first] = card if not is_search or overlay.passes(entity, card, text, element) else None
+                shown[first] = card if overlay.passes(entity, card, element) else None
             found = [card for card in shown.values() if card is not None]
             if len(rows) < limit or len(found) >= limit:
                 return found[:limit]

@@ -231,8 +231,6 @@ class File:
     `mend` puts a file that works in the place of one that turned out to be damaged.
     """
 
-    VERSION = 1
-
     def __init__(
         self,
         path: Path,
@@ -240,12 +238,15 @@ class File:
         ddl: str,
         durable: bool = True,
         on_moved: Work[None] = lambda connection: None,
+        version: int = 1,
     ) -> None:
-        """`on_moved` reads anew what is kept of the file in memory, within the first transaction of all, the
-        first one after another process wrote, and the first one after a rollback."""
+        """`version` is the highest that can be read. `on_moved` reads anew what is kept of the file in
+        memory, within the first transaction of all, the first one after another process wrote, and the first
+        one after a rollback."""
         self.path = path
         self.foreign = 0
         """How often another process was seen to have written."""
+        self._known = version
         self._version: int | None = None
         self._is_stale = True
         self._on_moved = on_moved
@@ -298,10 +299,10 @@ class File:
         if is_new:
             with _transaction(connection, "BEGIN EXCLUSIVE"):
                 if self._is_new(connection):  # else another process was quicker
-                    for statement in self._ddl.split(";"):
+                    for statement in self._ddl.split(";\n"):
                         connection.execute(statement)
                     connection.execute(f"PRAGMA application_id = {self._kind}")
-                    connection.execute(f"PRAGMA user_version = {self.VERSION}")
+                    connection.execute(f"PRAGMA user_version = {self._known}")
         _keep_log(connection)
         connection.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'OFF'}")
         connection.execute("PRAGMA secure_delete = ON")
@@ -315,8 +316,8 @@ class File:
             return True
         if kind != self._kind:
             raise LocalError("file_foreign", file=self.path.name)
-        if version > self.VERSION:
-            raise LocalError("file_newer", file=self.path.name, found=version, known=self.VERSION)
+        if version > self._known:
+            raise LocalError("file_newer", file=self.path.name, found=version, known=self._known)
         return False
 
     @property

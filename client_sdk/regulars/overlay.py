@@ -20,12 +20,14 @@ from regulars.persons import clusters_in
 from regulars.replica import Replica
 from regulars.row_state import RowState
 from regulars_schema.declare import JSON, Entity, Registry
-from regulars_schema.normal import search_text
-from regulars_sync import document, merge, replica_layout
+from regulars_schema.search import Asked, Match, fits, score, tokens
+from regulars_sync import document, merge, replica_layout, search_index
 from regulars_sync.check import provisional
 from regulars_sync.merge import Registers
 from regulars_sync.protocol import Acked
 
+BEST_MAX = 200
+"""So many of the rows that a search finds are ranked."""
 PENDING_STAMP = 2**62
 """Above every real stamp: until the server says otherwise, what was done here last is shown."""
 
@@ -79,7 +81,6 @@ class Overlay:
         entity: str,
         unsaved: Sequence[Live] = (),
         *,
-        text: str | None = None,
         element: tuple[str, str] | None = None,
         after: tuple[str, str] | None = None,
         limit: int = 100,
@@ -87,20 +88,20 @@ class Overlay:
     ) -> list[Laid]:
         """Rows in their natural order: names by pinyin, facts by time.
 
-        `text`: every word stands somewhere in what search looks through. `element`: (field, key) of a set,
-        `("party", customer)` for what names a customer. `after`: the `sort_key` and id to go on behind.
+        `element`: (field, key) of a set, `("party", customer)` for what names a customer. `after`: the
+        `sort_key` and id to go on behind.
         """
         declared = self._registry.get(entity)
         live = [*await self._outbox.live(entity), *unsaved]
 
         def work(connection: sqlite3.Connection) -> list[Laid]:
             touched = {change.id for change in live if change.entity == entity}
-            ids = self._stored_ids(connection, entity, touched, text, element, after, limit, descending)
+            ids = self._stored_ids(connection, entity, touched, element, after, limit, descending)
             laid = self._lay(connection, declared, ids, [])
             laid |= {
                 id: row
                 for id, row in self._lay(connection, declared, touched, live).items()
-                if self.passes(declared, row, text, element)
+                if self.passes(declared, row, element)
             }
             found = [(self.sort_key(declared, row), row) for row in laid.values()]
             if after is not None:
@@ -119,7 +120,6 @@ class Overlay:
         connection: sqlite3.Connection,
         entity: str,
         but: set[str],
-        text: str | None,
         element: tuple[str, str] | None,
         after: tuple[str, str] | None,
         limit: int,
@@ -129,9 +129,6 @@ class Overlay:
         if element is not None:
             sql += " AND f.id IN (SELECT id FROM element WHERE entity = ? AND field = ? AND key = ?)"
             given += [entity, *element]
-        for word in words(text):
-            sql += " AND instr(f.text, ?)"
-            given.append(word)
         if but:
             sql += " AND f.id NOT IN (SELECT value FROM json_each(?))"
             given.append(orjson.dumps(sorted(but)).decode())
@@ -142,13 +139,41 @@ class Overlay:
         sql += f" ORDER BY f.sort {turn}, f.id {turn} LIMIT {int(limit)}"
         return [id for (id,) in connection.execute(sql, given)]
 
-    def passes(self, entity: Entity, row: Laid, text: str | None, element: tuple[str, str] | None) -> bool:
+    def passes(self, entity: Entity, row: Laid, element: tuple[str, str] | None) -> bool:
         """Whether a row is one that was asked for."""
-        values = document.nested(entity, document.shown(entity, known(entity, row.registers)))
-        if element is not None and element not in replica_layout.index_keys(entity, values):
-            return False
-        looked = search_text(entity, values)
-        return all(word in looked for word in words(text))
+        return element is None or element in replica_layout.index_keys(entity, shown(entity, row))
+
+    async def search(
+        self, entity: str, wanted: Asked, match: Match, unsaved: Sequence[Live] = ()
+    ) -> list[str]:
+        """The ids of rows that fit, the best first.
+
+        Of the server's rows `BEST_MAX` are ranked, before all those whose whole name it is; of what was
+        written here all.
+        """
+        declared = self._registry.get(entity)
+        live = [*await self._outbox.live(entity), *unsaved]
+
+        def work(connection: sqlite3.Connection) -> list[str]:
+            touched = {change.id for change in live if change.entity == entity}
+            stored = _matching(connection, entity, match, touched)
+            if len(stored) == BEST_MAX:
+                stored = _matching(connection, entity, wanted.whole, touched) | stored
+            found: dict[str, dict[str, JSON]] = {}
+            for id, raw in stored.items():
+                with replica.readable(entity, id):
+                    found[id] = document.nested(declared, orjson.loads(raw))
+            for id, row in self._lay(connection, declared, touched, live).items():
+                values = shown(declared, row)
+                if fits(match, tokens(declared, values)):
+                    found[id] = values
+            ranked = {
+                id: (-score(wanted, declared, values), replica_layout.sort_key(declared, values), id)
+                for id, values in found.items()
+            }
+            return sorted(ranked, key=ranked.__getitem__)
+
+        return await self._rows.read(work)
 
     def _lay(
         self, connection: sqlite3.Connection, entity: Entity, ids: Iterable[str], live: Sequence[Live]
@@ -188,13 +213,19 @@ class Overlay:
         merge.apply(registers, entity, change, change.stamp or PENDING_STAMP, lambda cid: False)
 
 
-def words(text: str | None) -> list[str]:
-    """What each must be found: lower-case words; a word that is mostly digits without its separators."""
-    found = []
-    for word in (text or "").lower().split():
-        digits = "".join(ch for ch in word if ch.isdecimal())
-        found.append(digits if len(digits) * 2 > len(word) and len(digits) >= 3 else word)
-    return found
+def _matching(
+    connection: sqlite3.Connection, entity: str, match: Match, but: Iterable[str]
+) -> dict[str, bytes]:
+    """The internal documents of the server's rows that fit, by id."""
+    sql = (
+        f"SELECT w.id, CAST(r.document AS BLOB) FROM {replica_layout.FOUND} CROSS JOIN words w"
+        f" ON w.n = {replica_layout.FOUND}.rowid CROSS JOIN row r"
+        " ON r.entity = w.entity AND r.id = w.id AND r.level = 'internal'"
+        f" WHERE {replica_layout.FOUND} MATCH ? AND w.entity = ?"
+        " AND w.id NOT IN (SELECT value FROM json_each(?)) LIMIT ?"
+    )
+    given = (search_index.query(match), entity, orjson.dumps(sorted(but)).decode(), BEST_MAX)
+    return dict(connection.execute(sql, given).fetchall())
 
 
 def is_pending(change: Live, acked: dict[str, Acked]) -> bool:

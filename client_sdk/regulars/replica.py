@@ -18,7 +18,7 @@ import orjson
 
 from regulars.files import Connect, File, Work, is_damage, put_aside
 from regulars_schema.declare import Registry
-from regulars_sync import audit, document, replica_layout
+from regulars_sync import audit, document, replica_layout, search_index
 from regulars_sync.digest import EMPTY, Digest
 from regulars_sync.errors import LocalError
 from regulars_sync.merge import Registers
@@ -54,7 +54,7 @@ class Replica:
     """The server's rows within reach of this device, as of the last applied head."""
 
     def __init__(self, path: Path, registry: Registry, durable: bool = True) -> None:
-        self.file = File(path, KIND, DDL, durable)
+        self.file = File(path, KIND, DDL, durable, version=replica_layout.VERSION)
         self._registry = registry
         self._applied: int | None = None
         """Which apply was the last one that is known of here."""
@@ -253,12 +253,13 @@ class Replica:
     async def purge(self) -> None:
         """Leave no byte of what left or was erased in the file or beside it; put off while others read.
 
-        What left was overwritten where it stood, so only the log has it still.
+        What left was overwritten where it stood, so only the log and the index of words have it still.
         """
         with suppress(LocalError):
             if await self.file.read(lambda connection: said(connection, "purge")):
-                await self.file.purge(lambda connection: None)
+                await self.file.purge(replica_layout.forget)
             elif await self.file.read(lambda connection: said(connection, "departures")):
+                await self.file.write(replica_layout.forget)
                 await self.file.flush()
             else:
                 return
@@ -318,6 +319,10 @@ class Replica:
 
         def settle(connection: sqlite3.Connection) -> None:
             audit.correct(connection, counted)
+            try:
+                search_index.check(connection, replica_layout.FOUND)
+            except sqlite3.DatabaseError:
+                search_index.rebuild(connection, replica_layout.FOUND)
             connection.execute("DELETE FROM said WHERE name = 'doubted'")
 
         await self.file.write(settle)

@@ -424,7 +424,7 @@ class Shop(Past):
         return await self.list_records(Unit, limit=100_000)
 
     async def products(self, text: str | None = None, limit: int = 100) -> list[Product]:
-        return await self.list_records(Product, text=text, limit=limit)
+        return await self.search_records(Product, text or "", limit)
 
     # --- how it stands --------------------------------------------------------------------------------
 

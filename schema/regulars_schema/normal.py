@@ -13,7 +13,7 @@ from hashlib import blake2b
 
 import phonenumbers
 
-from regulars_schema.declare import JSON, Entity, Enum, Field, Form, Ref, Text, Unfit, check_text
+from regulars_schema.declare import JSON, Enum, Field, Form, Ref, Text, Unfit, check_text
 
 
 @lru_cache(maxsize=65_536)
@@ -141,19 +141,3 @@ _WORD = re.compile(r"[^\W_]+")
 def sort_name(name: str) -> str:
     """The key by which names are put in order: pinyin, then the name itself."""
     return f"{pinyin(name)[0]} {name}"
-
-
-def search_text(entity: Entity, fields: dict[str, JSON]) -> str:
-    """All that free-text search looks through in a row, lower case, one piece to a line."""
-    pieces: list[str] = []
-    for field in entity.searched:
-        value = fields.get(field.name)
-        if value is None:
-            continue
-        if field.is_set:
-            pieces += [key for key, present in value.items() if present]
-        else:
-            pieces.append(str(value).lower())
-            if field.name == "name":
-                pieces += pinyin(value)
-    return "\n".join(pieces)

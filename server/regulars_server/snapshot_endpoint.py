@@ -19,6 +19,7 @@ from regulars_server.devices import refusal
 from regulars_server.service import Service
 from regulars_server.snapshots import Snapshot, Snapshots
 from regulars_sync.errors import Refused, RegularsError
+from regulars_sync.replica_layout import SCHEMA_MIN
 
 MEDIA = "application/vnd.regulars.replica+zstd"
 CHUNK_BYTES = 256 * 1024
@@ -42,7 +43,7 @@ def routes(service: Service) -> list[Route]:
         schema = _schema(request)
         if schema < registry.oldest_served:
             raise Refused("schema_too_old", schema=schema, oldest=registry.oldest_served)
-        if service.snapshots is None:
+        if service.snapshots is None or schema < SCHEMA_MIN:
             raise Refused("snapshot_none")
         snapshot, file = await opened(service.snapshots, scopes)
         if await scopes_of(token) != scopes:  # it waited while rights changed

@@ -290,7 +290,7 @@ def _create(place: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA journal_mode = OFF")
     connection.execute("PRAGMA synchronous = OFF")
     connection.execute("PRAGMA cache_size = -65536")
-    for statement in replica_layout.DDL.split(";"):
+    for statement in replica_layout.DDL.split(";\n"):
         connection.execute(statement)
     connection.execute(f"PRAGMA application_id = {replica_layout.KIND}")
     connection.execute(f"PRAGMA user_version = {replica_layout.VERSION}")
@@ -312,6 +312,7 @@ def _finish(
     connection.executemany("INSERT INTO said VALUES (?, ?)", list(facts.items()))
     if replica_layout.held(connection) != digests:
         raise sqlite3.DatabaseError("a snapshot is not what its scopes hold")
+    replica_layout.forget(connection)
     connection.execute("VACUUM")  # in order of keys: smaller, and read in one go
     connection.close()
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import orjson
 
 from regulars_schema.declare import Level, Registry
-from regulars_schema.normal import search_text
+from regulars_schema.search import written
 from regulars_sync import digest, replica_layout
 from regulars_sync.digest import EMPTY, Digest, add, row_hash
 from regulars_sync.document import nested
@@ -45,7 +45,7 @@ class Slice(NamedTuple):
 
 
 def look(connection: Connection, registry: Registry, after: Key, rows_max: int) -> Slice:
-    """Look at the rows beyond a key. Changes nothing; six statements."""
+    """Look at the rows beyond a key. Changes nothing; seven statements."""
     bound = connection.execute(
         "SELECT entity, id FROM row WHERE (entity, id) > (?, ?) ORDER BY entity, id LIMIT 1 OFFSET ?",
         (*after, rows_max - 1),
@@ -71,23 +71,28 @@ def look(connection: Connection, registry: Registry, after: Key, rows_max: int) 
             trusted.add((entity, id, level))
         else:
             members.append((scope, entity, id))
-    found: dict[Key, tuple[str, str, set[Key]]] = {
-        (entity, id): (sort, text, set())
-        for entity, id, sort, text in connection.execute(
-            f"SELECT entity, id, sort, text FROM find WHERE {within}", keys
-        )
+    words: dict[Key, str | None] = {
+        (entity, id): text
+        for entity, id, text in connection.execute(f"SELECT entity, id, text FROM words WHERE {within}", keys)
     }
+    found: dict[Key, tuple[str, str | None, set[Key]]] = {
+        (entity, id): (sort, words.pop((entity, id), None), set())
+        for entity, id, sort in connection.execute(f"SELECT entity, id, sort FROM find WHERE {within}", keys)
+    }
+    for key, text in words.items():
+        found[key] = ("", text, set())
     for entity, id, field, key_ in connection.execute(
         f"SELECT entity, id, field, key FROM element WHERE {within}", keys
     ):
-        found.setdefault((entity, id), ("", "", set()))[2].add((field, key_))
+        found.setdefault((entity, id), ("", None, set()))[2].add((field, key_))
     indexed: list[Key] = []
     for name, id, level in trusted:
         declared = registry.by_name.get(name)
         if declared is None or level != Level.INTERNAL:
             continue
         values = nested(declared, orjson.loads(documents[name, id, level]))
-        expected = sort_key(declared, values), search_text(declared, values), {*index_keys(declared, values)}
+        text = written(declared, values) if declared.searched else None
+        expected = sort_key(declared, values), text, {*index_keys(declared, values)}
         if found.pop((name, id), None) != expected:
             indexed.append((name, id))
     return Slice(

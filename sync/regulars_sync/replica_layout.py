@@ -13,7 +13,9 @@ from typing import Any, Protocol
 import orjson
 
 from regulars_schema.declare import JSON, Entity, Level, Registry
-from regulars_schema.normal import search_text, sort_name
+from regulars_schema.normal import sort_name
+from regulars_schema.search import written
+from regulars_sync import search_index
 from regulars_sync.digest import EMPTY, Digest, add, row_hash
 from regulars_sync.document import nested
 from regulars_sync.protocol import Contents, PullAnswer, Rows
@@ -21,10 +23,13 @@ from regulars_sync.protocol import Contents, PullAnswer, Rows
 KIND = 0x52475231
 """`PRAGMA application_id` of the file: "RGR1"."""
 
-VERSION = 1
-"""`PRAGMA user_version` of the file."""
+VERSION = 2
+"""`PRAGMA user_version` of the file. 2: words, which are indexed. Raise it when tokens change, too."""
 
-DDL = """
+SCHEMA_MIN = 2
+"""The oldest schema version whose tablets know this layout."""
+
+_TABLES = """
 CREATE TABLE said (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE stage (pos INTEGER PRIMARY KEY, page BLOB NOT NULL);
 CREATE TABLE row (
@@ -35,15 +40,26 @@ CREATE TABLE member (
     PRIMARY KEY (scope, entity, id)) WITHOUT ROWID;
 CREATE INDEX member_row ON member (entity, id, level);
 CREATE TABLE digest (scope TEXT PRIMARY KEY, rows INTEGER NOT NULL, hash TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE find (
-    entity TEXT NOT NULL, sort TEXT NOT NULL, id TEXT NOT NULL, text TEXT NOT NULL,
-    PRIMARY KEY (entity, sort, id)) WITHOUT ROWID;
-CREATE UNIQUE INDEX find_id ON find (entity, id);
 CREATE TABLE element (
     entity TEXT NOT NULL, field TEXT NOT NULL, key TEXT NOT NULL, id TEXT NOT NULL,
     PRIMARY KEY (entity, field, key, id)) WITHOUT ROWID;
-CREATE INDEX element_id ON element (entity, id)
-"""
+CREATE INDEX element_id ON element (entity, id)"""
+
+_FIND = """
+CREATE TABLE find (
+    entity TEXT NOT NULL, sort TEXT NOT NULL, id TEXT NOT NULL,
+    PRIMARY KEY (entity, sort, id)) WITHOUT ROWID;
+CREATE UNIQUE INDEX find_id ON find (entity, id);
+CREATE TABLE words (n INTEGER PRIMARY KEY, entity TEXT NOT NULL, id TEXT NOT NULL, text TEXT NOT NULL);
+CREATE UNIQUE INDEX words_id ON words (entity, id)"""
+
+FOUND = "found"
+"""The index of the tokens in `words`."""
+
+_INDEXED = (FOUND, "words", "text", "n")
+_INDEX = search_index.ddl(*_INDEXED)
+DDL = ";\n".join([_TABLES, _FIND, *_INDEX])
+"""Statements, each ended by `;` and a new line."""
 REINDEX_ROWS = 1_000
 ROW_TABLES = ("row", "member", "digest", "find", "element")
 
@@ -163,8 +179,8 @@ def reindex_rows(connection: Connection, registry: Registry, keys: Iterable[Key]
 
 def _unindex(connection: Connection, keys: Iterable[Key]) -> None:
     gone = list(keys)
-    connection.executemany("DELETE FROM find WHERE entity = ? AND id = ?", gone)
-    connection.executemany("DELETE FROM element WHERE entity = ? AND id = ?", gone)
+    for table in ("find", "words", "element"):
+        connection.executemany(f"DELETE FROM {table} WHERE entity = ? AND id = ?", gone)
 
 
 def drop(connection: Connection, scope: str) -> set[Key]:
@@ -187,6 +203,12 @@ def clear(connection: Connection) -> set[Key]:
 def empty(connection: Connection) -> None:
     for table in ROW_TABLES:
         connection.execute(f"DELETE FROM {table}")
+    search_index.empty(connection, *_INDEXED)
+
+
+def forget(connection: Connection) -> None:
+    """Leave nothing in the index of what left; how long it takes follows from all that is in it."""
+    search_index.optimize(connection, FOUND)
 
 
 def held(connection: Connection) -> dict[str, Digest]:
@@ -207,7 +229,10 @@ def counted(connection: Connection) -> dict[str, Digest]:
 
 
 def is_indexed(connection: Connection, registry: Registry) -> bool:
-    """Whether what rows are found by follows from these very declarations."""
+    """Whether what rows are found by stands in this layout and follows from these very declarations."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version != VERSION:
+        return False
     row = connection.execute("SELECT CAST(value AS BLOB) FROM said WHERE name = 'schema'").fetchone()
     return row is not None and row[0] == registry.fingerprint.encode()
 
@@ -215,9 +240,17 @@ def is_indexed(connection: Connection, registry: Registry) -> bool:
 def reindex(connection: Connection, registry: Registry) -> None:
     """Make anew what rows are found by; the rows hold all fields, declared or not, so nothing is fetched.
 
-    A document that can't be read is left for the audit.
+    A document that can't be read is left for the audit. A file of the former layout gets this one.
     """
-    connection.execute("DELETE FROM find")
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version == VERSION:
+        connection.execute("DELETE FROM find")
+        search_index.empty(connection, *_INDEXED)
+    else:
+        connection.execute("DROP TABLE find")
+        for statement in [*_FIND.split(";\n"), *_INDEX]:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {VERSION}")
     connection.execute("DELETE FROM element")
     for entity in registry.entities:
         found = connection.execute(
@@ -260,16 +293,21 @@ def _count(connection: Connection, scope: str, out: Iterable[bytes], in_: Iterab
 
 
 def _index(connection: Connection, entity: Entity, rows: dict[str, dict[str, object]]) -> None:
-    """Keep what a tablet finds rows by: order, search text, elements of sets and parties."""
+    """Keep what a tablet finds rows by: order, tokens, elements of sets and parties."""
     found = connection.execute(
         "SELECT id FROM find WHERE entity = ? AND id IN (SELECT value FROM json_each(?))",
         (entity.name, orjson.dumps(list(rows)).decode()),
     )
     _unindex(connection, [(entity.name, id) for (id,) in found.fetchall()])
     connection.executemany(
-        "INSERT INTO find VALUES (?, ?, ?, ?)",
-        [(entity.name, sort_key(entity, v), id, search_text(entity, v)) for id, v in rows.items()],
+        "INSERT INTO find VALUES (?, ?, ?)",
+        [(entity.name, sort_key(entity, v), id) for id, v in rows.items()],
     )
+    if entity.searched:
+        connection.executemany(
+            "INSERT INTO words (entity, id, text) VALUES (?, ?, ?)",
+            [(entity.name, id, written(entity, v)) for id, v in rows.items()],
+        )
     connection.executemany(
         "INSERT OR IGNORE INTO element VALUES (?, ?, ?, ?)",
         [(entity.name, field, key, id) for id, v in rows.items() for field, key in index_keys(entity, v)],

@@ -15,6 +15,7 @@ from regulars import LocalError, Shop
 from regulars.files import File, connect_inline
 from regulars_sync.pins import SALT_BYTES, verifier
 from tests.support.chain import Chain, new_chain
+from tests.support.graph import caller
 
 
 @pytest.fixture
@@ -75,6 +76,49 @@ async def test_search_finds_a_spelled_number_and_needs_every_word(shop: Shop, is
     assert [c.id for c in await shop.customers.with_phone("13800138000")] == [lin.id]
 
 
+@pytest.mark.parametrize("is_synced", [False, True])
+async def test_search_ranks_as_the_server_does_and_forgives_a_letter_where_nothing_fits(
+    chain: Chain, shop: Shop, is_synced: bool
+) -> None:
+    await shop.customers.create(name="王林芳", tags=["vip"])
+    await shop.customers.create(name="Bob", notes="知道林芳的电话")
+    await shop.customers.create(name="林芳菲", phone="138 0013 8000", member_no="VIP-00412")
+    await shop.customers.create(name="林芳", tags=["vip", "老客户"])
+    if is_synced:
+        await shop.sync()
+
+    async def names(text: str, limit: int = 50) -> list[str]:
+        return [str(customer.name) for customer in await shop.customers.search(text, limit)]
+
+    assert await names("林芳") == ["林芳", "林芳菲", "王林芳", "Bob"]
+    assert await names("林芳", 2) == ["林芳", "林芳菲"]
+    assert await names("linfamg") == ["林芳"]
+    assert await names("临方") == ["林芳", "林芳菲", "王林芳"]
+    assert await names("0412") == ["林芳菲"]
+    assert await names("老客") == ["林芳"]
+    assert await names("电话") == ["Bob"]
+    assert await names("%") == []
+    assert len(await names(" ")) == 4
+    if is_synced:
+        office = await caller(chain)
+        ask = "query ($s: String) { customers(search: $s, orderBy: RELEVANCE) { nodes { name } } }"
+        for text in ("林芳", "linfang", "linfamg", "vip 林", "138", "l"):
+            got = (await office.ask(ask, s=text))["customers"]["nodes"]
+            assert sorted(node["name"] for node in got) == sorted(await names(text)), text
+            assert got[0]["name"] == (await names(text))[0]
+
+
+async def test_whose_whole_name_it_is_comes_first_among_more_than_are_ranked(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("regulars.overlay.BEST_MAX", 3)
+    for name in ("林芳菲", "林芳丽", "林芳娜", "林芳美", "林芳"):
+        await shop.customers.create(name=name)
+    await shop.sync()
+    found = await shop.customers.search("linfang")
+    assert (found[0].name, len(found)) == ("林芳", 4)
+
+
 async def test_a_row_edited_here_is_found_by_what_it_says_now_and_no_more_by_what_it_said(
     shop: Shop,
 ) -> None:
@@ -95,7 +139,9 @@ async def test_a_departed_row_is_found_no_more(chain: Chain, shop: Shop) -> None
     await shop.customers.edit(wang, home_unit=chain.units["Orchard"])
     await shop.sync()
     file = shop._rows.file
-    for table in ("row", "find", "element", "member"):
+    blocks = await file.read(lambda c: c.execute("SELECT block FROM found_data").fetchall())
+    assert not any(b"wan" in block for (block,) in blocks), "the index remembers what left"
+    for table in ("row", "find", "words", "element", "member"):
         left = await file.read(
             lambda c, table=table: c.execute(  # type: ignore[misc]
                 f"SELECT count(*) FROM {table} WHERE entity = 'customer' AND id = ?", (wang.id,)
@@ -308,7 +354,7 @@ async def test_a_file_of_a_newer_version_is_refused_and_left_alone(tmp_path: Pat
     path = tmp_path / "branch.db"
     await (await opened(path)).close()
     with closing(sqlite3.connect(path)) as database:
-        database.execute(f"PRAGMA user_version = {File.VERSION + 1}")
+        database.execute("PRAGMA user_version = 2")
     before = path.read_bytes()
     with pytest.raises(LocalError, match="file_newer"):
         await opened(path)

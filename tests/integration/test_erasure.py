@@ -111,6 +111,7 @@ async def test_nothing_of_the_person_is_left_in_any_byte(chain: Chain, known: Kn
     assert traces(chain, "one") > {"林芳菲", "bought a table", "likes oak"}
     assert traces(chain, "two") > {"林芳菲", "bought a table", "wrong amount"}
     assert indexed(chain.folder / "chain.db", "customer_search") == {"fei", "菲"}
+    assert indexed(chain.folder / "two.db", "found") == {"fei", "菲"}
     done = await erase(chain, known.id)
     assert (done.links, done.interactions) == (1, 2)
     assert traces(chain, "chain.db") == set()
@@ -119,6 +120,7 @@ async def test_nothing_of_the_person_is_left_in_any_byte(chain: Chain, known: Kn
         report = await shop.sync()
         assert (report.problem, report.equal) == (None, True)
         assert traces(chain, name) == set()
+        assert indexed(chain.folder / f"{name}.db", "found") == set()
         assert await shop.customers.find(known.id) is None
         assert list(await shop.links.of(known.wang)) == []
         assert await shop.customers.search("林芳菲") == []
@@ -262,6 +264,7 @@ async def test_a_restored_database_erases_again(chain: Chain, known: Known) -> N
         assert report.problem is None
     for name, shop in (("one", known.one), ("two", known.two)):
         assert traces(chain, name) == set()
+        assert indexed(chain.folder / f"{name}.db", "found") == set()
         assert await shop.held() == []
         assert await chain.digests_equal(shop)
     seq = await head(chain)

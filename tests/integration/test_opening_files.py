@@ -12,7 +12,7 @@ from regulars.files import File, explained
 from regulars_sync.errors import LocalError
 
 KIND = 77
-DDL = "CREATE TABLE note (text TEXT);CREATE TABLE second (x);CREATE TABLE third (x)"
+DDL = "CREATE TABLE note (text TEXT);\nCREATE TABLE second (x);\nCREATE TABLE third (x)"
 
 
 def at_once(times: int, work: Callable[[], None]) -> list[BaseException]:

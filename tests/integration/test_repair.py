@@ -109,7 +109,8 @@ async def tables(shop: Shop) -> dict[str, list[tuple[Any, ...]]]:
 
     def work(connection: sqlite3.Connection) -> dict[str, list[tuple[Any, ...]]]:
         names = ("row", "member", "digest", "find", "element")
-        return {name: sorted(connection.execute(f"SELECT * FROM {name}")) for name in names}
+        found = {name: sorted(connection.execute(f"SELECT * FROM {name}")) for name in names}
+        return {**found, "words": sorted(connection.execute("SELECT entity, id, text FROM words"))}
 
     return await shop._rows.file.read(work)
 
@@ -132,10 +133,12 @@ DAMAGES = {
 }
 INDEX_DAMAGES = {
     "an entry of the order lost": "DELETE FROM find WHERE id = (SELECT id FROM find LIMIT 1)",
-    "a search text": "UPDATE find SET text = 'x' WHERE id = (SELECT id FROM find LIMIT 1)",
+    "a word": "UPDATE words SET text = 'x' WHERE id = (SELECT id FROM words LIMIT 1)",
+    "all words of a row": "DELETE FROM words WHERE id = (SELECT id FROM words LIMIT 1)",
     "an element lost": "DELETE FROM element WHERE id = (SELECT id FROM element LIMIT 1)",
     "an element more": "INSERT INTO element SELECT entity, field, 'x' || key, id FROM element LIMIT 1",
-    "an entry of no row": "INSERT INTO find SELECT entity, sort, 'x' || id, text FROM find LIMIT 1",
+    "an entry of no row": "INSERT INTO find SELECT entity, sort, 'x' || id FROM find LIMIT 1",
+    "words of no row": "INSERT INTO words SELECT 1e9, entity, 'x' || id, text FROM words LIMIT 1",
 }
 
 
@@ -152,12 +155,24 @@ async def test_damage_is_found_within_a_day_and_mended(tmp_path: Path, what: str
             assert transport.rows == 0, "nothing of that comes from the server"
 
 
+async def test_an_index_of_words_that_lost_some_is_found_within_a_day_and_made_anew(tmp_path: Path) -> None:
+    async with tablet(tmp_path) as (chain, shop, transport):
+        (lin, *_) = await shop.customers.search("林0")
+        tokens = "(SELECT text FROM words WHERE id = ?1)"
+        lose = f"INSERT INTO found(found, rowid, text) SELECT 'delete', n, {tokens} FROM words WHERE id = ?1"
+        damage(shop, lose, given=(lin.id,))
+        assert await shop.customers.search("林0") == []
+        report = await sync_after_a_day(chain, shop)
+        assert (report.equal, report.problem, transport.rows) == (True, None, 0)
+        assert [c.id for c in await shop.customers.search("林0")] == [lin.id]
+
+
 def flip(shop: Shop, table: str, column: str, row: int, at: int, bit: int) -> int:
     """Turn one bit of one value, as a worn disk would."""
     connection: Any = shop._rows.file._connection._connection  # type: ignore[union-attr]
     (count,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
     key = {"row": "entity, id, level", "member": "scope, entity, id", "digest": "scope"}
-    key |= {"find": "entity, id", "element": "entity, field, key, id"}
+    key |= {"find": "entity, id", "words": "entity, id", "element": "entity, field, key, id"}
     names = key[table]
     places = ", ".join(f"CAST({name} AS BLOB)" for name in names.split(", "))
     (old, *place) = connection.execute(
@@ -175,7 +190,8 @@ COLUMNS = {
     "row": ["document", "id", "entity", "level"],
     "member": ["hash", "scope", "entity", "id", "level"],
     "digest": ["hash", "scope"],
-    "find": ["sort", "text", "id", "entity"],
+    "find": ["sort", "id", "entity"],
+    "words": ["text", "id", "entity"],
     "element": ["field", "key", "id", "entity"],
 }
 

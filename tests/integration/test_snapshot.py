@@ -70,9 +70,11 @@ async def rows(shop: Shop) -> dict[str, list[tuple[Any, ...]]]:
 
     def work(connection: sqlite3.Connection) -> dict[str, list[tuple[Any, ...]]]:
         tables = ("row", "member", "digest", "find", "element")
-        return {
+        found = {
             name: connection.execute(f"SELECT * FROM {name} ORDER BY 1, 2, 3").fetchall() for name in tables
         }
+        found["words"] = connection.execute("SELECT entity, id, text FROM words ORDER BY 1, 2").fetchall()
+        return found
 
     return await shop._rows.file.read(work)
 

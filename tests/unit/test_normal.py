@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from regulars_schema.declare import Unfit
 from regulars_schema.entities import REGISTRY
-from regulars_schema.normal import element_path, email_key, phone_key, pinyin, search_text, sort_name
+from regulars_schema.normal import element_path, email_key, phone_key, pinyin, sort_name
 from regulars_sync.check import admit, provisional
 from tests.unit.histories import change, cid_of, id_of
 
@@ -152,8 +152,3 @@ def test_pinyin_takes_any_text(name):
     full, initials = pinyin(name)
     assert len(initials) <= len(full)
     assert full == full.lower()
-
-
-def test_search_looks_through_what_is_declared_as_searched():
-    fields = {"name": "林芳", "member_no": "A7", "belief": "secret", "phones": {"+861": True, "+862": False}}
-    assert search_text(CUSTOMER, fields).split("\n") == ["林芳", "linfang", "lf", "+861", "a7"]

@@ -9,8 +9,9 @@ from typing import Any
 import orjson
 
 from regulars_schema.search import Match
-from regulars_server.storage.search_index import expression
+from regulars_server.storage.search_index import SEARCHED
 from regulars_server.storage.sql.dialect import Among
+from regulars_sync.search_index import query
 
 PARAMETERS_MAX = 16_384
 
@@ -48,8 +49,8 @@ class SqliteDialect:
             return orjson.dumps([v for v in values if not isinstance(v, str) or v.isprintable()]).decode()
 
     def match(self, entity: str, t: str, wanted: Match) -> Among:
-        index = f"{entity}_search"
-        return Among(f"({t}.row IN (SELECT rowid FROM {index} WHERE {index} MATCH ?))", [expression(wanted)])
+        index = SEARCHED[entity]
+        return Among(f"({t}.row IN (SELECT rowid FROM {index} WHERE {index} MATCH ?))", [query(wanted)])
 
     def blobs(self, hexes: Iterable[str]) -> Iterator[Among]:
         found = iter([bytearray.fromhex(text) for text in dict.fromkeys(hexes)])
