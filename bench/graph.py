@@ -2,8 +2,9 @@
 
 The list is one request for 1,000 customers with 15 scalar fields and the home unit of each, in four pages of
 250 (the most that a page has), read from SQLite by a program with the whole chain. One is a customer by id
-with 20 fields. The floor answers the very data that the product answered: from memory, by orjson, Starlette
-and nothing else.
+with 20 fields. A search ranks what it found; a list that
+goes through relations looks at units and interactions. The floor answers the very data that the product
+answered: from memory, by orjson, Starlette and nothing else.
 """
 
 from __future__ import annotations
@@ -16,9 +17,13 @@ import orjson
 
 from bench import data
 from bench.server import Kind, Server, Wire
+from regulars_schema.normal import pinyin
 
 LIST = "1,000 customers x 15 fields + home unit over GraphQL"
 ONE = "one customer by id with 20 fields over GraphQL"
+SEARCH = "the best 20 of a search for a name of two syllables over GraphQL"
+THROUGH = "20 customers by their home unit and by none of their interactions over GraphQL"
+NAMES = (LIST, ONE, SEARCH, THROUGH)
 KINDS: tuple[Kind, ...] = ("floor", "ours", "core")
 PAGES = 4
 
@@ -35,11 +40,20 @@ fragment card on Customer {{ {_FIELDS} homeUnit {{ id name kind }} }}"""
 _ONE = f"""query Customer($id: UUID!) {{
     customer(id: $id) {{ {_FIELDS} phones {{ key typed }} tags contactBy tradingSince privacyNotice }}
 }}"""
+_CARD = "query ($id: UUID!) { customer(id: $id) { name homeUnit { name } } }"
 _PAGE = """query ($after: String) { customers(first: 250, after: $after) {
     nodes { id } pageInfo { endCursor } totalCount } }"""
+_SEARCH = """query Search($text: String) { customers(search: $text, orderBy: RELEVANCE, first: 20) {
+    nodes { id name memberNo phones { key } }
+} }"""
+_THROUGH = """query Through($unit: String) { customers(first: 20, where: {
+    homeUnit: { name: { eq: $unit } }, interactions: { none: { kind: { eq: PURCHASE } } }
+}) { nodes { id name } } }"""
 COUNTS: dict[str, dict[Kind, int]] = {
     LIST: {"floor": 60, "ours": 12, "core": 2},
     ONE: {"floor": 400, "ours": 200, "core": 100},
+    SEARCH: {"floor": 200, "ours": 40, "core": 20},
+    THROUGH: {"floor": 200, "ours": 40, "core": 20},
 }
 """How many requests are one sample."""
 
@@ -49,8 +63,15 @@ class Asking:
 
     def __init__(self, servers: Mapping[Kind, Server], token: str) -> None:
         self._wires = {kind: Wire(server.port, token) for kind, server in servers.items()}
-        self.bodies = {LIST: self._list(), ONE: self._one()}
-        for name in (LIST, ONE):
+        (first, *_) = self._ask(_PAGE)["customers"]["nodes"]
+        card = self._ask(_CARD, **first)["customer"]
+        self.bodies = {
+            LIST: self._list(),
+            ONE: _body(_ONE, first),
+            SEARCH: _body(_SEARCH, {"text": pinyin(card["name"])[0]}),
+            THROUGH: _body(_THROUGH, {"unit": card["homeUnit"]["name"]}),
+        }
+        for name in NAMES:
             answers = [self._wires[kind].post("/graphql", self.bodies[name]) for kind in ("ours", "core")]
             ours, core = (orjson.loads(answer) for answer in answers)
             if "errors" in ours or ours["data"] != core["data"]:
@@ -71,10 +92,6 @@ class Asking:
             cursor = self._ask(_PAGE, after=cursor)["customers"]["pageInfo"]["endCursor"]
         return _body(_LIST, after)
 
-    def _one(self) -> bytes:
-        (first, *_) = self._ask(_PAGE)["customers"]["nodes"]
-        return _body(_ONE, first)
-
     def send(self, name: str, kind: Kind, count: int) -> None:
         """So many of this request, one after the other."""
         path = f"/kept/{_key(name)}" if kind == "floor" else "/graphql"
@@ -90,7 +107,7 @@ class Asking:
 
 
 def _key(name: str) -> str:
-    return "list" if name == LIST else "one"
+    return str(NAMES.index(name))
 
 
 def _body(query: str, variables: dict[str, Any]) -> bytes:

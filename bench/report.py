@@ -123,10 +123,7 @@ def _graph_lines(results: Results) -> Iterator[Line]:
             _spread([cost.cpu_ms for cost in floor]),
             _spread([cost.cpu_ms for cost in ours]),
             f"{1 / share:.2f}",
-            f">= 150/s ({rate:.0f}/s) or 0.04 of the floor's rate ({share:.3f})"
-            if is_list
-            else f">= 0.12 of the floor's rate ({share:.3f})",
-            (rate >= 150 or share >= 0.04) if is_list else share >= 0.12,
+            *_held(figure, rate, share),
         )
         yield Line(
             f"{figure}: wall a request",
@@ -143,6 +140,16 @@ def _graph_lines(results: Results) -> Iterator[Line]:
             ">= 8" if is_list else "",
             times >= 8 if is_list else None,
         )
+
+
+def _held(figure: str, rate: float, share: float) -> tuple[str, bool | None]:
+    """What is asked of a figure, and whether it holds; of some nothing is asked."""
+    if figure == graph.LIST:
+        asked = f">= 150/s ({rate:.0f}/s) or 0.04 of the floor's rate ({share:.3f})"
+        return asked, rate >= 150 or share >= 0.04
+    if figure == graph.ONE:
+        return f">= 0.12 of the floor's rate ({share:.3f})", share >= 0.12
+    return f"{rate:.0f}/s", None
 
 
 def further(results: Results) -> Iterator[tuple[str, str]]:
