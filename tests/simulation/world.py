@@ -152,12 +152,12 @@ class World:
 
     def pair(self, tablet: Tablet) -> None:
         """Head office invites it, also anew: from now on it is another device."""
+        self.server.trouble.end()  # nobody is enrolled by a server that can't write (seed 520792)
         device = self.new_id()
         self._create("device", device, {"name": f"tablet {tablet.index}", "unit": tablet.unit})
         self.server.invited[device] = Token(device, tablet.unit, tablet.sensitive)
         tablet.fault = tablet.fuse = None
         tablet.trouble.end()
-        self.server.trouble.end()  # nobody is enrolled by a server that can't write (seed 520792)
         self._drive(tablet.shop.pair("http://hq", device))
         tablet.bearer = tablet.shop._said["token"]
 
