@@ -29,6 +29,7 @@ from regulars_schema.declare import (
     Type,
 )
 from regulars_schema.messages import MESSAGES, Kind, Message
+from regulars_server.access.rights import ANYBODY, ENDPOINTS, OF_PEOPLE, RIGHTS, ROLES, ROOTS, STRANGER
 from regulars_server.settings import Settings
 
 SETTINGS_SOURCE = Path(__file__).resolve().parents[1] / "server/regulars_server/settings.py"
@@ -251,6 +252,62 @@ def settings_page(source: str, defaults: Mapping[str, object]) -> str:
             "A yes or no is `true`, `1`, `false` or `0`.",
             "",
             *_table(["Variable", "Default", "Meaning"], rows),
+            "",
+        ]
+    )
+
+
+CALLERS = {
+    "device": "tablet",
+    "analyst": "analyst",
+    "clerk": "clerk",
+    "manager": "manager",
+    "head_office": "head office",
+}
+
+
+def rights(_: Registry) -> str:
+    """Who may do what, from the tables by which the server decides it."""
+    asked: dict[str, list[str]] = {}
+    for root, right in ROOTS.items():
+        asked.setdefault(right, []).append(f"`{root.partition('.')[2]}`")
+    of_rights = [
+        [
+            f"`{right}`",
+            about,
+            *("yes" if right in ROLES[who] else "" for who in CALLERS),
+            ", ".join(asked.get(right, [])),
+        ]
+        for right, about in RIGHTS.items()
+    ]
+    of_endpoints = [
+        [
+            f"`{endpoint}`",
+            "everybody" if STRANGER in who else ", ".join(CALLERS[c] for c in CALLERS if c in who),
+        ]
+        for endpoint, who in ENDPOINTS.items()
+    ]
+    people = ", ".join(f"`{right}`" for right in sorted(OF_PEOPLE))
+    return "\n".join(
+        [
+            "# Rights",
+            BY_HAND,
+            "",
+            "A right is a family of operations on one kind of thing; a role is a set of rights. Which rows",
+            "it reaches is said by the units of a login or token, and whether sensitive fields are shown by",
+            "its flag; both are decided in SQL. An admin of the whole chain is head office, one of some units",
+            "a manager. A token's scopes are rights of its role, all of them unless told otherwise; never",
+            f"{people}.",
+            "",
+            *_table(["Right", "Meaning", *CALLERS.values(), "Root fields that ask for it"], of_rights),
+            "",
+            f"Asked of anybody with a valid token: {', '.join(asked[ANYBODY])}.",
+            "",
+            "## Endpoints",
+            "",
+            "Everybody else is answered 401 without a token and 403 with one.",
+            "",
+            *_table(["Endpoint", "Who may call it"], of_endpoints),
             "",
         ]
     )

@@ -124,7 +124,8 @@ class Subscription:
         async for context in turns.each():
             step = await following.step(context)
             turns.at_once = step.more
-            rows = [_row_change(context, *row) for row in step.rows if row[0] in wanted]
+            told = {entity for entity in wanted if context.may_read(entity)}
+            rows = [_row_change(context, *row) for row in step.rows if row[0] in told]
             if rows or is_first or step.units_lost or step.sensitive_lost:
                 yield Changes(
                     cursor=following.cursor,
