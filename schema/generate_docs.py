@@ -295,7 +295,7 @@ def rights(_: Registry) -> str:
             "",
             "A right is a family of operations on one kind of thing; a role is a set of rights. Which rows",
             "it reaches is said by the units of a login or token, and whether sensitive fields are shown by",
-            "its flag; both are decided in SQL. An admin of the whole chain is head office, one of some units",
+            "its flag; both are decided in SQL. An admin of the whole chain is head office, one of units is",
             "a manager. A token's scopes are rights of its role, all of them unless told otherwise; never",
             f"{people}.",
             "",
