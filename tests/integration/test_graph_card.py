@@ -332,3 +332,15 @@ async def test_what_waits_for_a_decision_is_told_to_who_decides(chain: Chain, of
     assert (await reviews(branch, wang))["fields"] == []
     await do(office, DECIDE, a=lin, b=wang, d="NOT_SAME")
     assert (await reviews(office, lin))["identities"] == []
+
+
+async def test_a_phone_is_told_as_a_number_where_it_is_one(chain: Chain, office: Graph):
+    typed = {"phones": ["138 0013 8000", "ext. 12"], "emails": ["lin@x.cn"]}
+    id = await office.customer("林芳", homeUnitId=chain.units[NEAR], **typed)
+    asked = "query ($id: UUID!) { customer(id: $id) { phones { key typed phone } emails { phone } } }"
+    told = (await office.ask(asked, id=id))["customer"]
+    assert {phone["typed"]: phone["phone"] for phone in told["phones"]} == {
+        "138 0013 8000": next(phone["key"] for phone in told["phones"] if phone["typed"] == "138 0013 8000"),
+        "ext. 12": None,
+    }
+    assert told["emails"] == [{"phone": None}]

@@ -14,6 +14,7 @@ from strawberry import scalars
 
 from regulars_schema.declare import JSON, Entity, Level, Unfit
 from regulars_server.graph.declared import resolved
+from regulars_server.graph.scalars import Phone, phone_of
 from regulars_server.storage.interface import Found
 from regulars_sync import document
 from regulars_sync.document import META, Document, nested
@@ -26,6 +27,9 @@ T = TypeVar("T")
 class Element:
     key: str = strawberry.field(description="The normal form, such as +8613800138000.")
     typed: str = strawberry.field(description="The spelling in which it was entered.")
+    phone: Phone | None = strawberry.field(
+        description="The key, where it is a telephone number.", default=None
+    )
 
 
 @strawberry.type(
@@ -106,7 +110,7 @@ class Row:
     def elements(self, field: str) -> list[Element]:
         found = self.values.get(field) or {}
         return [
-            Element(key=key, typed=typed if isinstance(typed, str) else key)
+            Element(key=key, typed=typed if isinstance(typed, str) else key, phone=phone_of(key))
             for key, typed in sorted(found.items())
         ]
 

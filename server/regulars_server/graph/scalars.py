@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Mapping
 from datetime import UTC as UTC_ZONE
@@ -20,6 +21,7 @@ UUID = NewType("UUID", str)
 Date = NewType("Date", str)
 DateTime = NewType("DateTime", str)
 Money = NewType("Money", int)
+Phone = NewType("Phone", str)
 
 
 def _uuid(value: object) -> str:
@@ -71,6 +73,20 @@ def _money(value: object) -> int:
     return value
 
 
+def _phone(value: object) -> str:
+    if phone_of(value) is None:
+        return _refuse("phone_invalid")
+    return str(value)
+
+
+def phone_of(value: object) -> Phone | None:
+    """The number, where this is one in E.164."""
+    return Phone(value) if isinstance(value, str) and _E164.fullmatch(value) else None
+
+
+_E164 = re.compile(r"\+[1-9][0-9]{1,14}", re.ASCII)
+
+
 def _refuse(code: str) -> str:
     raise GraphQLError(text(code, {"field": "value"}), extensions={"code": code})
 
@@ -100,6 +116,13 @@ SCALARS: Mapping[object, ScalarDefinition] = {
         specified_by_url="https://scalars.graphql.org/andimarek/date-time.html",
         serialize=as_stored,
         parse_value=_instant,
+    ),
+    Phone: strawberry.scalar(
+        name="Phone",
+        description="A telephone number in E.164, `+8613800138000`.",
+        specified_by_url="https://www.itu.int/rec/T-REC-E.164",
+        serialize=as_stored,
+        parse_value=_phone,
     ),
     Money: strawberry.scalar(
         name="Money",
