@@ -4,6 +4,7 @@
 PYTHON ?= python3
 SEEDS ?= 100
 UV := uv==0.13.9
+SCHEMATHESIS := schemathesis==4.32.5
 BIN := .venv/bin
 READY := .venv/.ready
 COVERING := tests/unit tests/contract $(patsubst %,tests/integration/test_%.py,replica repair graph_ledger past)
@@ -58,6 +59,11 @@ bench: $(READY) ## Measure
 
 hostile: $(READY) ## Send a real server what is made to hurt; a table of what it cost
 	PYTHONPATH=. $(BIN)/python -m bench.hostile $(ARGS)
+
+fuzz: $(READY) ## Some 2,000 operations by schemathesis for each of three tokens; ARGS="--each 3"
+	$(PYTHON) -m venv build/fuzz
+	build/fuzz/bin/python -m pip install --quiet $(SCHEMATHESIS)
+	PYTHONPATH=. $(BIN)/python tests/outside/fuzz.py $(ARGS)
 
 generate: $(READY) ## Write what follows from the declared entities and the protocol
 	$(BIN)/python schema/generate.py $(ARGS)

@@ -14,7 +14,8 @@ SLICE_S = 0.01
 class Pace:
     """Of one process: all requests share a turn."""
 
-    def __init__(self) -> None:
+    def __init__(self, slice_s: float = SLICE_S) -> None:
+        self._slice_s = slice_s
         self._began: float | None = None
 
     async def breathe(self) -> None:
@@ -25,7 +26,7 @@ class Pace:
             if self._began is None:
                 self._began = now
                 loop.call_soon(self._turn)
-            if now - self._began < SLICE_S:
+            if now - self._began < self._slice_s:
                 return
             await asyncio.sleep(0)
 
