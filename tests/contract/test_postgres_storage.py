@@ -22,7 +22,7 @@ from regulars_sync.placement import Place
 from regulars_sync.reconcile import Ruling
 from tests.contract.rows import UNITS, Scribe, cid, uid
 from tests.contract.storage_contract import StorageContract
-from tests.support.postgres import FAST, postgres_server
+from tests.support.postgres import COPIED, FAST, postgres_server
 
 UNIT_0, UNIT_1 = f"unit:{UNITS[0]}", f"unit:{UNITS[1]}"
 
@@ -339,6 +339,47 @@ async def test_acknowledged_commits_outlive_an_immediate_stop_and_servers_reconn
             assert len(ids) in {number, number + 1}
             assert await storage.verify_log() == len(ids)
             number = len(ids)
+        await storage.close()
+
+
+async def test_when_the_primary_dies_servers_go_on_with_its_standby_and_lose_nothing_acknowledged(scribe):
+    with postgres_server(**COPIED) as primary, postgres_server(primary, **COPIED) as standby:
+        connection = await asyncpg.connect(primary.url)
+        await connection.execute("ALTER SYSTEM SET synchronous_standby_names='*'")
+        await connection.execute("SELECT pg_reload_conf()")
+        async with asyncio.timeout(20):
+            sql = "SELECT count(*) FROM pg_stat_replication WHERE sync_state='sync'"
+            while not await connection.fetchval(sql):
+                await connection.execute("SELECT pg_sleep(0.05)")
+        await connection.close()
+        both = f"127.0.0.1:{primary.port},127.0.0.1:{standby.port}"
+        storage = PostgresStorage(f"postgresql://postgres@{both}/postgres", REGISTRY)
+        await storage.open()
+        chain, number = storage.chain, 0
+        enough = asyncio.Event()
+
+        async def push_until_refused():
+            nonlocal number
+            while True:
+                await scribe.push(storage, [scribe.customer(number)])
+                number += 1
+                if number == 20:
+                    enough.set()
+
+        pushing = asyncio.create_task(push_until_refused())
+        await enough.wait()
+        primary.stop()
+        with pytest.raises(Refused) as refused:
+            await pushing
+        assert refused.value.code == "busy"
+        standby.promote()
+        async with asyncio.timeout(5):
+            ids = await found_again(storage)
+        assert ids[:number] == [uid(i) for i in range(number)]
+        assert len(ids) in {number, number + 1}
+        await scribe.push(storage, [scribe.customer(1_000)])
+        assert await storage.verify_log() == len(ids) + 1
+        assert storage.chain == chain
         await storage.close()
 
 

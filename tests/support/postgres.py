@@ -43,6 +43,8 @@ _SETTINGS = {
     "wal_level": "minimal",
     "max_wal_senders": 0,
 }
+COPIED = {"wal_level": "replica", "max_wal_senders": 5}
+"""For one that has standbys."""
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 """For tests that lose no power."""
 
@@ -61,10 +63,21 @@ class PostgresServer:
     def url(self) -> str:
         return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
 
-    def initialize(self) -> None:
-        told = self._try(
-            "initdb", "-D", str(self.folder / "data"), "-U", "postgres", "-A", "trust", "-N", "-E", "UTF8"
-        )
+    def initialize(self, primary: PostgresServer | None = None) -> None:
+        """Make the folder's database: an empty one, or a standby of that one."""
+        data = ("-D", str(self.folder / "data"))
+        if primary is None:
+            told = self._try("initdb", *data, "-U", "postgres", "-A", "trust", "-N", "-E", "UTF8")
+        else:
+            told = self._try(
+                "pg_basebackup", *data, "-d", primary.url, "-R", "-N", "-c", "fast", "-X", "stream"
+            )
+        if told.returncode:
+            raise RuntimeError(told.stderr + told.stdout)
+
+    def promote(self) -> None:
+        """Let a standby be the primary from now on."""
+        told = self._try("pg_ctl", "promote", "-D", str(self.folder / "data"))
         if told.returncode:
             raise RuntimeError(told.stderr + told.stdout)
 
@@ -100,8 +113,8 @@ class PostgresServer:
 
 
 @contextlib.contextmanager
-def postgres_server(**settings: object) -> Iterator[PostgresServer]:
-    """A server that runs and is gone at the end, folder and all."""
+def postgres_server(primary: PostgresServer | None = None, /, **settings: object) -> Iterator[PostgresServer]:
+    """A server that runs, perhaps as a standby, and is gone at the end, folder and all."""
     shared = Path("/dev/shm")
     at = shared if os.access(shared, os.W_OK) else None
     folder = Path(tempfile.mkdtemp(prefix="regulars-postgres-", dir=at))
@@ -109,7 +122,7 @@ def postgres_server(**settings: object) -> Iterator[PostgresServer]:
         server = PostgresServer(folder, _programs(folder), _free_port(), **settings)
         if os.geteuid() == 0:
             os.chown(folder, NOBODY, NOBODY)
-        server.initialize()
+        server.initialize(primary)
         server.start()
         try:
             yield server
