@@ -97,6 +97,7 @@ MESSAGES: Mapping[str, Message] = {
     "token_invalid": Message(R, 401, False, "The token is not valid, has expired or was revoked. Sign in or pair again.", "令牌无效、已过期或已吊销，请重新登录或配对。"),
     "login_failed": Message(R, 401, False, "Name and password do not fit.", "用户名或密码不正确。"),
     "streams_too_many": Message(R, 429, True, "Too many streams are open ({limit} allowed). Close some, or wait.", "打开的连接过多（上限 {limit}），请先关闭一些。"),
+    "stream_needed": Message(R, 400, False, "A subscription needs a stream: ask with Accept: text/event-stream, or over a WebSocket.", "订阅需要数据流：请使用 Accept: text/event-stream 或 WebSocket。"),
     "stream_slow": Message(R, 503, True, "The stream is read too slowly. Connect again and go on from your last cursor.", "读取过慢，请重新连接并从最后的游标继续。"),
     "stream_unknown": Message(R, 404, False, "There is no such event stream of yours. Reserve one with PUT.", "没有这个事件流，请先用 PUT 预留。"),
     "server_stopping": Message(R, 503, True, "The server stops or starts anew. Connect again in a moment.", "服务器正在重启，请稍后重新连接。"),

@@ -17,6 +17,7 @@ from regulars_server.access import Access, Principal
 from regulars_sync.errors import Refused, RegularsError
 
 LOOK_S = 0.4
+WORKING_MAX = 4
 CLOSE_S_MAX = 2.0
 """So long a server that stops waits for the last words of its lines."""
 
@@ -63,6 +64,8 @@ class Lines:
         self._open: set[Line] = set()
         self._by_token: Counter[str] = Counter()
         self._looking: asyncio.Task[None] | None = None
+        self.working = asyncio.Semaphore(WORKING_MAX)
+        """Held while an event is made: a commit that wakes thousands leaves room for requests."""
         self._is_closing = False
         self._all_closed = asyncio.Event()
 

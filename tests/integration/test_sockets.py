@@ -166,6 +166,27 @@ async def test_an_operation_that_was_stopped_is_told_of_no_more(chain: Chain, si
         assert (await socket.hear())["id"] == "1"
 
 
+async def test_an_answer_that_is_too_large_is_not_sent(
+    chain: Chain, site: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin = await caller(chain)
+    await admin.customer("x" * 50)
+    query = f"{{ customers {{ nodes {{ {' '.join(f'n{n}: name' for n in range(90))} }} }} }}"
+    object.__setattr__(chain.service.settings, "answer_bytes_max", 2_000)
+    async with site.socket(admin.token) as socket:
+        said = await asked(socket, query)
+        assert (said["type"], said["payload"][0]["extensions"]["code"]) == ("error", "answer_too_large")
+        assert (await asked(socket, ME))["type"] == "next"
+    async with site.http(admin.token) as http, events(http, json={"query": query}) as stream:
+        _, data = await told(stream)
+        assert data["errors"][0]["extensions"]["code"] == "answer_too_large"
+        assert await told(stream) == ("complete", None)
+
+
+async def test_a_subscription_without_a_stream_says_what_it_needs(chain: Chain) -> None:
+    assert await (await caller(chain)).code(CHANGES) == "stream_needed"
+
+
 async def test_operations_and_lines_are_bounded(chain: Chain, site: Served) -> None:
     admin, other = await caller(chain), await caller(chain)
     async with site.socket(admin.token) as socket:

@@ -154,6 +154,11 @@ def test_absent_parts_of_an_operation_may_be_null() -> None:
     assert isinstance(ready().receive(said(type="subscribe", id="1", payload=payload)), Subscribe)
 
 
+def test_a_trusted_document_needs_no_text() -> None:
+    payload = {"documentId": "sha256:x"}
+    assert ready().receive(said(type="subscribe", id="1", payload=payload)) == Subscribe("1", payload)
+
+
 def test_a_reason_fits_into_a_close_frame() -> None:
     close = Connection().close(Code.FORBIDDEN, "名" * 100)
     assert len(close.reason.encode()) <= REASON_BYTES_MAX

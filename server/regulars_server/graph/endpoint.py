@@ -91,6 +91,8 @@ def routes(service: Service) -> list[BaseRoute]:
         try:
             result = await operations.run(asked, context, kinds)
         except WrongMethod:
+            if OperationType.MUTATION in kinds:
+                return _refused(request, media, Refused("stream_needed"), lang)
             return Response(status_code=405, headers={"allow": "POST"})
         except RegularsError as error:
             return _refused(request, media, error, lang)

@@ -8,7 +8,7 @@ const WORDS = {
     password: "Password", token: "Token", useToken: "Use token", or: "or", search: "Search types and fields", root: "Schema",
     lang: "中文", running: "Running…", offline: "The server can't be reached.", badVariables: "Variables are not JSON: ",
     badHeaders: "Headers are not JSON: ", signFirst: "Sign in, or give a token, to run and to read the docs.",
-    empty: "Nothing found.", args: "Arguments", values: "Values", types: "Possible types", fields: "Fields", ms: "ms",
+    empty: "Nothing found.", live: "live", args: "Arguments", values: "Values", types: "Possible types", fields: "Fields", ms: "ms",
   },
   zh: {
     run: "运行 ▸", runHint: "Ctrl+Enter", pretty: "整理", examples: "示例", history: "历史", variables: "变量",
@@ -16,7 +16,7 @@ const WORDS = {
     password: "密码", token: "令牌", useToken: "使用令牌", or: "或", search: "搜索类型与字段", root: "模式",
     lang: "English", running: "运行中…", offline: "无法连接服务器。", badVariables: "变量不是 JSON：",
     badHeaders: "请求头不是 JSON：", signFirst: "请先登录或填写令牌，再运行查询、查看文档。",
-    empty: "没有找到。", args: "参数", values: "取值", types: "可能的类型", fields: "字段", ms: "毫秒",
+    empty: "没有找到。", live: "实时", args: "参数", values: "取值", types: "可能的类型", fields: "字段", ms: "毫秒",
   },
 };
 
@@ -33,10 +33,11 @@ const EXAMPLES = [
     variables: '{\n  "key": "example-1",\n  "input": {\n    "name": "林芳",\n    "phones": ["138 0013 8000"],\n    "tags": ["oak"]\n  }\n}',
   },
   { en: "Open visits", zh: "未定的到店", query: "query Visits {\n  interactions(first: 20, where: { kind: { eq: VISIT }, outcome: { eq: OPEN } }) {\n    nodes {\n      at\n      stageReached\n      note\n      customers {\n        name\n      }\n      staff {\n        name\n      }\n    }\n  }\n}" },
+  { en: "What changes", zh: "实时变化", query: "subscription Changes {\n  changes {\n    cursor\n    rows {\n      kind\n      entity\n      id\n      row {\n        ... on Customer {\n          name\n        }\n      }\n    }\n  }\n}" },
   { en: "What waits for a person", zh: "待处理的修改", query: "query Held {\n  heldChanges(first: 20) {\n    nodes {\n      cid\n      entity\n      verdict\n      code\n      message\n      device {\n        name\n      }\n      fields {\n        path\n        value\n      }\n    }\n  }\n  equalKeys(first: 20) {\n    field\n    key\n    customers {\n      name\n    }\n  }\n}" },
 ];
 
-const INTROSPECTION = `query Docs { __schema { queryType { name } mutationType { name } types {
+const INTROSPECTION = `query Docs { __schema { queryType { name } mutationType { name } subscriptionType { name } types {
   name kind description fields(includeDeprecated: true) { name description type { ...T } args { name description defaultValue type { ...T } } }
   inputFields { name description defaultValue type { ...T } } enumValues { name description } possibleTypes { name } } } }
 fragment T on __Type { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name } } } } }`;
@@ -128,6 +129,33 @@ async function ask(body, headers = {}) {
   return [answer.status, said];
 }
 
+let listening = null;
+
+// A subscription: its events, the latest first, until another operation is run or the page is left.
+async function listen(body, headers) {
+  listening = new AbortController();
+  const answer = await fetch("/graphql", {
+    method: "POST", signal: listening.signal, body: JSON.stringify(body),
+    headers: { "content-type": "application/json", accept: "text/event-stream", "accept-language": lang, authorization: "Bearer " + token, ...headers },
+  });
+  if (!answer.ok) return show(await answer.json());
+  const events = [];
+  let text = "";
+  for (const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader(); ;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    const parts = (text + value).split("\n\n");
+    text = parts.pop();
+    for (const part of parts) {
+      const data = part.match(/^data: (.+)$/m);
+      if (data) events.unshift(JSON.parse(data[1]));
+    }
+    show(events.slice(0, 50));
+    $("status").textContent = `${events.length} ● ${t("live")}`;
+  }
+  $("status").textContent = `${events.length} ■`;
+}
+
 function parsed(area, complaint) {
   if (!area.value.trim()) return {};
   try { return JSON.parse(area.value); } catch (error) { throw new Error(t(complaint) + error.message); }
@@ -140,16 +168,23 @@ async function run() {
   try {
     const variables = parsed($("variables"), "badVariables");
     const headers = parsed($("headers"), "badHeaders");
-    const named = [...query.matchAll(/\b(?:query|mutation)\s+(\w+)/g)].map((match) => match[1]);
+    const named = [...query.matchAll(/\b(?:query|mutation|subscription)\s+(\w+)/g)].map((match) => match[1]);
     const before = query.slice(0, $("query").selectionStart);
-    const current = named.filter((name) => new RegExp("\\b(?:query|mutation)\\s+" + name + "\\b").test(before)).pop();
+    const current = named.filter((name) => new RegExp("\\b(?:query|mutation|subscription)\\s+" + name + "\\b").test(before)).pop();
     const operationName = named.length > 1 ? current || named[0] : undefined;
+    const streamed = new RegExp("\\bsubscription\\b" + (operationName ? "\\s+" + operationName + "\\b" : "\\s*[\\w({]"));
+    if (listening) listening.abort();
+    if (streamed.test(query)) {
+      remember(query, $("variables").value);
+      return await listen({ query, variables, operationName }, headers);
+    }
     const [status, said] = await ask({ query, variables, operationName }, headers);
     show(said);
     $("status").textContent = `${status} · ${Math.round(performance.now() - begun)} ${t("ms")}`;
     remember(query, $("variables").value);
   } catch (error) {
     $("status").textContent = "";
+    if (error.name === "AbortError") return;
     $("result").textContent = error instanceof TypeError ? t("offline") : error.message;
   }
 }

@@ -76,7 +76,7 @@ async def _events(
             async for event in source:
                 assert turns.context is not None
                 result = await operations.execute(document, operation, asked, turns.context, event)
-                await turns.context.close()
+                await turns.told()
                 yield operations.said(result, lang)
     finally:
         await turns.end()

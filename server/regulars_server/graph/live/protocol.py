@@ -64,7 +64,7 @@ class Init:
 class Subscribe:
     id: str
     payload: Mapping[str, Any]
-    """query, operationName, variables and extensions, of the right types."""
+    """query (or a documentId), operationName, variables and extensions, of the right types."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,17 +145,20 @@ class Socket:
     async def _operate(self, id: str, payload: Mapping[str, Any]) -> None:
         """Answer one operation. Cancelled when it is stopped."""
         assert self._line is not None
-        connection = self._connection
+        connection, settings = self._connection, self._operations.service.settings
         try:
-            if connection.operations > self._operations.service.settings.line_operations_max:
-                raise Refused("streams_too_many", limit=self._operations.service.settings.line_operations_max)
+            if connection.operations > settings.line_operations_max:
+                raise Refused("streams_too_many", limit=settings.line_operations_max)
             asked = self._read(payload)
             async with aclosing(operate(self._operations, asked, self._line, self._lang)) as answers:
                 async for said in answers:
                     if not said.ran:
                         await self._send(connection.error(id, said.body["errors"]))
                         return
-                    await self._send(connection.next(id, said.body))
+                    text = connection.next(id, said.body)
+                    if text is not None and len(text) > settings.answer_bytes_max:
+                        raise Refused("answer_too_large", bytes_max=settings.answer_bytes_max)
+                    await self._send(text)
                     if not connection.is_open(id):
                         return
             await self._send(connection.complete(id))

@@ -82,7 +82,8 @@ class Stream:
         try:
             async with aclosing(operate(self._operations, asked, self._line, self._lang)) as answers:
                 async for said in answers:
-                    await self._tell("next", id, said.body)
+                    if not await self._tell("next", id, said.body):
+                        break
             await self._tell("complete", id)
         finally:
             if self._tasks.get(id) is task:
@@ -90,12 +91,22 @@ class Stream:
             if not self._is_single:
                 self.end()
 
-    async def _tell(self, event: str, id: str, payload: dict[str, Any] | None = None) -> None:
-        data: object = payload
-        if self._is_single:
-            data = {"id": id} if payload is None else {"id": id, "payload": payload}
+    async def _tell(self, event: str, id: str, payload: dict[str, Any] | None = None) -> bool:
+        """Whether it could be told; of what is too large only that."""
+        bytes_max = self._operations.service.settings.answer_bytes_max
+        raw = written(event, self._data(id, payload))
+        fits = len(raw) <= bytes_max
+        if not fits:
+            error = coded("answer_too_large", {"bytes_max": bytes_max}, self._lang)
+            raw = written(event, self._data(id, {"errors": [error]}))
         await self._room.acquire()
-        self._events.put_nowait(written(event, data))
+        self._events.put_nowait(raw)
+        return fits
+
+    def _data(self, id: str, payload: dict[str, Any] | None) -> object:
+        if not self._is_single:
+            return payload
+        return {"id": id} if payload is None else {"id": id, "payload": payload}
 
     async def body(self) -> AsyncGenerator[bytes, None]:
         """The bytes of the stream; a comment when nothing happens, so that who has gone is noticed."""

@@ -33,6 +33,7 @@ class Turns:
         self._lang = lang
         self._charged: Cost | None = None
         self._is_turn = False
+        self._works = False
         self.right = ""
         """What its root field asks for; said by the guard before it."""
         self.context: Context | None = None
@@ -69,6 +70,9 @@ class Turns:
             await self._line.turn.acquire()
             self._is_turn = True
         while True:
+            # Before the bearer is looked up: of thousands who wake at once few cause that.
+            await self._operations.service.lines.working.acquire()
+            self._works = True
             principal = await self._operations.principal(self._line.bearer)
             principal.require(self.right)
             self.context = await self._operations.context(principal, self._lang)
@@ -76,17 +80,26 @@ class Turns:
             try:
                 self._charged = await charging.charge(self._operation, self._asked.variables, self.context)
             except Throttled as throttled:
+                await self.told()
                 await asyncio.sleep(throttled.detail["seconds"])
             else:
                 return self.context
 
-    async def end(self) -> None:
-        """Let go of what the turn holds. Idempotent."""
+    async def told(self) -> None:
+        """An event was made: let go of the rows, while it is sent."""
         if self.context is not None:
             await self.context.close()
-            if self._charged is not None:
-                await self._operations.charging.settle(self._charged, self._operation, self.context)
-                self._charged = None
+        if self._works:
+            self._works = False
+            self._operations.service.lines.working.release()
+
+    async def end(self) -> None:
+        """Let go of all that the turn holds. Idempotent."""
+        await self.told()
+        if self.context is not None and self._charged is not None:
+            await self._operations.charging.settle(self._charged, self._operation, self.context)
+            self._charged = None
+        self.context = None
         if self._is_turn:
             self._is_turn = False
             self._line.turn.release()
