@@ -502,7 +502,7 @@ async def test_problems_speak_the_callers_language(device: Device) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("GET", "/nothing"), ("GET", "/sync/v1/push"), ("DELETE", "/graphql")]
+    ("method", "path"), [("GET", "/nothing"), ("GET", "/sync/v1/push"), ("PATCH", "/graphql")]
 )
 async def test_a_path_that_is_none_is_told_as_a_problem(device: Device, method: str, path: str) -> None:
     answer = await device.http.request(method, path)

@@ -337,7 +337,7 @@ async def test_amounts_are_tested_and_ordered_as_numbers(office: Graph):
         assert [node["name"] for node in got["products"]["nodes"]] == expected, where
 
 
-@pytest.mark.parametrize("order", [order.name for order in CustomerOrder])
+@pytest.mark.parametrize("order", [o.name for o in CustomerOrder if o is not CustomerOrder.RELEVANCE])
 async def test_pages_in_any_order_never_repeat_nor_skip_a_row_while_rows_come(
     chain: Chain, office: Graph, order: str
 ):
