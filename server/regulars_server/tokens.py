@@ -136,11 +136,7 @@ class Tokens:
 
     async def _still(self, bearer: str) -> str | None:
         """The bearer while it is the one that serves."""
-        try:
-            principal = await self._access.principal(bearer)
-        except Refused:
-            return None
-        return bearer if principal.issued_ms else None
+        return bearer if await self._access.is_latest(bearer) else None
 
     def _secret(self, deed: str, cid: str) -> bytes:
         return hmac.digest(self._service.storage.chain.secret, f"token {deed} {cid}".encode(), "sha256")

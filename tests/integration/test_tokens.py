@@ -274,6 +274,8 @@ async def test_tokens_are_listed_with_their_last_use_to_their_maker_and_to_head_
     manager = await person(chain, "manager", "Nanjing Road")
     other = await person(chain, "manager", "Orchard")
     id, token = await program(manager, "CLERK", label="till", scopes=["read:customers"])
+    await chain.service.access.flush()
+    assert (await manager.ask("{ tokens { lastUsedAt } }"))["tokens"] == [{"lastUsedAt": None}]
     await token.ask(NAMES)
     await chain.service.access.flush()
     look = "{ tokens { id label role scopes maker lastUsedAt units { name } } }"

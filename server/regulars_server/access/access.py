@@ -554,6 +554,11 @@ class Access:
             raise Refused("not_found", entity="token")
         return _token(row)
 
+    async def is_latest(self, bearer: str) -> bool:
+        """Whether a token serves under this bearer and no other followed it. To ask is no use of it."""
+        async with self._database.reader() as db:
+            return await TokenRow.exists(digest=bearers.digest(bearer), revoked_ms__isnull=True, using_db=db)
+
     async def flush(self) -> None:
         """Wait until the last uses that are known by now are written, or could not be.
 
