@@ -17,13 +17,15 @@ from hypothesis import strategies as st
 
 from regulars_schema.declare import Level
 from regulars_schema.entities import REGISTRY
-from regulars_server.storage.interface import All, Any_, Not, Order, Person, Reader, Related
+from regulars_server.storage.interface import All, Any_, Not, Order, Person, Reader, Related, Storage
 from regulars_server.storage.interface import Test as Probe
 from regulars_server.storage.memory import MemoryStorage
+from regulars_server.storage.postgres import PostgresStorage
 from regulars_server.storage.sqlite import SqliteStorage, inline
 from regulars_sync.ids import identity_id, link_id
 from tests.contract.rows import UNITS, Scribe, uid
 
+EXAMPLES = 80
 CUSTOMERS, FACTS, SEGMENTS, STAFF, DEVICES = range(6), range(50, 56), range(70, 72), range(80, 83), (90, 91)
 SCOPES = [
     frozenset({"chain", f"unit:{UNITS[0]}"}),
@@ -229,33 +231,42 @@ class Brute:
         raise AssertionError(where)
 
 
-async def compare(made: dict[str, Any], questions: list[Any]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        memory = MemoryStorage(REGISTRY)
-        sqlite = SqliteStorage(Path(folder) / "chain.db", REGISTRY, connect=inline, readers=1)
-        try:
-            for storage in (memory, sqlite):
-                await storage.open()
-                scribe = Scribe()
-                rulings, _ = await scribe.push(storage, list(changes_of(scribe, made)))
-                assert {ruling.verdict for ruling in rulings} == {"applied"}
-                for entity, where, scopes in questions:
-                    opened = storage.unscoped_reader() if scopes is None else storage.reader(scopes)
-                    async with opened as reader:
-                        brute = await Brute.of(reader)
-                        found = await reader.select(entity, where, Order(), 99)
-                        wanted = sorted(id for id in brute.rows[entity] if brute.passes(entity, id, where))
-                        assert [row.id for row in found] == wanted, storage
-                        assert await reader.count(entity, where) == len(wanted)
-                        if entity == "customer":
-                            persons = await reader.select(entity, Person(where), Order(), 99)
-                            survivors = {brute.clusters.get(id, (id,))[0] for id in wanted}
-                            assert [row.id for row in persons] == sorted(survivors)
-        finally:
-            await sqlite.close()
+async def compare(storage: Storage, made: dict[str, Any], questions: list[Any]) -> None:
+    await storage.open()
+    try:
+        scribe = Scribe()
+        rulings, _ = await scribe.push(storage, list(changes_of(scribe, made)))
+        assert {ruling.verdict for ruling in rulings} == {"applied"}
+        for entity, where, scopes in questions:
+            opened = storage.unscoped_reader() if scopes is None else storage.reader(scopes)
+            async with opened as reader:
+                brute = await Brute.of(reader)
+                found = await reader.select(entity, where, Order(), 99)
+                wanted = sorted(id for id in brute.rows[entity] if brute.passes(entity, id, where))
+                assert [row.id for row in found] == wanted
+                assert await reader.count(entity, where) == len(wanted)
+                if entity == "customer":
+                    persons = await reader.select(entity, Person(where), Order(), 99)
+                    survivors = {brute.clusters.get(id, (id,))[0] for id in wanted}
+                    assert [row.id for row in persons] == sorted(survivors)
+    finally:
+        await storage.close()
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
-@given(made=world, questions=st.lists(question, min_size=1, max_size=12))
+asked = given(made=world, questions=st.lists(question, min_size=1, max_size=12))
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@asked
 def test_a_test_through_a_relation_finds_what_plain_python_finds_within_reach(made, questions):
-    asyncio.run(compare(made, questions))
+    asyncio.run(compare(MemoryStorage(REGISTRY), made, questions))
+    with tempfile.TemporaryDirectory() as folder:
+        sqlite = SqliteStorage(Path(folder) / "chain.db", REGISTRY, connect=inline, readers=1)
+        asyncio.run(compare(sqlite, made, questions))
+
+
+@settings(max_examples=EXAMPLES // 4, deadline=None, suppress_health_check=list(HealthCheck))
+@asked
+def test_a_test_through_a_relation_finds_it_in_postgresql_too(postgres, made, questions):
+    with postgres.one() as url:
+        asyncio.run(compare(PostgresStorage(url, REGISTRY, readers=2), made, questions))
