@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Awaitable, Callable
+from secrets import token_hex
 from typing import TypeVar
 
 import msgspec
@@ -75,6 +76,9 @@ def guarded(handler: Handler, now_ms: Callable[[], int], entropy: Callable[[int]
 
     async def run(request: Request) -> Response:
         begun = now_ms()
+        named = request.headers.get("x-request-id", "")
+        if not REQUEST_ID.fullmatch(named):
+            named = token_hex(8)  # tells lines of the log together, and nothing that a seed replays
         try:
             response = await handler(request)
         except RegularsError as error:
@@ -82,12 +86,12 @@ def guarded(handler: Handler, now_ms: Callable[[], int], entropy: Callable[[int]
         except Exception as error:
             incident = entropy(4).hex()
             log.exception(
-                "incident %s", incident, extra={"incident": incident, "error": type(error).__name__}
+                "incident %s",
+                incident,
+                extra={"incident": incident, "error": type(error).__name__, "request": named},
             )
             response = problem(request, Refused("internal", incident=incident))
-        named = request.headers.get("x-request-id", "")
-        if named := named if REQUEST_ID.fullmatch(named) else "":
-            response.headers["x-request-id"] = named
+        response.headers["x-request-id"] = named
         log.info(
             "%s %s %d",
             request.method,
@@ -99,7 +103,7 @@ def guarded(handler: Handler, now_ms: Callable[[], int], entropy: Callable[[int]
                 "status": response.status_code,
                 "ms": now_ms() - begun,
                 "bytes": len(body) if isinstance(body := getattr(response, "body", None), bytes) else None,
-                "request": named or None,
+                "request": named,
                 **getattr(request.state, "said", {}),
             },
         )
@@ -122,7 +126,6 @@ class JsonLines(logging.Formatter):
         "changes",
         "verdicts",
         "cost",
-        "request",
         "incident",
         "error",
     )
