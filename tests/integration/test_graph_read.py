@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from regulars_server.graph.request import Context
 from regulars_server.graph.searching import RELEVANCE
 from regulars_server.graph.types import TYPES
 from regulars_server.storage.sql.reader import SqlReader
+from regulars_sync.errors import Refused
 from tests.support.chain import Chain, new_chain
 from tests.support.graph import Graph, caller
 
@@ -575,6 +575,6 @@ async def test_nothing_is_read_for_a_request_that_was_answered(tmp_path: Path):
         for _ in range(5):  # more than there are readers
             context = Context(chain.service, principal, await chain.service.author(principal), "en")
             await context.close()
-            with pytest.raises(asyncio.CancelledError):
+            with pytest.raises(Refused, match="busy"):
                 async with context.reading():
                     pass
