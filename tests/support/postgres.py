@@ -22,6 +22,7 @@ import uuid
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from signal import SIGKILL
 from typing import Any, TypeVar
 
 import asyncpg
@@ -58,6 +59,7 @@ class PostgresServer:
         self._programs = programs
         self._settings = _SETTINGS | settings
         self._process: subprocess.Popen[bytes] | None = None
+        self._heir: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
@@ -92,6 +94,13 @@ class PostgresServer:
                 cwd=self.folder,
                 **AS_NOBODY,
             )
+        end = 'read _; kill -QUIT "$0"; rm -rf "$1"'
+        self._heir = subprocess.Popen(  # ends it all when this process is killed
+            ["sh", "-c", end, str(self._process.pid), str(self.folder)],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            **AS_NOBODY,
+        )
         wait = ("pg_isready", "-h", "127.0.0.1", "-p", str(self.port), "-t", "0")
         until = time.monotonic() + START_S_MAX
         while self._try(*wait).returncode:
@@ -102,10 +111,13 @@ class PostgresServer:
 
     def stop(self, how: int = 3) -> None:
         """SIGQUIT is PostgreSQL's immediate stop, SIGINT (2) its fast one."""
-        if self._process is not None:
-            self._process.send_signal(how)
-            self._process.wait(30)
-            self._process = None
+        for process, signal in ((self._heir, SIGKILL), (self._process, how)):
+            if process is not None:
+                process.send_signal(signal)
+                process.wait(30)
+                if process.stdin is not None:
+                    process.stdin.close()
+        self._process = self._heir = None
 
     def _try(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [str(self._programs / program), *arguments]
