@@ -376,7 +376,7 @@ def _standing(entity: str, values: Mapping[str, JSON]) -> dict[str, JSON]:
 
 def elevated(author: Author) -> Author:
     """Head office's word for a device's change: any row of the chain, phones read as in its unit."""
-    return Author(author.device, None, author.unit, author.country, head_office=True)
+    return dataclasses.replace(author, scopes=None, head_office=True, revoked=False)
 
 
 def decoded(entry: Entry) -> Change | None:

@@ -18,6 +18,7 @@ from regulars_server.app import DATABASE
 from regulars_server.authors import SERVER
 from regulars_sync.document import decode
 from regulars_sync.ids import identity_id
+from regulars_sync.log import Entry
 from tests.support.chain import NOON_MS, Chain, Clock, new_chain
 from tests.support.graph import caller
 
@@ -363,6 +364,28 @@ async def test_a_tablet_that_is_moved_belongs_to_its_new_unit_and_loses_nothing(
     assert len(await there.interactions.of(lin.id)) == 2
     assert (there.unit, there.country) == (chain.units[THERE], "SG")
     assert await there.customers.find(wang.id) is None
+
+
+async def test_whom_a_moved_tablet_registered_before_stays_unknown_where_it_is_now(chain: Chain) -> None:
+    """Also when head office lets the change pass later (seed 521147)."""
+    there = await chain.tablet("there", THERE)
+    lin = await there.customers.create(name="林芳")
+    device = (await there.status()).device
+    assert device is not None
+    await devices.move(chain.service, device, chain.units[HERE])
+    await devices.revoke(chain.service, device)
+    await there.sync()
+    (group,) = {entry.group for entry in await opened(chain)}
+    assert await chain.service.admission.retry(group, by_head_office=True)
+    here, other = await chain.tablet("here", HERE), await chain.tablet("other", THERE)
+    await sync(here, other)
+    assert (await other.customers.get(lin.id)).name == "林芳"
+    assert await here.customers.find(lin.id) is None
+
+
+async def opened(chain: Chain) -> list[Entry]:
+    async with chain.service.storage.unscoped_reader() as reader:
+        return await reader.open_entries(10)
 
 
 async def test_what_a_tablet_wrote_is_taken_once_the_server_knows_that_it_was_there(chain: Chain) -> None:
