@@ -187,10 +187,10 @@ def checked(given: object) -> Asked:
         raise Refused("body_invalid", reason="`variables` should be an object")
     if extensions is not None and not isinstance(extensions, dict):
         raise Refused("body_invalid", reason="`extensions` should be an object")
-    if variables and nesting(variables, VARIABLES_DEPTH_MAX) > VARIABLES_DEPTH_MAX:
-        raise Refused("query_too_large", what="depth of variables", limit=VARIABLES_DEPTH_MAX)
     if variables and count(variables, VARIABLES_VALUES_MAX) > VARIABLES_VALUES_MAX:
         raise Refused("query_too_large", what="values in variables", limit=VARIABLES_VALUES_MAX)
+    if variables and nesting(variables, VARIABLES_DEPTH_MAX) > VARIABLES_DEPTH_MAX:
+        raise Refused("query_too_large", what="depth of variables", limit=VARIABLES_DEPTH_MAX)
     return Asked(query or "", operation or None, variables or {}, extensions or {}, id)
 
 
