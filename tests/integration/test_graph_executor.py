@@ -23,7 +23,9 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from regulars_server.graph.compiling import Compiled
 from regulars_server.graph.executor import CompiledExecutor
 from regulars_server.graph.request import Context
+from regulars_server.graph.rows import Value
 from regulars_server.graph.schema import build_schema
+from regulars_server.graph.types import Unit
 from tests.support.chain import new_chain
 from tests.support.graph import caller
 
@@ -116,6 +118,15 @@ def test_plain_rows_take_the_short_way(office: Any, monkeypatch: pytest.MonkeyPa
     assert not errors
     assert len(data["customers"]["nodes"]) == 5
     assert asked == ["Query"]
+
+
+def test_a_reference_to_a_broken_row_fails_alike(office: Any, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(CompiledExecutor, "compiled", Compiled())
+    monkeypatch.setattr(Unit, "READS", {**Unit.READS, "name": Value("gone", is_required=True)})
+    query = "{ customers(first: 4) { nodes { name homeUnit { id name parent { kind } } } } }"
+    short, long = office(query, CompiledExecutor), office(query, StrawberryGraphQLCoreExecutionContext)
+    assert short == long
+    assert len(short[1]) == 4
 
 
 # --- whatever a resolver may give --------------------------------------------------------------------------
