@@ -236,15 +236,17 @@ class Admission:
             every = [change for group in groups for change in group]
             known = await settling.writer.entries({change.cid for change in every})
             stale = await _stale(settling.writer, versions) if versions else frozenset()
-            await settling.load([change for change in every if change.cid not in known])
+            # What is stale is not looked at any further: whether the row is another one or none stays untold.
+            looked = [c for c in every if c.cid not in known and (c.entity, c.id) not in stale]
+            await settling.load(looked)
             for group in groups:
                 if all(change.cid in known for change in group):
                     results.append([_known_ruling(change, known[change.cid]) for change in group])
                     continue
-                if any(map(settling.is_erased, group)):
-                    rulings = [Ruling(change, "rejected", "erased") for change in group]
-                elif any((change.entity, change.id) in stale for change in group):
+                if any((change.entity, change.id) in stale for change in group):
                     rulings = [Ruling(change, "rejected", "version_conflict") for change in group]
+                elif any(map(settling.is_erased, group)):
+                    rulings = [Ruling(change, "rejected", "erased") for change in group]
                 else:
                     group = settling.stamped(group)
                     rulings = await settling.settle(group)

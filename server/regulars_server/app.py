@@ -27,12 +27,15 @@ from regulars_server import (
     snapshot_endpoint,
     sync_endpoints,
     web,
+    work_endpoints,
 )
 from regulars_server.access import Access
 from regulars_server.access.models import PostgresDatabase
 from regulars_server.admission import Admission
 from regulars_server.ageing import Ageing
 from regulars_server.graph import routes as graph_routes
+from regulars_server.graph.exporting import Exporting
+from regulars_server.graph.operations import Operations
 from regulars_server.hub import Hub
 from regulars_server.origins import Origins
 from regulars_server.service import Service
@@ -40,6 +43,7 @@ from regulars_server.settings import Settings
 from regulars_server.snapshots import Snapshots
 from regulars_server.storage.interface import Storage
 from regulars_server.storage.sqlite import SqliteStorage
+from regulars_server.working import Working
 from regulars_sync.errors import Refused, RegularsError
 
 DATABASE = "chain.db"
@@ -106,25 +110,35 @@ def jobs_of(service: Service) -> list[jobs.Job]:
         jobs.Job("tidy", DAY_S, lambda: retention.tidy(service.storage, service.now_ms(), days)),
         jobs.Job("ageing", HOUR_S, ageing.once),
         jobs.Job("answers", HOUR_S, lambda: service.answers.tidy(service.settings.answers_hours)),
+        jobs.Job("works", HOUR_S, service.works.tidy),
         jobs.Job("snapshots", HOUR_S, service.forget_snapshots),
     ]
+
+
+def working_of(operations: Operations) -> Working:
+    """Who does the exports and imports of a chain."""
+    works = operations.service.works
+    return Working(works, {"export": Exporting(operations, works).run})
 
 
 def create_app(settings: Settings, service: Service | None = None) -> Starlette:
     """The application. A `service` given is already open and stays so; otherwise the app opens its own."""
     own = service is None
     parts = service or create_service(settings)
+    operations = Operations(parts)
+    bulk = working_of(operations)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with opened(parts) if own else contextlib.nullcontext():
             watching = asyncio.create_task(parts.hub.watch(parts.storage, parts.admission.others_wrote))
             working = asyncio.create_task(jobs.run(jobs_of(parts)))
+            doing = asyncio.create_task(bulk.run())
             log.info("ready")
             try:
                 yield
             finally:
-                for task in (watching, working):
+                for task in (doing, watching, working):
                     task.cancel()
                     with contextlib.suppress(asyncio.CancelledError):
                         await task
@@ -150,10 +164,11 @@ def create_app(settings: Settings, service: Service | None = None) -> Starlette:
     routes: list[BaseRoute] = [
         Route("/healthz", healthz),
         Route("/readyz", readyz),
-        *graph_routes(parts),
+        *graph_routes(parts, operations),
         *sync_endpoints.routes(parts),
         *live.routes(parts),
         *snapshot_endpoint.routes(parts),
+        *work_endpoints.routes(parts, operations),
         *auth_endpoints.routes(parts),
     ]
     return Starlette(

@@ -98,6 +98,7 @@ async def _transact(service: Service, work: Any) -> Erased:
     async with service.storage.writer() as writer:  # every reader may be taken
         erased = (await writer.since({}, 0)).erased
     await service.answers.forget(erased)
+    await service.works.void(erased)
     if service.snapshots is not None:
         service.snapshots.forget(erased)
     await service.storage.scrub()

@@ -21,6 +21,7 @@ from regulars_server.pace import Pace
 from regulars_server.settings import Settings
 from regulars_server.snapshots import Snapshots
 from regulars_server.storage.interface import Storage
+from regulars_server.works import Works
 from regulars_sync.changes import Change, Source, Stated, Value
 from regulars_sync.errors import Refused
 from regulars_sync.reconcile import Author
@@ -61,6 +62,11 @@ class Service:
     def answers(self) -> Answers:
         """What mutations were answered."""
         return Answers(self.access.database, self.now_ms)
+
+    @cached_property
+    def works(self) -> Works:
+        """Exports and imports."""
+        return Works(self.access.database, self.settings, self.now_ms, self.entropy)
 
     async def forget_snapshots(self) -> None:
         """Delete the snapshots here that were made before the last erasure, whichever server did it."""

@@ -72,6 +72,14 @@ class Settings:
     REGULARS_BACKUP_DAYS"""
     answers_hours: int = 48
     """For how many hours the answer of a mutation is kept, should it be sent again. REGULARS_ANSWERS_HOURS"""
+    works_days: int = 7
+    """For how many days an export, an upload and what an import tells are kept. REGULARS_WORKS_DAYS"""
+    works_bytes_max: int = 4 * 1024 * 1024 * 1024
+    """The most bytes that exports and uploads may take together. REGULARS_WORKS_BYTES_MAX"""
+    export_bytes_max: int = 1024 * 1024 * 1024
+    """The most bytes of one export. REGULARS_EXPORT_BYTES_MAX"""
+    upload_bytes_max: int = 256 * 1024 * 1024
+    """The most bytes of one upload. REGULARS_UPLOAD_BYTES_MAX"""
     lookups_per_hour: int = 60
     """How often one tablet or token may look a customer up in an hour. REGULARS_LOOKUPS_PER_HOUR"""
     introspection: str = "developer,head_office"

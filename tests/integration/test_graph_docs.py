@@ -47,6 +47,7 @@ async def test_the_examples_run(tmp_path: Path):
                 known["id"] = got["customerCreate"]["customer"]["id"]
             if "history" in got:
                 known["cid"] = got["history"]["nodes"][0]["cid"]
+        assert answers["exportStart"]["export"]["state"] == "QUEUED"
         assert answers["customerUpdate"]["customer"]["notes"] == "likes oak"
         assert answers["interactionRecord"]["interaction"]["at"] == "2026-11-22T08:20:00.000Z"
         (noted,) = answers["history"]["nodes"]

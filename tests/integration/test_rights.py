@@ -17,6 +17,7 @@ from regulars_server.access.rights import (
     ANYBODY,
     CALLERS,
     ENDPOINTS,
+    EXPORT,
     RANKS,
     READ,
     READS,
@@ -72,7 +73,7 @@ def test_every_right_is_of_a_role_and_roles_grow():
 
 
 def test_an_analyst_reads_everything_and_writes_nothing():
-    assert ROLES["analyst"] == READS
+    assert ROLES["analyst"] == READS | {EXPORT}
     for root, operation, *_ in ALL_ROOTS:
         if operation == "mutation":
             assert ROOTS[root] not in READS | {ANYBODY}, root

@@ -22,7 +22,7 @@ from regulars import Shop
 from regulars.replica import Replica
 from regulars_schema.entities import REGISTRY
 from regulars_server import devices, erasure
-from regulars_server.snapshot_endpoint import ranged
+from regulars_server.downloads import ranged
 from regulars_sync.replica_layout import Key
 from tests.support.chain import Chain, new_chain
 

@@ -24,6 +24,7 @@ from regulars_server.access.throttle import Tally
 from regulars_server.admission import Admission
 from regulars_server.ageing import Ageing
 from regulars_server.authors import SERVER, Posting, device_author
+from regulars_server.downloads import FileStretch
 from regulars_server.lookup import look_up
 from regulars_server.pull import pull
 from regulars_server.settings import Settings
@@ -275,7 +276,7 @@ class HeadOffice:
         request: Any = SimpleNamespace(headers=headers)
         with found.file.open("rb") as file:
             answer = snapshot_endpoint._answer(request, found, file, never)
-            if not isinstance(answer, snapshot_endpoint.FileStretch):
+            if not isinstance(answer, FileStretch):
                 return answer.status_code, answer.headers, b""
             file.seek(answer._start)
             return answer.status_code, answer.headers, file.read(answer._end - answer._start)

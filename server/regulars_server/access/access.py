@@ -432,6 +432,23 @@ class Access:
             self._kept[digest] = kept
         return kept
 
+    async def standing(self, token: str) -> Principal:
+        """Whom a token stands for at this moment, by its id: for work that goes on without its bearer.
+
+        `Refused("token_invalid")` when it may come in no more, a revoked device too.
+        """
+        async with self._database.reader() as db:
+            row = await TokenRow.get_or_none(id=token, using_db=db)
+            name = None if row is None else _login_of(row)
+            login = None
+            if name is not None:
+                login = await LoginRow.get_or_none(name=name, active=True, using_db=db)
+        if row is not None and row.kind == "session" and login and login.generation != row.generation:
+            login = None
+        if row is None or row.revoked_ms is not None or not _serves(row, login, self._now_ms()):
+            raise Refused("token_invalid")
+        return _principal(row, login, row.digest)
+
     async def principals(self, asked: Iterable[str]) -> dict[str, Principal]:
         """Whom these bearers stand for at this moment, read anew; whoever may come in no more is missing.
 

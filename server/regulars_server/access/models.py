@@ -162,7 +162,7 @@ class DocumentRow(Model):
         table = "trusted_document"
 
 
-BESIDE = ("regulars_server.answers",)
+BESIDE = ("regulars_server.answers", "regulars_server.works")
 """Modules whose tables stand beside these and share their connections."""
 SQLITE, POSTGRES = ("sqlite_reader", "sqlite_writer"), ("postgres_reader", "postgres_writer")
 """The names of connections: Tortoise keeps statements by them, and each engine has its own. Only one is open

@@ -39,6 +39,7 @@ RIGHTS: Mapping[str, str] = {
     "write:changes": "Reverse changes and choose between values, of rows that may be written.",
     **_family("write", _KEPT),
     "write:held": "Try a held change again.",
+    "export:rows": "Export what may be read as a file.",
     "admin:held": "Correct held changes or give them up.",
     "admin:devices": "Let tablets of one's units in, and revoke them.",
     "admin:identities": "Decide who is one person.",
@@ -52,15 +53,17 @@ WRITE: Mapping[str, str] = {entity.name: f"write:{entity.plural}" for entity in 
 """By entity, what is asked of whoever reads or writes its rows by whatever road."""
 
 READS = frozenset(right for right in RIGHTS if right.startswith("read:"))
+EXPORT = "export:rows"
 OF_PEOPLE = frozenset({"admin:tokens"})
 """What a program never has."""
 
-_CLERK = READS | {WRITE[entity.name] for entity in _OPEN} | {"write:changes"}
+_ANALYST = READS | {EXPORT}
+_CLERK = _ANALYST | {WRITE[entity.name] for entity in _OPEN} | {"write:changes"}
 _MANAGER = _CLERK | {"write:held", "admin:devices", "admin:tokens"}
 
 ROLES: Mapping[str, frozenset[str]] = {
     "device": READS,
-    "analyst": READS,
+    "analyst": frozenset(_ANALYST),
     "clerk": frozenset(_CLERK),
     "manager": frozenset(_MANAGER),
     "head_office": frozenset(RIGHTS),
@@ -81,6 +84,8 @@ ROOTS: Mapping[str, str] = {
     "Query.labels": ANYBODY,
     "Query.enumLabels": ANYBODY,
     "Query.tokenScopes": ANYBODY,
+    "Query.export": ANYBODY,  # one's own
+    "Query.exports": ANYBODY,
     "Query.node": ANYBODY,  # null for what may not be read
     "Query.nodes": ANYBODY,
     "Query.unit": "read:units",
@@ -116,6 +121,8 @@ ROOTS: Mapping[str, str] = {
     "Subscription.membershipChanged": "read:customers",
     "Subscription.reviewNeeded": "read:changes",
     "Subscription.deviceStatus": "read:devices",
+    "Mutation.exportStart": EXPORT,  # what it reads asks for its own rights
+    "Mutation.exportCancel": EXPORT,
     "Mutation.customerCreate": "write:customers",
     "Mutation.customerUpdate": "write:customers",
     "Mutation.customerArchive": "write:customers",
@@ -175,6 +182,7 @@ ENDPOINTS: Mapping[str, frozenset[str]] = {
     "POST /sync/v1/wiped": _DEVICE,
     "GET /sync/v1/live": _DEVICE,
     "GET /sync/v1/snapshot": _DEVICE,
+    "GET /works/{id}": _ALL - {STRANGER},
     "POST /graphql": _ALL - {STRANGER},
     "PUT /graphql": _ALL - {STRANGER},
     "DELETE /graphql": _ALL - {STRANGER},

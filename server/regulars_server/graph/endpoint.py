@@ -45,9 +45,8 @@ class _NotJson(Exception):
     pass
 
 
-def routes(service: Service) -> list[BaseRoute]:
+def routes(service: Service, operations: Operations) -> list[BaseRoute]:
     settings = service.settings
-    operations = Operations(service)
     streams = Streams(operations)
 
     async def post(request: Request) -> Response:

@@ -27,6 +27,7 @@ from regulars_server.graph.reversals import ReversalMutations
 from regulars_server.graph.scalars import UUID
 from regulars_server.graph.tokens import TokenMutations
 from regulars_server.graph.types import Customer, Device, Interaction, Link, Product, Segment, Staff, Unit
+from regulars_server.graph.works import WorkMutations
 from regulars_server.graph.writing import ADMINISTRATORS, KEEPERS, Writing, fields_of, settled, settled_on
 from regulars_server.lookup import look_up
 from regulars_server.mutations import Edit, Mutations
@@ -36,7 +37,7 @@ from regulars_sync.ids import link_id
 
 
 @strawberry.type
-class Mutation(BulkMutations, ReversalMutations, IdentityMutations, TokenMutations):
+class Mutation(WorkMutations, BulkMutations, ReversalMutations, IdentityMutations, TokenMutations):
     # --- customers ------------------------------------------------------------
 
     @mutation("A new customer, at home in your unit unless `homeUnitId` says otherwise.")

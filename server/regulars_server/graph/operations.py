@@ -6,12 +6,12 @@ An operation is priced and paid for before it runs, has so many seconds, and tel
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from inspect import isawaitable
 from typing import Any
 
-from graphql import ExecutionResult, OperationType, execute
+from graphql import DocumentNode, ExecutionResult, OperationType, execute
 
 from regulars_server.access import Principal
 from regulars_server.graph.asking import OneByOne
@@ -81,7 +81,9 @@ class Operations:
         """For one operation, with the rights of this moment; to be closed when it is answered."""
         principal = await self.service.narrowed(principal)
         author = await self.service.author(principal)
-        return Context(self.service, principal, author, lang, self._one_by_one)
+        context = Context(self.service, principal, author, lang, self._one_by_one)
+        context.operations = self
+        return context
 
     async def document(self, asked: Asked, principal: Principal) -> Document:
         """The document that is asked for, if this caller may send it.
@@ -99,6 +101,10 @@ class Operations:
         if document.asks_schema and not is_told:
             raise Refused("introspection_off")
         return document
+
+    async def valid(self, text: str, principal: Principal) -> Document:
+        """`document` of a text."""
+        return await self.document(Asked(text, None, {}), principal)
 
     async def run(
         self,
@@ -161,6 +167,19 @@ class Operations:
             result = await result
         assert isinstance(result, ExecutionResult)
         return result
+
+    async def read_page(
+        self, node: DocumentNode, variables: Mapping[str, Any], context: Context
+    ) -> ExecutionResult:
+        """The result of a query that was made here from one that is valid."""
+        result = execute(
+            self.schema,
+            node,
+            context_value=context,
+            variable_values=dict(variables),
+            executor_class=ReplayingExecutor,
+        )
+        return await result if isawaitable(result) else result
 
     def said(self, result: ExecutionResult, lang: str) -> Said:
         body: dict[str, Any] = {}

@@ -27,6 +27,7 @@ from regulars_server.graph.scalars import SCALARS, UUID
 from regulars_server.graph.tokens import TokenQueries
 from regulars_server.graph.types import TYPES, Customer, Device, Segment, Staff, Unit
 from regulars_server.graph.words import said
+from regulars_server.graph.works import WorkQueries
 from regulars_server.storage.interface import Test
 from regulars_sync.errors import Refused
 
@@ -108,7 +109,7 @@ def _uuid(id: str) -> str | None:
 
 
 @strawberry.type
-class Query(RowQueries, IdentityQueries, TokenQueries):
+class Query(WorkQueries, RowQueries, IdentityQueries, TokenQueries):
     @resolved("Any row by its id; null when there is none within reach.")
     async def node(self, info: Info, id: strawberry.ID) -> Node | None:
         (found,) = await _nodes(info.context, [id])

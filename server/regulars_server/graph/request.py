@@ -38,6 +38,7 @@ PIECE_ROWS = 100
 
 if TYPE_CHECKING:
     from regulars_server.graph.live.turns import Turns
+    from regulars_server.graph.operations import Operations
 
 N = TypeVar("N", bound=Node)
 Load = Callable[[list[str]], Awaitable[Sequence[object]]]
@@ -71,6 +72,8 @@ class Context:
         """Of the subscription that it began."""
         self.one_by_one = one_by_one or OneByOne()
         self.asking = Asking()
+        self.operations: Operations | None = None
+        """What runs it, for mutations that run a query later."""
         self._registry = service.storage.registry
         self._lock = asyncio.Lock()
         self._stack = AsyncExitStack()
@@ -103,6 +106,11 @@ class Context:
         """Let go of it for good."""
         self._is_closed = True
         await self.refresh()
+
+    def next_page(self, rows: int) -> None:
+        """Forget what was loaded and allow so many rows anew; the snapshot stays."""
+        self._loaders.clear()
+        self.rows_left = rows
 
     # --- rights ----------------------------------------------------------------------------------------
 

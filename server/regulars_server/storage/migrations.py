@@ -26,6 +26,7 @@ from regulars_server.answers import ANSWERS_DDL
 from regulars_server.storage.layout import LIKENESS
 from regulars_server.storage.search_index import index
 from regulars_server.storage.sql.dialect import Connection
+from regulars_server.works import WORKS_DDL
 from regulars_sync.document import nested
 from regulars_sync.errors import LocalError
 
@@ -201,7 +202,7 @@ def graph_and_search(connection: Connection) -> None:
             if present and path.startswith("hobbies/")
         ],
     )
-    for statement in (*SCOPES_DDL, *ANSWERS_DDL):
+    for statement in (*SCOPES_DDL, *ANSWERS_DDL, *WORKS_DDL):
         connection.execute(statement)
 
 
