@@ -74,6 +74,8 @@ async def told_of(chain: Chain, office: Graph) -> None:
         await tablet.push(*map(edit, wrote))
         for name in ("heldDrop", "heldMend", "heldRetry") if held else ():
             await tablet.push(changed(tablet, CIDS[name], {"name": " "}))
+    asked = {"query": "{ units { nodes { id } } }", "variables": {}, "format": "jsonl"}
+    await chain.service.works.ask(IDS["export"], "export", "login amy", "", asked, 0)
     await chain.service.access.new_token(
         "developer", "till 7", "clerk", None, False, maker="amy", id=IDS["token"]
     )

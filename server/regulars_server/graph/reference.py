@@ -41,7 +41,7 @@ def _cid(number: int) -> str:
     return f"{number:032x}"
 
 
-_ROWS = "customer customer_2 customer_3 unit unit_2 staff device device_2 product segment interaction token"
+_ROWS = "customer customer_2 customer_3 unit unit_2 staff device device_2 product segment interaction token export"
 IDS: Mapping[str, str] = {name: _id(place) for place, name in enumerate(_ROWS.split(), 1)}
 """The rows that the examples speak of."""
 _CHANGES = "changeReverse fieldChoose fieldChoose_2 heldDrop heldMend heldRetry"
@@ -53,6 +53,9 @@ OF: Mapping[str, str] = {
     "Mutation.customerReturn.id": IDS["customer_2"],
     "Mutation.customersCreate.inputs.homeUnitId": IDS["unit"],
     "Mutation.deviceMove.unit": IDS["unit_2"],
+    "Mutation.exportCancel.id": IDS["export"],
+    "Mutation.exportStart.input.query": "{ customers { nodes { id name } } }",
+    "Query.export.id": IDS["export"],
     "Mutation.deviceWipe.id": IDS["device_2"],
     "Query.loggedChange.cid": CIDS["changeReverse"],
 }
