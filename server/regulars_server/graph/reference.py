@@ -41,7 +41,10 @@ def _cid(number: int) -> str:
     return f"{number:032x}"
 
 
-_ROWS = "customer customer_2 customer_3 unit unit_2 staff device device_2 product segment interaction token export"
+_ROWS = (
+    "customer customer_2 customer_3 unit unit_2 staff device device_2 product segment interaction"
+    " token export"
+)
 IDS: Mapping[str, str] = {name: _id(place) for place, name in enumerate(_ROWS.split(), 1)}
 """The rows that the examples speak of."""
 _CHANGES = "changeReverse fieldChoose fieldChoose_2 heldDrop heldMend heldRetry"
