@@ -191,6 +191,9 @@ async def test_another_server_is_told_which_scopes_a_commit_touched(storage, ano
         async with storage.writer() as writer:
             await writer.commit(batch)
         assert await told.get() is None, "too many to say"
+        async with storage.writer() as writer:
+            await writer.commit(Batch())
+        assert await told.get() == frozenset(), "for whoever waits for every commit"
     listening.cancel()
     await asyncio.wait([listening])
 

@@ -236,7 +236,7 @@ class PostgresStorage:
 
 
 class PostgresTransaction(Transaction):
-    """Tells the chain's other servers, with the commit, which scopes it touches."""
+    """Tells the chain's other servers, with the commit, which scopes it touches; none is told too."""
 
     def __init__(self, connection: Bridge, registry: Registry, terms: dict[str, int], chain: str) -> None:
         super().__init__(connection, POSTGRES, registry, terms)
@@ -244,10 +244,9 @@ class PostgresTransaction(Transaction):
 
     def announce(self, batch: Batch) -> None:
         scopes = sorted({place.scope for place in batch.writes.places})
-        if scopes:
-            told = json.dumps(scopes, separators=(",", ":"))
-            told = told if len(told.encode()) <= TOLD_BYTES_MAX else ""
-            self.rows("SELECT pg_notify(?, ?)", channel(self._chain), told)
+        told = json.dumps(scopes, separators=(",", ":"))
+        told = told if len(told.encode()) <= TOLD_BYTES_MAX else ""
+        self.rows("SELECT pg_notify(?, ?)", channel(self._chain), told)
 
 
 async def _outwait_older_snapshots(connection: Any) -> None:
