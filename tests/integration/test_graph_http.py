@@ -305,7 +305,10 @@ async def test_every_word_of_the_page_is_there_in_both_languages(office: Graph):
 async def test_the_pages_examples_and_its_introspection_run(office: Graph):
     script = (await office.http.get("/graphql/ide/ide.js")).text
     queries = [orjson.loads(text) for text in re.findall(r'query: ("(?:[^"\\]|\\.)*")', script)]
-    assert len(queries) == 5
+    assert len(queries) == 6
+    (listening,) = [query for query in queries if query.startswith("subscription")]
+    queries.remove(listening)
+    assert await office.code(listening) == "stream_needed"
     variables = {"key": "k", "input": {"name": "林芳"}, "search": "lin"}
     for query in queries:
         wanted = {name: variables[name] for name in re.findall(r"\$(\w+):", query)}
