@@ -86,7 +86,6 @@ class BulkMutations:
         on_error: OnError = EVERYTHING,
     ) -> CustomersResult:
         async def run(writing: Writing) -> CustomersSaved:
-            writing.require()
             return CustomersSaved(**await _create(writing, Customer, inputs, on_error, _customer))
 
         return await settled(info.context, idempotency_key, run)
@@ -100,7 +99,6 @@ class BulkMutations:
         on_error: OnError = EVERYTHING,
     ) -> CustomersResult:
         async def run(writing: Writing) -> CustomersSaved:
-            writing.require()
             wanted = [Wanted(u.id, _fields(writing, Customer, u.set), u.expected_version) for u in updates]
             return CustomersSaved(**await _edit(writing, Customer, wanted, on_error, _customer))
 
@@ -139,7 +137,6 @@ class BulkMutations:
         on_error: OnError = EVERYTHING,
     ) -> InteractionsResult:
         async def run(writing: Writing) -> InteractionsSaved:
-            writing.require()
             return InteractionsSaved(**await _create(writing, Interaction, inputs, on_error, _interaction))
 
         return await settled(info.context, idempotency_key, run)
@@ -157,7 +154,6 @@ async def _customers(
     info: Info, key: str, ids: Sequence[str], fields: Mapping[str, JSON], policy: BulkErrorPolicy
 ) -> CustomersResult:
     async def run(writing: Writing) -> CustomersSaved:
-        writing.require()
         wanted = [Wanted(id, fields) for id in ids]
         return CustomersSaved(**await _edit(writing, Customer, wanted, policy, _customer))
 

@@ -28,7 +28,7 @@ from regulars_server.graph.scalars import UUID
 from regulars_server.graph.tokens import TokenMutations
 from regulars_server.graph.types import Customer, Device, Interaction, Link, Product, Segment, Staff, Unit
 from regulars_server.graph.works import WorkMutations
-from regulars_server.graph.writing import ADMINISTRATORS, KEEPERS, Writing, fields_of, settled, settled_on
+from regulars_server.graph.writing import Writing, fields_of, settled, settled_on
 from regulars_server.lookup import look_up
 from regulars_server.mutations import Edit, Mutations
 from regulars_server.service import Service
@@ -45,7 +45,6 @@ class Mutation(WorkMutations, BulkMutations, ReversalMutations, IdentityMutation
         self, info: Info, idempotency_key: str, input: inputs.CustomerInput
     ) -> payloads.CustomerResult:
         async def run(writing: Writing) -> payloads.CustomerSaved:
-            writing.require()
             return payloads.CustomerSaved(customer=await writing.create(Customer, input))
 
         return await settled(info.context, idempotency_key, run)
@@ -60,7 +59,6 @@ class Mutation(WorkMutations, BulkMutations, ReversalMutations, IdentityMutation
         expected_version: str | None = None,
     ) -> payloads.CustomerResult:
         async def run(writing: Writing) -> payloads.CustomerSaved:
-            writing.require()
             fields = fields_of(writing.entity("customer"), set)
             return payloads.CustomerSaved(customer=await writing.edit(Customer, id, fields, expected_version))
 
@@ -83,7 +81,6 @@ class Mutation(WorkMutations, BulkMutations, ReversalMutations, IdentityMutation
         self, info: Info, idempotency_key: str, id: UUID, reason: str
     ) -> payloads.CustomerEraseResult:
         async def run(writing: Writing) -> payloads.CustomerErased:
-            writing.require(ADMINISTRATORS, head_office=True)
             by = info.context.principal.staff
             done = await erasure.erase(info.context.service, id, reason, by, writing.cid)
             info.context.asking.erased = await info.context.erased()  # it tells of nobody
@@ -96,7 +93,6 @@ class Mutation(WorkMutations, BulkMutations, ReversalMutations, IdentityMutation
         self, info: Info, idempotency_key: str, input: payloads.CustomerLookupInput
     ) -> payloads.CustomerLookupResult:
         async def run(writing: Writing) -> payloads.CustomersFound:
-            writing.require()
             context = info.context
             found = await look_up(
                 context.service,
@@ -149,7 +145,6 @@ class Mutation(WorkMutations, BulkMutations, ReversalMutations, IdentityMutation
             fields["note"] = note
 
         async def run(writing: Writing) -> payloads.LinkSaved:
-            writing.require()
             return payloads.LinkSaved(
                 link=await writing.write(
                     Link, Edit(writing.cid, "create", "link", id, fields), expected_version
@@ -165,7 +160,6 @@ class Mutation(WorkMutations, BulkMutations, ReversalMutations, IdentityMutation
         self, info: Info, idempotency_key: str, input: inputs.InteractionInput
     ) -> payloads.InteractionResult:
         async def run(writing: Writing) -> payloads.InteractionSaved:
-            writing.require()
             return payloads.InteractionSaved(interaction=await writing.create(Interaction, input))
 
         return await settled(info.context, idempotency_key, run)
@@ -175,7 +169,6 @@ class Mutation(WorkMutations, BulkMutations, ReversalMutations, IdentityMutation
         self, info: Info, idempotency_key: str, id: UUID, set: inputs.InteractionEdit
     ) -> payloads.InteractionResult:
         async def run(writing: Writing) -> payloads.InteractionSaved:
-            writing.require()
             corrected = fields_of(writing.entity("interaction"), set)
             return await _supersede(writing, id, corrected)
 
@@ -186,7 +179,6 @@ class Mutation(WorkMutations, BulkMutations, ReversalMutations, IdentityMutation
         self, info: Info, idempotency_key: str, id: UUID, note: str | None = None
     ) -> payloads.InteractionResult:
         async def run(writing: Writing) -> payloads.InteractionSaved:
-            writing.require()
             said: dict[str, JSON] = {"void": True, "note": note, "lines": None}
             return await _supersede(writing, id, said)
 
@@ -204,7 +196,6 @@ class Mutation(WorkMutations, BulkMutations, ReversalMutations, IdentityMutation
         expected_version: str | None = None,
     ) -> payloads.SegmentResult:
         async def run(writing: Writing) -> payloads.SegmentSaved:
-            writing.require(head_office=True)
             return payloads.SegmentSaved(segment=await writing.save(Segment, id, input, expected_version))
 
         return await settled_on(info.context, idempotency_key, "segment", id, run)
@@ -233,7 +224,6 @@ class Mutation(WorkMutations, BulkMutations, ReversalMutations, IdentityMutation
         expected_version: str | None = None,
     ) -> payloads.UnitResult:
         async def run(writing: Writing) -> payloads.UnitSaved:
-            writing.require(head_office=True)
             return payloads.UnitSaved(unit=await writing.save(Unit, id, input, expected_version))
 
         return await settled_on(info.context, idempotency_key, "unit", id, run)
@@ -248,7 +238,6 @@ class Mutation(WorkMutations, BulkMutations, ReversalMutations, IdentityMutation
         expected_version: str | None = None,
     ) -> payloads.StaffResult:
         async def run(writing: Writing) -> payloads.StaffSaved:
-            writing.require(head_office=True)
             return payloads.StaffSaved(staff=await writing.save(Staff, id, input, expected_version))
 
         return await settled_on(info.context, idempotency_key, "staff", id, run)
@@ -263,7 +252,6 @@ class Mutation(WorkMutations, BulkMutations, ReversalMutations, IdentityMutation
         expected_version: str | None = None,
     ) -> payloads.ProductResult:
         async def run(writing: Writing) -> payloads.ProductSaved:
-            writing.require(head_office=True)
             return payloads.ProductSaved(product=await writing.save(Product, id, input, expected_version))
 
         return await settled_on(info.context, idempotency_key, "product", id, run)
@@ -273,7 +261,6 @@ class Mutation(WorkMutations, BulkMutations, ReversalMutations, IdentityMutation
     @mutation("Try a held change and its group again; for head office anywhere in the chain.")
     async def held_retry(self, info: Info, idempotency_key: str, cid: str) -> payloads.HeldResult:
         async def run(writing: Writing) -> payloads.HeldSettled:
-            writing.require(KEEPERS)
             await writing.mutations.retry(cid)
             return await _held(writing, cid)
 
@@ -289,7 +276,6 @@ class Mutation(WorkMutations, BulkMutations, ReversalMutations, IdentityMutation
         without: Annotated[list[str], said("Paths of the change that are left out.")] = [],  # noqa: B006 (strawberry copies it)
     ) -> payloads.HeldResult:
         async def run(writing: Writing) -> payloads.HeldSettled:
-            writing.require(KEEPERS, head_office=True)
             if not isinstance(set, dict):
                 raise Refused("value_type", field="set", expected="an object of paths and values")
             await writing.mutations.mend(idempotency_key, cid, set, without)
@@ -300,7 +286,6 @@ class Mutation(WorkMutations, BulkMutations, ReversalMutations, IdentityMutation
     @mutation("Give up a held change; it stays in the log. Head office only.")
     async def held_drop(self, info: Info, idempotency_key: str, cid: str) -> payloads.HeldResult:
         async def run(writing: Writing) -> payloads.HeldSettled:
-            writing.require(KEEPERS, head_office=True)
             await writing.mutations.drop(idempotency_key, cid)
             return await _held(writing, cid)
 
@@ -318,7 +303,6 @@ class Mutation(WorkMutations, BulkMutations, ReversalMutations, IdentityMutation
         sensitive: Annotated[bool, said("Whether it is to hold sensitive fields.")] = False,
     ) -> payloads.DeviceInviteResult:
         async def run(writing: Writing) -> payloads.DeviceInvited:
-            writing.require(KEEPERS)
             await _require_unit(writing, unit)
             if sensitive and not info.context.sensitive:
                 raise Refused("not_allowed")
@@ -353,7 +337,6 @@ class Mutation(WorkMutations, BulkMutations, ReversalMutations, IdentityMutation
         self, info: Info, idempotency_key: str, id: UUID, unit: UUID
     ) -> payloads.DeviceMoveResult:
         async def run(writing: Writing) -> payloads.DeviceMoved:
-            writing.require(head_office=True)
             await info.context.refresh()
             await devices.move(info.context.service, id, unit)
             await info.context.refresh()
@@ -366,7 +349,6 @@ async def _write_customer(
     info: Info, key: str, id: str, fields: Mapping[str, JSON], expected: str | None = None
 ) -> payloads.CustomerResult:
     async def run(writing: Writing) -> payloads.CustomerSaved:
-        writing.require()
         return payloads.CustomerSaved(customer=await writing.edit(Customer, id, fields, expected))
 
     return await settled_on(info.context, key, "customer", id, run)
@@ -390,7 +372,6 @@ async def _set_members(
     info: Info, key: str, segment: str, customers: Sequence[str], present: bool
 ) -> payloads.SegmentMembersResult:
     async def run(writing: Writing) -> payloads.SegmentMembersSaved:
-        writing.require()
         if len(customers) > BULK_ROWS_MAX:
             raise Refused("query_too_large", what="customers", limit=BULK_ROWS_MAX)
         if await info.context.related(Segment, segment) is None:
@@ -422,7 +403,6 @@ async def _held(writing: Writing, cid: str) -> payloads.HeldSettled:
 async def _shut_out(
     writing: Writing, id: str, order: Callable[[Service, str], Awaitable[None]]
 ) -> Device | None:
-    writing.require(KEEPERS)
     context = writing.context
     device = await context.related(Device, id)
     if device is None:

@@ -46,7 +46,6 @@ class ReversalMutations:
         context = info.context
 
         async def run(writing: Writing) -> payloads.ChangeReversed:
-            writing.require()
             if entry is not None and entry.entity not in TYPES:
                 raise Refused("reverse_nothing")
             seq = _seq(context, expected_version)
@@ -72,7 +71,6 @@ class ReversalMutations:
         context, entity = info.context, input.entity.value
 
         async def run(writing: Writing) -> payloads.ChangeReversed:
-            writing.require()
             seq = _seq(context, expected_version)
             choosing = Reversing(writing.mutations)
             done = await choosing.choose(idempotency_key, entity, input.id, input.path, input.cid, seq)

@@ -22,11 +22,6 @@ from regulars_sync.errors import Refused, RegularsError
 S = TypeVar("S")
 N = TypeVar("N", bound=Node)
 
-WRITERS = frozenset({"admin", "manager", "clerk"})
-ADMINISTRATORS = frozenset({"admin"})
-KEEPERS = frozenset({"admin", "manager"})
-"""Who may settle what is held and let tablets in."""
-
 
 def fields_of(entity: Entity, given: object) -> dict[str, JSON]:
     """The paths and values that an input writes; what is left out is not among them."""
@@ -82,14 +77,6 @@ class Writing:
         self.is_done = True
         """Whether the answer may be kept: something was done, or nothing had to be."""
         self.mutations = Mutations(context.service, context.principal, context.author)
-
-    def require(self, roles: frozenset[str] = WRITERS, head_office: bool = False) -> None:
-        """`Refused("not_allowed")` unless the token has one of these roles. Tablets push instead."""
-        principal = self.context.principal
-        if principal.device is not None or principal.role not in roles:
-            raise Refused("not_allowed")
-        if head_office and not self.context.author.head_office:
-            raise Refused("not_allowed")
 
     def entity(self, name: str) -> Entity:
         return self.context.service.storage.registry.by_name[name]
