@@ -26,6 +26,7 @@ from regulars_server import (
     retention,
     snapshot_endpoint,
     sync_endpoints,
+    tokens,
     web,
     work_endpoints,
 )
@@ -93,6 +94,7 @@ async def opened(service: Service, sweep: bool = True) -> AsyncIterator[Service]
         try:
             await devices.replay(service)
             await erasure.replay(service)
+            await tokens.replay(service)
             if sweep:
                 await service.admission.sweep()
             yield service

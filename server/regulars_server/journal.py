@@ -6,6 +6,8 @@ what was done:
 
     revoke, wipe    {device}         by `devices.replay`
     erase           {customer, ids}  by `erasure.replay`
+    revoke_token    {token}          by `tokens.replay`
+    shut_login, open_login  {login}  by `tokens.replay`: the last one counts
 
 Nothing is ever taken out of it. A record is carried out any number of times with one effect.
 """

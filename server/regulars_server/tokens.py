@@ -106,6 +106,7 @@ class Tokens:
         token = await self.get(id)
         if token.revoked_ms is None:
             await self.say(cid, "token_revoked", id, token.label)
+            self._service.journal.append({"do": "revoke_token", "token": id, "at": self._service.now_ms()})
             await self._access.revoke(id)
 
     def _sees(self, token: Token) -> bool:
@@ -183,3 +184,37 @@ class Tokens:
 
 def _plain(value: Any) -> Any:
     return sorted(value) if isinstance(value, Iterable) and not isinstance(value, str) else value
+
+
+async def shut_login(service: Service, name: str) -> None:
+    """Let a login in no more, and end its sessions. `Refused("not_found")`."""
+    name = (await service.access.find_login(name)).name
+    service.journal.append({"do": "shut_login", "login": name, "at": service.now_ms()})
+    await service.access.deactivate(name)
+
+
+async def open_login(service: Service, name: str) -> None:
+    """Let it in again, with the password it had. `Refused("not_found")`."""
+    name = (await service.access.find_login(name)).name
+    service.journal.append({"do": "open_login", "login": name, "at": service.now_ms()})
+    await service.access.activate(name)
+
+
+async def replay(service: Service) -> None:
+    """Carry out again what the journal says of tokens and logins: the database may be an older one."""
+    revoked: set[str] = set()
+    is_open: dict[str, bool] = {}
+    for record in service.journal.records():
+        match record["do"]:
+            case "revoke_token":
+                revoked.add(record["token"])
+            case "shut_login" | "open_login" as said:
+                is_open[record["login"]] = said == "open_login"
+    if revoked:
+        for token in await service.access.tokens():
+            if token.id in revoked and token.revoked_ms is None:
+                await service.access.revoke(token.id)
+    if is_open:
+        for login in await service.access.logins():
+            if login.active and not is_open.get(login.name, True):
+                await service.access.deactivate(login.name)

@@ -297,3 +297,22 @@ def test_a_chain_in_postgresql_that_is_served_or_another_one_stays(tmp_path: Pat
     backups.back_up(other / DATABASE, copy)
     assert there.problem("restore", str(copy))["code"] == "chain_other"
     assert [unit["name"] for unit in there.asked("unit", "list")] == ["Songhe"]
+
+
+def test_tokens_and_logins_that_were_ended_since_stay_so(tmp_path: Path) -> None:
+    regulars = Commands(tmp_path / "chain")
+    regulars("init", "--name", "Songhe", "--password-stdin", stdin="correct horse")
+    for name in ("lin", "wang"):
+        regulars.asked("login", "add", name, "--role", "clerk", "--password-stdin", stdin="another horse 8\n")
+    kept, ended = (regulars.asked("token", "add", label, "--role", "analyst")["id"] for label in ("a", "b"))
+    made = regulars.asked("backup")
+    for name in ("lin", "wang"):
+        regulars.asked("login", "deactivate", name)
+    regulars.asked("login", "activate", "wang")
+    regulars.asked("token", "revoke", ended)
+    regulars.asked("restore", made["file"])
+    active = {login["name"]: login["active"] for login in regulars.asked("login", "list")}
+    assert active == {"admin": True, "lin": False, "wang": True}
+    living = {token["id"] for token in regulars.asked("token", "list") if not token.get("revoked")}
+    assert kept in living
+    assert ended not in living

@@ -13,7 +13,7 @@ from regulars_server.cli.founding import new_secret, show_once
 from regulars_server.cli.rows import find_row, list_rows
 from regulars_server.cli.terminal import at
 from regulars_server.service import Service
-from regulars_server.tokens import Tokens, Wanted
+from regulars_server.tokens import Tokens, Wanted, open_login, shut_login
 
 ROLES = ", ".join(STAFF_ROLE.values)
 DAY_MS = 86_400_000
@@ -133,7 +133,7 @@ def _register_logins(app: typer.Typer) -> None:
     ) -> None:
         """Let a login in no more, and end its sessions."""
         async with run.chain() as service:
-            await service.access.deactivate(name)
+            await shut_login(service, name)
             await _say(service, "login_deactivated", name)
         run.terminal.data({"name": name, "active": False})
         run.terminal.line(f"已停用 {name}", f"{name} is let in no more")
@@ -142,7 +142,7 @@ def _register_logins(app: typer.Typer) -> None:
     async def activate(run: Run, name: Annotated[str, typer.Argument(help="The login's name. 账号")]) -> None:
         """Let a login in again, with the password it had."""
         async with run.chain() as service:
-            await service.access.activate(name)
+            await open_login(service, name)
             await _say(service, "login_activated", name)
         run.terminal.data({"name": name, "active": True})
         run.terminal.line(f"已启用 {name}", f"{name} is let in again")
