@@ -36,6 +36,7 @@ from regulars_server.admission import Admission
 from regulars_server.ageing import Ageing
 from regulars_server.graph import routes as graph_routes
 from regulars_server.graph.exporting import Exporting
+from regulars_server.graph.importing import Importing
 from regulars_server.graph.operations import Operations
 from regulars_server.hub import Hub
 from regulars_server.origins import Origins
@@ -120,7 +121,8 @@ def jobs_of(service: Service) -> list[jobs.Job]:
 def working_of(operations: Operations) -> Working:
     """Who does the exports and imports of a chain."""
     works = operations.service.works
-    return Working(works, {"export": Exporting(operations, works).run})
+    runs = {"export": Exporting(operations, works).run, "import": Importing(operations, works).run}
+    return Working(works, runs)
 
 
 def create_app(settings: Settings, service: Service | None = None) -> Starlette:

@@ -7,7 +7,8 @@ change has seen only the source's own and equal values: a nightly file never und
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -27,7 +28,7 @@ BATCH_ROWS = 500
 
 @dataclass(slots=True)
 class ImportReport:
-    """What became of the lines of one file."""
+    """What became of lines of one file."""
 
     entity: str
     created: int = 0
@@ -36,6 +37,16 @@ class ImportReport:
     refused: list[Refused] = field(default_factory=list)
     """Line, external id, code and detail of each line that was not taken."""
 
+    @property
+    def lines(self) -> int:
+        return self.created + self.updated + self.unchanged + len(self.refused)
+
+    def add(self, part: ImportReport) -> None:
+        self.created += part.created
+        self.updated += part.updated
+        self.unchanged += part.unchanged
+        self.refused += part.refused
+
 
 async def import_file(
     service: Service,
@@ -43,30 +54,51 @@ async def import_file(
     entity_name: str,
     source: str,
     on_progress: Callable[[int], None] = lambda lines: None,
+    dry_run: bool = False,
 ) -> ImportReport:
     """Read a file of one entity; lines that do not fit are reported and the others taken.
 
-    `Unfit` when the file as a whole can't be read: unknown columns, no header.
+    A `dry_run` tells the same and writes nothing. `Unfit` when the file as a whole can't be read:
+    unknown columns, no header.
     """
-    entity = service.storage.registry.get(entity_name)
-    report = ImportReport(entity.name)
-    lines = read_rows(path, entity.name, source, registry=service.storage.registry)
-    tree = await service.admission.tree()
-    for batch in _batches(lines):
-        rows = [line for line in batch if isinstance(line, Row)]
-        report.refused += [line for line in batch if isinstance(line, Refused)]
-        await _take(service, tree, entity, source, rows, report)
-        on_progress(len(batch))
+    report = ImportReport(entity_name)
+    async for part in import_parts(service, path, entity_name, source, dry_run):
+        report.add(part)
+        on_progress(part.lines)
     return report
 
 
-def _batches(lines: Iterator[Row | Refused]) -> Iterator[list[Row | Refused]]:
-    while batch := list(islice(lines, BATCH_ROWS)):
-        yield batch
+async def import_parts(
+    service: Service,
+    path: Path,
+    entity_name: str,
+    source: str,
+    dry_run: bool = False,
+    rows_max: int = BATCH_ROWS,
+) -> AsyncIterator[ImportReport]:
+    """The same, some lines at a time and what became of those; whoever reads may stop between."""
+    entity = service.storage.registry.get(entity_name)
+    lines = read_rows(path, entity.name, source, registry=service.storage.registry)
+    tree = await service.admission.tree()
+    while batch := await asyncio.to_thread(_next, lines, rows_max):
+        rows = [line for line in batch if isinstance(line, Row)]
+        part = ImportReport(entity.name, refused=[line for line in batch if isinstance(line, Refused)])
+        await _take(service, tree, entity, source, rows, part, dry_run)
+        yield part
+
+
+def _next(lines: Iterator[Row | Refused], rows_max: int) -> list[Row | Refused]:
+    return list(islice(lines, rows_max))
 
 
 async def _take(
-    service: Service, tree: UnitTree, entity: Entity, source: str, rows: list[Row], report: ImportReport
+    service: Service,
+    tree: UnitTree,
+    entity: Entity,
+    source: str,
+    rows: list[Row],
+    report: ImportReport,
+    dry_run: bool,
 ) -> None:
     async with service.storage.unscoped_reader() as reader:
         found = await reader.find(entity.name, [row.id for row in rows])
@@ -84,7 +116,8 @@ async def _take(
                 drafted.setdefault(country, []).append((row, change))
     for country, given in drafted.items():
         author = replace(SERVER, country=country)
-        results = await service.admission.write(author, [[change] for _, change in given], keep_going=True)
+        groups = [[change] for _, change in given]
+        results = await service.admission.write(author, groups, keep_going=True, dry_run=dry_run)
         for (row, _), (ruling,) in zip(given, results, strict=True):
             if ruling.verdict not in {"applied", "merged"}:
                 detail = {"field": ruling.field, **(ruling.detail or {})}

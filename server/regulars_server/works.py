@@ -16,7 +16,7 @@ import asyncio
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,8 @@ FOLDER = "works"
 OPEN = ("queued", "running")
 DEAD_MS = 60_000
 """A running work of which nothing was heard for so long is taken by another process."""
+NOTED_MS = 5_000
+"""How often an upload tells that it goes on."""
 TRIES_MAX = 3
 OPEN_MAX = 5
 """Works of one owner that are not done yet."""
@@ -188,6 +190,7 @@ class Works:
             token=token,
             asked=orjson.dumps(asked).decode(),
             state=state,
+            worker=self._worker if state == "running" else None,
             progress="{}",
             row_count=0,
             byte_count=0,
@@ -204,6 +207,36 @@ class Works:
             return await self.get(id, owner)
         self.asked.set()
         return row
+
+    async def receive(
+        self, id: str, owner: str, token: str, erased: int, chunks: AsyncIterable[bytes]
+    ) -> WorkRow:
+        """Keep what is uploaded; when this returns, power may fail. `Refused`: body_too_large, works_full,
+        work_interrupted.
+        """
+        await self.ask(id, "upload", owner, token, {}, erased, state="running")
+        bytes_max = min(self.settings.upload_bytes_max, await self.room())
+        size, noted = 0, self.now_ms()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with self.data(id).open("wb") as file:
+                async for chunk in chunks:
+                    size += len(chunk)
+                    if size > bytes_max:
+                        raise Refused("body_too_large", bytes_max=bytes_max)
+                    await asyncio.to_thread(file.write, chunk)
+                    if self.now_ms() - noted >= NOTED_MS:
+                        noted = self.now_ms()
+                        await self.note(id, 0, size)
+            await self.finish(id, self.data(id), 0, "")
+        except Stopped:
+            self.remove(id)
+            raise Refused("work_interrupted") from None
+        except BaseException:
+            with contextlib.suppress(Stopped, RegularsError):
+                await self.end(id, "failed")
+            raise
+        return await self.get(id, owner)
 
     async def get(self, id: str, owner: str, kind: str | None = None) -> WorkRow:
         """`Refused("not_found")` also for somebody else's."""
@@ -246,7 +279,7 @@ class Works:
         async with self._database.writer() as db:
             for row in await WorkRow.filter(state="running", alive_ms__lt=now - DEAD_MS).using_db(db):
                 again = {"state": "queued"}
-                if row.tries >= TRIES_MAX:
+                if row.tries >= TRIES_MAX or row.kind == "upload":
                     again = {"state": "failed", "code": "work_interrupted"}
                 same = WorkRow.filter(id=row.id, state="running", worker=row.worker).using_db(db)
                 await same.update(**again)
@@ -313,6 +346,13 @@ class Works:
                 still = WorkRow.filter(id=row.id, erased=row.erased).using_db(db)
                 await still.update(**voided, ended_ms=self.now_ms())
             self.remove(row.id)
+
+    async def let_go(self, id: str) -> None:
+        """Of a file that nobody needs any more, before its time."""
+        async with self._database.writer() as db:
+            done = WorkRow.filter(id=id, state="completed").using_db(db)
+            await done.update(state="expired", byte_count=0)
+        self.remove(id)
 
     async def tidy(self) -> None:
         """Let go of what expired, and of files that are nobody's."""

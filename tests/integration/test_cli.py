@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import re
 import sqlite3
 import subprocess
 import sys
@@ -232,8 +233,11 @@ def test_refused_lines_are_told_with_number_and_reason_and_the_others_taken(bran
         ",无编号,male,",
         "C-3,,male,",
     )
+    (tried,) = branch.asked("import", file, "--source", "pos", "--dry-run", code=3)
+    assert (tried["created"], tried["unchanged"], len(tried["refused"])) == (1, 0, 3)
     report = tmp_path / "refused.csv"
     answer = branch("import", file, "--source", "pos", "--refused", str(report))
+    assert re.search(r"customers.csv +1 +0 +0 +3", answer.out)
     assert answer.code == 3
     assert "customers.csv:3 C-2" in answer.out
     assert "(enum_unknown)" in answer.out

@@ -8,7 +8,16 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
-from regulars_server.graph import bulk, connection, cost, documents, endpoint, request
+from regulars_server.graph import (
+    bulk,
+    connection,
+    cost,
+    documents,
+    endpoint,
+    importing,
+    imports,
+    request,
+)
 from regulars_server.graph.live import socket
 from regulars_server.graph.live.operating import operate
 from regulars_server.graph.operations import Asked, Operations
@@ -33,6 +42,9 @@ async def test_the_examples_run(tmp_path: Path):
         known: dict[str, Any] = {"other": await graph.customer("林方")}
         served = (await graph.http.get("/sync/v1")).json()
         assert f'"protocol": {served["protocol"]}, "schema": {json.dumps(served["schema"])}' in TEXT
+        csv = b"external_id,name\nC-1,Amy\n"
+        sent = await graph.http.post("/works/uploads", content=csv, headers=headers)
+        known["upload"] = sent.json()["id"]
         answers: dict[str, Any] = {}
         for example in re.findall(r"```graphql\n(.*?)```", TEXT, re.DOTALL):
             variables = {name: known[name] for name in re.findall(r"\$(\w+): \w+!", example)}
@@ -48,6 +60,7 @@ async def test_the_examples_run(tmp_path: Path):
             if "history" in got:
                 known["cid"] = got["history"]["nodes"][0]["cid"]
         assert answers["exportStart"]["export"]["state"] == "QUEUED"
+        assert answers["importStart"]["import"]["state"] == "QUEUED"
         assert answers["customerUpdate"]["customer"]["notes"] == "likes oak"
         assert answers["interactionRecord"]["interaction"]["at"] == "2026-11-22T08:20:00.000Z"
         (noted,) = answers["history"]["nodes"]
@@ -96,6 +109,9 @@ def test_the_limits_are_those_of_the_code():
         f"`history` and the `ledger` {cost.WEIGHTS['Query.history']}, a mutation {cost.MUTATION}",
         f"more than {request.ROWS_PER_REQUEST_MAX:,} rows",
         f"up to {bulk.BULK_ROWS_MAX} customers",
+        f"may have {settings.upload_bytes_max >> 20} MiB and {importing.LINES_MAX:,} lines",
+        f"after {settings.works_days} days",
+        f"`problems` are the first {imports.PROBLEMS_MAX} of them",
         f"a message over {socket.MESSAGE_BYTES_MAX // 1024} KiB",
         f"within {socket.INIT_S_MAX:.0f} seconds",
         f"takes nothing for {socket.SEND_S_MAX:.0f} seconds",

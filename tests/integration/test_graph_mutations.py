@@ -98,6 +98,12 @@ CASES: dict[str, Case] = {
         refused="tablet",
     ),
     "exportCancel": Case('id: "{export}"', 'id: "{export2}"', f'id: "{NOBODY}"', refused="tablet"),
+    "importStart": Case(
+        'input: {{ uploadId: "{upload}", entity: PRODUCT, source: "pos" }}',
+        'input: {{ uploadId: "{upload}", entity: PRODUCT, source: "pos", dryRun: true }}',
+        f'input: {{{{ uploadId: "{NOBODY}", entity: PRODUCT, source: "pos" }}}}',
+    ),
+    "importCancel": Case('id: "{import}"', 'id: "{import2}"', f'id: "{NOBODY}"'),
     "linkSet": Case(
         'fromCustomerId: "{lin}", toCustomerId: "{wang}", kind: FAMILY, note: "aunt"',
         'fromCustomerId: "{lin}", toCustomerId: "{wang}", kind: FAMILY, note: "niece"',
@@ -289,6 +295,17 @@ async def fill(chain: Chain) -> tuple[Ids, dict[str, str]]:
             f'mutation {{ done: exportStart(idempotencyKey: "{name}", input: {{ query: "{{ units {{ nodes {{ id }} }} }}" }}) {{ ... on ExportSaved {{ export {{ id }} }} }} }}'
         )
         ids[name] = started["done"]["export"]["id"]
+    csv = b"external_id,name\nP-1,Sofa\n"
+    sent = await office.http.post(
+        "/works/uploads", content=csv, headers={"authorization": f"Bearer {office.token}"}
+    )
+    ids["upload"] = sent.json()["id"]
+    for name in ("import", "import2"):
+        input = f'{{ uploadId: "{ids["upload"]}", entity: PRODUCT, source: "pos" }}'
+        started = await office.ask(
+            f'mutation {{ done: importStart(idempotencyKey: "{name}", input: {input}) {{ ... on ImportSaved {{ import {{ id }} }} }} }}'
+        )
+        ids[name] = started["done"]["import"]["id"]
     ids["device2"] = (await Tablet(chain, office).pair("Nanjing Road")).device
     beside = msgspec.structs.replace(
         tablet.change({"name": "林方"}, "b" * 32), op="edit", id=ids["lin"], entity="customer"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,15 @@ async def told_of(chain: Chain, office: Graph) -> None:
         for name in ("heldDrop", "heldMend", "heldRetry") if held else ():
             await tablet.push(changed(tablet, CIDS[name], {"name": " "}))
     asked = {"query": "{ units { nodes { id } } }", "variables": {}, "format": "jsonl"}
-    await chain.service.works.ask(IDS["export"], "export", "login amy", "", asked, 0)
+    works = chain.service.works
+    await works.ask(IDS["export"], "export", "login amy", "", asked, 0)
+
+    async def csv() -> AsyncIterator[bytes]:
+        yield b"external_id,name\nC-1,Amy\n"
+
+    await works.receive(IDS["upload"], "login amy", "", 0, csv())
+    tried = {"upload": IDS["upload"], "entity": "customer", "source": "pos", "dryRun": True, "lang": "en"}
+    await works.ask(IDS["import"], "import", "login amy", "", tried, 0)
     await chain.service.access.new_token(
         "developer", "till 7", "clerk", None, False, maker="amy", id=IDS["token"]
     )

@@ -40,6 +40,7 @@ RIGHTS: Mapping[str, str] = {
     **_family("write", _KEPT),
     "write:held": "Try a held change again.",
     "export:rows": "Export what may be read as a file.",
+    "import:rows": "Import files, of rows that may be written; the whole chain's alone.",
     "admin:held": "Correct held changes or give them up.",
     "admin:devices": "Let tablets of one's units in, and revoke them.",
     "admin:identities": "Decide who is one person.",
@@ -54,6 +55,7 @@ WRITE: Mapping[str, str] = {entity.name: f"write:{entity.plural}" for entity in 
 
 READS = frozenset(right for right in RIGHTS if right.startswith("read:"))
 EXPORT = "export:rows"
+IMPORT = "import:rows"
 OF_PEOPLE = frozenset({"admin:tokens"})
 """What a program never has."""
 
@@ -86,6 +88,8 @@ ROOTS: Mapping[str, str] = {
     "Query.tokenScopes": ANYBODY,
     "Query.export": ANYBODY,  # one's own
     "Query.exports": ANYBODY,
+    "Query.import": IMPORT,
+    "Query.imports": IMPORT,
     "Query.node": ANYBODY,  # null for what may not be read
     "Query.nodes": ANYBODY,
     "Query.unit": "read:units",
@@ -123,6 +127,8 @@ ROOTS: Mapping[str, str] = {
     "Subscription.deviceStatus": "read:devices",
     "Mutation.exportStart": EXPORT,  # what it reads asks for its own rights
     "Mutation.exportCancel": EXPORT,
+    "Mutation.importStart": IMPORT,  # what it writes asks for its own right
+    "Mutation.importCancel": IMPORT,
     "Mutation.customerCreate": "write:customers",
     "Mutation.customerUpdate": "write:customers",
     "Mutation.customerArchive": "write:customers",
@@ -183,6 +189,7 @@ ENDPOINTS: Mapping[str, frozenset[str]] = {
     "GET /sync/v1/live": _DEVICE,
     "GET /sync/v1/snapshot": _DEVICE,
     "GET /works/{id}": _ALL - {STRANGER},
+    "POST /works/uploads": frozenset({"head_office"}),
     "POST /graphql": _ALL - {STRANGER},
     "PUT /graphql": _ALL - {STRANGER},
     "DELETE /graphql": _ALL - {STRANGER},

@@ -39,6 +39,7 @@ def register(app: typer.Typer) -> None:
             "regulars import sample/*.csv --source sample",
             "regulars import sample --source sample     (a folder's CSV files, in the right order)",
             "regulars import 会员.csv --entity customer --source pos --refused refused.csv",
+            "regulars import 会员.csv --entity customer --source pos --dry-run",
         ],
     )
     async def import_files(
@@ -55,11 +56,15 @@ def register(app: typer.Typer) -> None:
         refused: Annotated[
             Path | None, typer.Option(help="Write refused lines here, as CSV. 不合格行")
         ] = None,
+        dry_run: Annotated[
+            bool, typer.Option("--dry-run", help="Tell what would become of each line; write nothing. 试运行")
+        ] = False,
     ) -> int:
         """Import CSV files: upsert by external id, so importing twice changes nothing.
 
         Lines that do not fit are listed with number and reason, the others are taken (exit code 3).
         Fields that staff edited since are never undone. Columns are the field names of docs/MODEL.md.
+        A dry run takes each file by itself: what one names must be there, not only in another.
         """
         terminal = run.terminal
         given = in_order(terminal, files, entity)
@@ -70,8 +75,9 @@ def register(app: typer.Typer) -> None:
             with progress(terminal) as bar:
                 for path, name in given:
                     task = bar.add_task(escape(path.name), total=count_lines([path]))
-                    report = await import_file(service, path, name, source, partial(bar.advance, task))
-                    bar.update(task, total=(total := _lines(report)), completed=total)
+                    step = partial(bar.advance, task)
+                    report = await import_file(service, path, name, source, step, dry_run)
+                    bar.update(task, total=report.lines, completed=report.lines)
                     reports.append((path, report))
         show(terminal, reports)
         if refused is not None:
@@ -161,10 +167,6 @@ def guess(stem: str, registry: Registry = REGISTRY) -> str | None:
         if words & {name, registry.get(name).plural} or registry.get(name).label.zh in stem
     ]
     return found[0] if len(found) == 1 else None
-
-
-def _lines(report: ImportReport) -> int:
-    return report.created + report.updated + report.unchanged + len(report.refused)
 
 
 def show(terminal: Terminal, reports: Sequence[tuple[Path, ImportReport]]) -> None:

@@ -12,11 +12,11 @@ from strawberry.types.arguments import StrawberryArgumentAnnotation
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def resolved(about: str | None = None) -> Callable[[F], F]:
-    """A field that a method answers."""
+def resolved(about: str | None = None, name: str | None = None) -> Callable[[F], F]:
+    """A field that a method answers; `name` where Python has that word for itself."""
 
     def declare(method: F) -> F:
-        return strawberry.field(method, description=about)  # type: ignore[return-value]
+        return strawberry.field(method, name=name, description=about)  # type: ignore[return-value]
 
     return declare
 

@@ -19,6 +19,7 @@ from regulars_server.graph.bulk import BULK_ROWS_MAX, BulkMutations
 from regulars_server.graph.declared import mutation, said
 from regulars_server.graph.enums import LinkKind
 from regulars_server.graph.identities import IdentityMutations
+from regulars_server.graph.imports import ImportMutations
 from regulars_server.graph.ledger import held_change
 from regulars_server.graph.payloads import MemberResult
 from regulars_server.graph.problems import refusal
@@ -37,7 +38,9 @@ from regulars_sync.ids import link_id
 
 
 @strawberry.type
-class Mutation(WorkMutations, BulkMutations, ReversalMutations, IdentityMutations, TokenMutations):
+class Mutation(
+    WorkMutations, ImportMutations, BulkMutations, ReversalMutations, IdentityMutations, TokenMutations
+):
     # --- customers ------------------------------------------------------------
 
     @mutation("A new customer, at home in your unit unless `homeUnitId` says otherwise.")

@@ -18,6 +18,7 @@ from regulars_server.graph.history import HistoryConnection, LoggedChange
 from regulars_server.graph.history import history as read_history
 from regulars_server.graph.history import logged_change as read_logged_change
 from regulars_server.graph.identities import IdentityQueries
+from regulars_server.graph.imports import ImportQueries
 from regulars_server.graph.ledger import EqualKey, HeldConnection, NumberGap
 from regulars_server.graph.ledger import gaps as read_gaps
 from regulars_server.graph.request import Context, Info
@@ -109,7 +110,7 @@ def _uuid(id: str) -> str | None:
 
 
 @strawberry.type
-class Query(WorkQueries, RowQueries, IdentityQueries, TokenQueries):
+class Query(WorkQueries, ImportQueries, RowQueries, IdentityQueries, TokenQueries):
     @resolved("Any row by its id; null when there is none within reach.")
     async def node(self, info: Info, id: strawberry.ID) -> Node | None:
         (found,) = await _nodes(info.context, [id])

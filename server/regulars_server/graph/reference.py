@@ -43,7 +43,7 @@ def _cid(number: int) -> str:
 
 _ROWS = (
     "customer customer_2 customer_3 unit unit_2 staff device device_2 product segment interaction"
-    " token export"
+    " token export import upload"
 )
 IDS: Mapping[str, str] = {name: _id(place) for place, name in enumerate(_ROWS.split(), 1)}
 """The rows that the examples speak of."""
@@ -58,6 +58,8 @@ OF: Mapping[str, str] = {
     "Mutation.deviceMove.unit": IDS["unit_2"],
     "Mutation.exportCancel.id": IDS["export"],
     "Mutation.exportStart.input.query": "{ customers { nodes { id name } } }",
+    "Mutation.importStart.input.source": "pos",
+    "Mutation.importStart.input.uploadId": IDS["upload"],
     "Query.export.id": IDS["export"],
     "Mutation.deviceWipe.id": IDS["device_2"],
     "Query.loggedChange.cid": CIDS["changeReverse"],

@@ -73,13 +73,13 @@ class WorkQueries:
     @resolved("One of your exports; null when it is not yours.")
     async def export(self, info: Info, id: UUID) -> Export | None:
         try:
-            return _export(info.context, await _works(info).get(id, _owner(info), "export"))
+            return _export(info.context, await works_of(info).get(id, owner_in(info), "export"))
         except Refused:
             return None
 
     @resolved("Your exports, the newest first; at most 100.")
     async def exports(self, info: Info) -> list[Export]:
-        return [_export(info.context, row) for row in await _works(info).list(_owner(info), "export")]
+        return [_export(info.context, row) for row in await works_of(info).list(owner_in(info), "export")]
 
 
 @strawberry.type
@@ -91,7 +91,7 @@ class WorkMutations:
             if input.variables is not None and not isinstance(input.variables, dict):
                 raise Refused("value_type", field="variables", expected="an object")
             assert context.operations is not None
-            await Exporting(context.operations, _works(info)).plan(input.query, context)
+            await Exporting(context.operations, works_of(info)).plan(input.query, context)
             asked: dict[str, Any] = {
                 "query": input.query,
                 "variables": input.variables or {},
@@ -101,7 +101,7 @@ class WorkMutations:
             erased = await context.erased()
             await context.refresh()
             token = context.principal.token
-            row = await _works(info).ask(id, "export", _owner(info), token, asked, erased)
+            row = await works_of(info).ask(id, "export", owner_in(info), token, asked, erased)
             return ExportSaved(export=_export(context, row))
 
         return await settled(info.context, idempotency_key, run)
@@ -109,17 +109,17 @@ class WorkMutations:
     @mutation("Let an export not be done, or not any further.")
     async def export_cancel(self, info: Info, idempotency_key: str, id: UUID) -> ExportResult:
         async def run(writing: Writing) -> ExportSaved:
-            row = await _works(info).cancel(id, _owner(info), "export")
+            row = await works_of(info).cancel(id, owner_in(info), "export")
             return ExportSaved(export=_export(info.context, row))
 
         return await settled(info.context, idempotency_key, run)
 
 
-def _works(info: Info) -> Any:
+def works_of(info: Info) -> Any:
     return info.context.service.works
 
 
-def _owner(info: Info) -> str:
+def owner_in(info: Info) -> str:
     return owner_of(info.context.principal)
 
 
