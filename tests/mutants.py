@@ -166,10 +166,10 @@ MUTANTS = (
            "entry.hash == entry_hash(before, entry) and entry.is_sealed()", "True"),
     # --- scopes
     Mutant("the scope of a reader is not asked", SNAPSHOT,
-           'f" AND f.scope IN ({self._ids_at[level]}) AND f.gone=0)"', 'f" AND f.gone=0)"'),
+           'f" AND f.scope IN ({self._ids_at[level] or \'NULL\'}) AND f.gone=0)"', 'f" AND f.gone=0)"'),
     Mutant("a reader goes on seeing what left", SNAPSHOT,
-           'f" AND f.scope IN ({self._ids_at[level]}) AND f.gone=0)"',
-           'f" AND f.scope IN ({self._ids_at[level]}))"'),
+           'f" AND f.scope IN ({self._ids_at[level] or \'NULL\'}) AND f.gone=0)"',
+           'f" AND f.scope IN ({self._ids_at[level] or \'NULL\'}))"'),
     Mutant("anybody pulls any scope", SNAPSHOT,
            "        if self.scopes is not None and not after.keys() <= self.scopes:\n"
            '            raise LookupError(f"not this reader\'s: {sorted(after.keys() - self.scopes)}")\n'
