@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import logging
 import re
@@ -180,9 +181,15 @@ async def test_gzip_is_taken_and_given(office: Graph):
 
 @pytest.mark.parametrize("name", HOSTILE)
 async def test_a_hostile_document_is_refused_soon(office: Graph, name: str):
-    begun = time.process_time()
-    answer = await post(office, {"query": HOSTILE[name]}, accept=RESPONSE)
-    assert time.process_time() - begun < CPU_SECONDS_MAX
+    gc.collect()
+    gc.disable()  # what thousands of tests before left is none of the server's
+    try:
+        begun = time.process_time()
+        answer = await post(office, {"query": HOSTILE[name]}, accept=RESPONSE)
+        took = time.process_time() - begun
+    finally:
+        gc.enable()
+    assert took < CPU_SECONDS_MAX
     assert answer.status_code in {400, 413}, answer.text[:300]
     assert code_of(answer) in {"query_too_large", "argument_invalid", "body_too_large"}
     assert "data" not in answer.json()
