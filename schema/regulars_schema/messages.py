@@ -151,6 +151,7 @@ MESSAGES: Mapping[str, Message] = {
     "replica_differs": Message(C, 0, True, "This replica is not equal to the server in {scopes}; it is fetched again.", "本机数据与服务器不一致（{scopes}），正在重新获取。"),
     "setting_invalid": Message(C, 0, False, "The setting {name} can't be read from “{value}”. See docs/SETTINGS.md.", "无法从“{value}”读取设置 {name}，请参阅 docs/SETTINGS.md。"),
     "chain_missing": Message(C, 0, False, "There is no chain in {folder}. Make one: regulars init --data {folder}", "{folder} 中没有数据，请先新建：regulars init --data {folder}"),
+    "database_away": Message(C, 0, True, "The database {place} can't be reached. Start it, or correct the address: --database or REGULARS_DATABASE.", "无法连接数据库 {place}，请启动数据库或更正地址：--database 或 REGULARS_DATABASE。"),
     "chain_moved": Message(C, 0, False, "The chain of {file} went on in {to}; nothing was changed. Serve it there: set REGULARS_DATABASE.", "{file} 的数据已迁移到 {to}，未作改动。请在新位置启动：设置 REGULARS_DATABASE。"),
     "copy_unfinished": Message(C, 0, True, "{file} holds the beginning of a chain that was being moved. Go on with it: regulars move.", "{file} 中的迁移尚未完成，请继续执行 regulars move。"),
     "copy_differs": Message(C, 0, False, "The copy is not equal to the chain in the table {table}. Nothing was given up; report this.", "副本与原数据在表 {table} 中不一致，原数据未受影响，请报告此问题。"),

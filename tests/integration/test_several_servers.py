@@ -215,3 +215,16 @@ def test_while_the_database_is_away_servers_say_503_and_find_it_again(tmp_path: 
             assert time.monotonic() - begun < 5
             time.sleep(0.05)
         assert client.post("/auth/login", json=login).status_code == 200
+
+
+def test_a_database_that_is_not_there_is_named(tmp_path: Path) -> None:
+    nowhere = Commands(tmp_path / "one", database="postgresql://me:secret@127.0.0.1:1/x")
+    for arguments in (["unit", "list"], ["doctor"], ["serve", "--port", "0"], ["backup"]):
+        problem = nowhere.problem(*arguments)
+        assert problem["code"] == "database_away"
+        assert "secret" not in str(problem)
+
+
+def test_what_is_no_backup_makes_no_folder(tmp_path: Path) -> None:
+    assert Commands(tmp_path / "new").problem("restore", "none.db")["code"] == "file_missing"
+    assert not (tmp_path / "new").exists()

@@ -74,8 +74,9 @@ def register(app: typer.Typer) -> None:
         from regulars_server.app import DATABASE, wall_ms
         from regulars_server.snapshots import FOLDER as SNAPSHOTS
 
-        run.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        backups.look(copy)  # what is no copy makes no folder
         was_there = await run.has_chain()
+        run.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         epoch = os.urandom(backups.EPOCH_BYTES).hex()
         if run.settings.database:
             from regulars_server import backups_postgres

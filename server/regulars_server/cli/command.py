@@ -20,7 +20,7 @@ import typer
 from regulars_schema.declare import Unfit
 from regulars_server.cli.terminal import FAILED, Terminal, language, stop
 from regulars_server.settings import Settings
-from regulars_sync.errors import LocalError, RegularsError
+from regulars_sync.errors import LocalError, Refused, RegularsError
 
 if TYPE_CHECKING:
     from regulars_server.service import Service
@@ -63,7 +63,12 @@ class Run:
         if self.settings.database:
             from regulars_server.storage.postgres import Address, is_laid_out
 
-            return await is_laid_out(Address.parse(self.settings.database))
+            try:
+                return await is_laid_out(Address.parse(self.settings.database))
+            except Refused as refused:
+                if refused.code != "busy":
+                    raise
+                raise LocalError("database_away", place=self.place) from refused
         from regulars_server.app import DATABASE
 
         return (self.data / DATABASE).exists()
