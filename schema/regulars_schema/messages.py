@@ -117,6 +117,7 @@ MESSAGES: Mapping[str, Message] = {
     "row_twice": Message(R, 400, False, "This row stands in the list before; write all of it there.", "该行在列表前面已出现，请合并为一行。"),
     "export_query": Message(R, 400, False, "This can't be exported: the query needs {reason}.", "无法导出：查询需要{reason}。"),
     "export_too_large": Message(R, 413, False, "The file is over {bytes_max} bytes. Ask for fewer rows or fields.", "文件超过 {bytes_max} 字节，请减少行或字段。"),
+    "parquet_missing": Message(R, 501, False, "This server writes no Parquet: pyarrow is not installed. Install it: pip install 'regulars[parquet]'; or ask for JSONL.", "服务器未安装 pyarrow，无法写 Parquet。请安装：pip install 'regulars[parquet]'，或选用 JSONL。"),
     "import_too_large": Message(R, 413, False, "The file has more than {lines_max} lines. Split it.", "文件超过 {lines_max} 行，请拆分后导入。"),
     "rights_changed": Message(R, 403, False, "Your rights are others than when this was made. Ask for it anew.", "您的权限已变更，请重新导出。"),
     "works_full": Message(R, 503, True, "Too much is waiting, or there is no room for its files. Try again in {seconds} seconds.", "等待的任务过多或存储空间不足，请 {seconds} 秒后重试。"),

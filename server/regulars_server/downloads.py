@@ -91,6 +91,8 @@ class FileStretch(Response):
             )
             await asyncio.to_thread(self._file.seek, self._start)
             left, chunks = self._end - self._start, 0
+            if not left:
+                await send({"type": "http.response.body", "body": b""})
             while left:
                 if chunks % CHECK_CHUNKS == 0 and not await self._may_go_on():
                     return

@@ -1,23 +1,31 @@
-"""A connection as a file: every row of it, one JSON object a line, read page by page from one snapshot.
+"""A connection as a file: every row of it, read page by page from one snapshot.
 
 The query is a GraphQL document with one connection at its root. Connections of its rows, one level below,
-are given whole too: each of their rows is a line of its own behind its parent's, with `__parentId` (the
-parent's id) and `__parentField` (as the query calls it). Objects and lists stay in their line.
+are given whole too: each of their rows is a row of its own behind its parent's, with `__parentId` (the
+parent's id) and `__parentField` (as the query calls it). Objects and lists stay in their row.
+
+As JSON lines a row has its own fields only; as Parquet there is a column for every field that any row may
+have, null where a row has none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import orjson
 from graphql import (
     ArgumentNode,
+    DirectiveNode,
     DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
     GraphQLField,
+    GraphQLInterfaceType,
+    GraphQLNamedOutputType,
     GraphQLObjectType,
     GraphQLSchema,
     InlineFragmentNode,
@@ -39,6 +47,7 @@ from graphql import (
 
 from regulars_server.graph.documents import Invalid
 from regulars_server.graph.request import ROWS_PER_REQUEST_MAX, Context
+from regulars_server.graph.shapes import Shape, merge, shape_of
 from regulars_server.works import WorkRow, Works
 from regulars_sync.errors import Refused, RegularsError
 
@@ -48,8 +57,11 @@ if TYPE_CHECKING:
 PAGE_ROWS = 250
 PARENT_ROWS = 50
 """On a page whose rows have connections of their own."""
+BELOW_ROWS = 100
+"""On such a page, of all connections of one row together: a page stays below what a request may read."""
 PAGING = frozenset({"first", "last", "before", "after"})
 ID, AFTER, PARENT, ROOT = "regulars_id", "regulars_after", "regulars_parent", "regulars_page"
+PARENT_ID, PARENT_FIELD = "__parentId", "__parentField"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +71,26 @@ class Plan:
     page: DocumentNode
     nested: Mapping[str, DocumentNode]
     """By the name in the answer, the rest of one row's connection."""
+
+
+class Sink(Protocol):
+    """How rows are written; what waits is in the file when it is closed, which may be said twice."""
+
+    def write(self, rows: Sequence[Mapping[str, Any]]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class JsonLines:
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        for row in rows:
+            self._file.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
+
+    def close(self) -> None:
+        pass
 
 
 def planned(document: DocumentNode, schema: GraphQLSchema) -> Plan:
@@ -71,7 +103,7 @@ def planned(document: DocumentNode, schema: GraphQLSchema) -> Plan:
     roots = operation.selection_set.selections
     root = roots[0]
     assert schema.query_type is not None
-    if len(roots) != 1 or not isinstance(root, FieldNode):
+    if len(roots) != 1 or not isinstance(root, FieldNode) or root.directives:
         raise Refused("export_query", reason="one field at its root")
     row = _row_type(schema.query_type.fields.get(root.name.value))
     if row is None:
@@ -79,10 +111,11 @@ def planned(document: DocumentNode, schema: GraphQLSchema) -> Plan:
     asked = _nodes(root)
     nested = [node for node in asked.selections if isinstance(node, FieldNode) and _is_paged(row, node)]
     _require_one_level(document, schema, {id(root), *map(id, nested)})
-    if nested and "id" not in row.fields:
+    if nested and "id" not in _fields_of(row):
         raise Refused("export_query", reason="no lists below rows without an id")
+    few = max(1, BELOW_ROWS // max(1, len(nested)))
     shown = [
-        _paged(node, None, _nodes(node), _own_type(row, node)) if node in nested else node
+        _paged(node, few, _nodes(node), _own_type(row, node)) if node in nested else node
         for node in asked.selections
     ]
     size = PARENT_ROWS if nested else PAGE_ROWS
@@ -112,23 +145,27 @@ def _require_one_level(document: DocumentNode, schema: GraphQLSchema, allowed: s
     visit(document, TypeInfoVisitor(info, Found()))
 
 
-def _row_type(field: GraphQLField | None) -> GraphQLObjectType | None:
+def _row_type(field: GraphQLField | None) -> GraphQLNamedOutputType | None:
     """The type of a connection's rows, None where the field gives no connection that can be paged."""
     if field is None or not {"first", "after"} <= field.args.keys():
         return None
     named = get_named_type(field.type)
     if not isinstance(named, GraphQLObjectType) or not {"nodes", "pageInfo"} <= named.fields.keys():
         return None
-    row = get_named_type(named.fields["nodes"].type)
-    return row if isinstance(row, GraphQLObjectType) else None
+    row: GraphQLNamedOutputType = get_named_type(named.fields["nodes"].type)
+    return row
 
 
-def _is_paged(row: GraphQLObjectType, node: FieldNode) -> bool:
-    return _row_type(row.fields.get(node.name.value)) is not None
+def _fields_of(row: GraphQLNamedOutputType) -> Mapping[str, GraphQLField]:
+    return row.fields if isinstance(row, GraphQLObjectType | GraphQLInterfaceType) else {}
 
 
-def _own_type(row: GraphQLObjectType, node: FieldNode) -> GraphQLObjectType:
-    found = _row_type(row.fields[node.name.value])
+def _is_paged(row: GraphQLNamedOutputType, node: FieldNode) -> bool:
+    return _row_type(_fields_of(row).get(node.name.value)) is not None
+
+
+def _own_type(row: GraphQLNamedOutputType, node: FieldNode) -> GraphQLNamedOutputType:
+    found = _row_type(_fields_of(row)[node.name.value])
     assert found is not None
     return found
 
@@ -157,13 +194,17 @@ def _only(node: FieldNode) -> FieldNode | None:
 
 
 def _field(
-    name: str, arguments: tuple[ArgumentNode, ...], selected: SelectionSetNode, alias: str | None
+    name: str,
+    arguments: tuple[ArgumentNode, ...],
+    selected: SelectionSetNode,
+    alias: str | None,
+    directives: tuple[DirectiveNode, ...] = (),
 ) -> FieldNode:
     return FieldNode(
         name=NameNode(value=name),
         alias=NameNode(value=alias) if alias else None,
         arguments=arguments,
-        directives=(),
+        directives=directives,
         selection_set=selected,
     )
 
@@ -184,26 +225,26 @@ def _leaf(name: str, alias: str | None = None) -> FieldNode:
 
 def _paged(
     node: FieldNode,
-    size: int | None,
+    size: int,
     asked: SelectionSetNode,
-    row: GraphQLObjectType,
+    row: GraphQLNamedOutputType,
     alias: str | None = None,
     after: bool = False,
 ) -> FieldNode:
     """The connection with its page, the ids of its rows, and where it goes on."""
     said = list(node.arguments or ())
-    first = parse_value(str(size or PAGE_ROWS))
+    first = parse_value(str(size))
     said.append(ArgumentNode(name=NameNode(value="first"), value=first))
     if after or alias == ROOT:
         value = VariableNode(name=NameNode(value=AFTER))
         said.append(ArgumentNode(name=NameNode(value="after"), value=value))
     selected = list(asked.selections)
-    if "id" in row.fields:
+    if "id" in _fields_of(row):
         selected.append(_leaf("id", ID))
     nodes = _field("nodes", (), SelectionSetNode(selections=tuple(selected)), None)
     info = SelectionSetNode(selections=(_leaf("hasNextPage"), _leaf("endCursor")))
     page = SelectionSetNode(selections=(nodes, _field("pageInfo", (), info, None)))
-    return _field(node.name.value, tuple(said), page, alias or _key(node))
+    return _field(node.name.value, tuple(said), page, alias or _key(node), tuple(node.directives or ()))
 
 
 def _document(
@@ -226,6 +267,49 @@ def _document(
         selection_set=SelectionSetNode(selections=(root,)),
     )
     return DocumentNode(definitions=(made, *fragments))
+
+
+# --- columns --------------------------------------------------------------------------------------------
+
+
+def columns_of(plan: Plan, schema: GraphQLSchema, variables: Mapping[str, Any]) -> dict[str, Shape]:
+    """The shape of all rows together. `Refused`: export_query where one column would be of two types or
+    an object has no fields; argument_invalid.
+    """
+    rows = _rows(shape_of(plan.page, schema, {**variables, AFTER: None})[ROOT])
+    found = {name: shape for name, shape in rows.items() if name not in plan.nested}
+    for below in [rows[key] for key in plan.nested if key in rows]:
+        found = merge(found, {**_rows(below), PARENT_ID: "ID", PARENT_FIELD: "String"})
+    found.pop(ID, None)
+    _require_fields(found)
+    return found
+
+
+def _rows(connection: Shape) -> dict[str, Shape]:
+    assert isinstance(connection, dict)
+    nodes = connection["nodes"]
+    assert isinstance(nodes, list)
+    assert isinstance(nodes[0], dict)
+    return nodes[0]
+
+
+def _require_fields(shape: Shape) -> None:
+    """A file of columns has no place for an object of which nothing is asked."""
+    below = shape if isinstance(shape, list) else shape.values() if isinstance(shape, dict) else ("",)
+    if not below:
+        raise Refused("export_query", reason="a field in every object")
+    for inner in below:
+        if not isinstance(inner, str):
+            _require_fields(inner)
+
+
+def columnar() -> Callable[[IO[bytes], Mapping[str, Shape]], Sink]:
+    """What writes Parquet. `Refused("parquet_missing")`."""
+    try:
+        from regulars_server.graph.columns import Columns
+    except ImportError as error:
+        raise Refused("parquet_missing") from error
+    return Columns
 
 
 # --- running --------------------------------------------------------------------------------------------
@@ -254,6 +338,18 @@ class Exporting:
             raise Refused("argument_invalid", reason=reason) from None
         return planned(document.node, self._operations.schema)
 
+    async def check(self, query: str, variables: Mapping[str, Any], format: str, context: Context) -> None:
+        """`Refused` as `plan`, and where it can't be written in this format."""
+        plan = await self.plan(query, context)
+        if format == "parquet":
+            columns_of(plan, self._operations.schema, variables)
+            await asyncio.to_thread(columnar)
+
+    def _sink(self, file: IO[bytes], plan: Plan, variables: Mapping[str, Any], format: str) -> Sink:
+        if format == "parquet":
+            return columnar()(file, columns_of(plan, self._operations.schema, variables))
+        return JsonLines(file)
+
     async def run(self, work: WorkRow, pause: Callable[[], Any]) -> None:
         """Write the file; `RegularsError` says why it can't be, `Stopped` that nobody wants it."""
         works, asked = self._works, work.wanted
@@ -267,24 +363,19 @@ class Exporting:
             async with context.reading() as reader:
                 erased = (await reader.since({}, 0)).erased
             await works.begin(work.id, erased)
-            rows = size = 0
-            after: str | None = None
+            rows = 0
+            variables, format = asked["variables"], asked["format"]
             with path.open("wb") as file:
-                while True:
-                    page = await self._page(plan.page, {**asked["variables"], AFTER: after}, context)
-                    for node in page["nodes"]:
-                        for line in await self._lines(plan, node, asked["variables"], context):
-                            raw = orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
-                            rows, size = rows + 1, size + len(raw)
-                            file.write(raw)
-                    if size > bytes_max:
-                        raise Refused("export_too_large", bytes_max=bytes_max)
-                    await works.note(work.id, rows, size)
-                    if not page["pageInfo"]["hasNextPage"]:
-                        break
-                    after = page["pageInfo"]["endCursor"]
-                    await pause()
-                    await self._require_same(work, rights)
+                with closing(await asyncio.to_thread(self._sink, file, plan, variables, format)) as sink:
+                    async for found in self._pages(plan, variables, context):
+                        if rows:
+                            await pause()
+                            await self._require_same(work, rights)
+                        await asyncio.to_thread(sink.write, found)
+                        rows += len(found)
+                        await works.note(work.id, rows, _size(file, bytes_max))
+                    await asyncio.to_thread(sink.close)
+                _size(file, bytes_max)
                 file.flush()
             await works.finish(work.id, path, rows, rights)
         finally:
@@ -299,25 +390,34 @@ class Exporting:
         if rights_of(context) != rights:
             raise Refused("rights_changed")
 
-    async def _lines(
-        self, plan: Plan, node: dict[str, Any], variables: Mapping[str, Any], context: Context
-    ) -> list[dict[str, Any]]:
-        """A row's line, and those of the rows below it."""
-        id = node.pop(ID, None)
-        below = {key: node.pop(key) for key in plan.nested if node.get(key) is not None}
-        lines = [node]
-        for key, connection in below.items():
-            while True:
-                for child in connection["nodes"]:
-                    child.pop(ID, None)
-                    lines.append({**child, "__parentId": id, "__parentField": key})
-                info = connection["pageInfo"]
-                if not info["hasNextPage"]:
-                    break
-                more = {**variables, PARENT: id, AFTER: info["endCursor"]}
-                parent = await self._page(plan.nested[key], more, context)
-                connection = parent[key]
-        return lines
+    async def _pages(
+        self, plan: Plan, variables: Mapping[str, Any], context: Context
+    ) -> AsyncIterator[list[dict[str, Any]]]:
+        """The rows, those below a row behind it, some at a time."""
+        after: str | None = None
+        while True:
+            page = await self._page(plan.page, {**variables, AFTER: after}, context)
+            found: list[dict[str, Any]] = []
+            for node in page["nodes"]:
+                id = node.pop(ID, None)
+                below = {key: node.pop(key, None) for key in plan.nested}
+                found.append(node)
+                for key, connection in below.items():
+                    while connection is not None:
+                        for child in connection["nodes"]:
+                            child.pop(ID, None)
+                            found.append({**child, PARENT_ID: id, PARENT_FIELD: key})
+                        info = connection["pageInfo"]
+                        if not info["hasNextPage"]:
+                            break
+                        yield found
+                        found = []
+                        more = {**variables, PARENT: id, AFTER: info["endCursor"]}
+                        connection = (await self._page(plan.nested[key], more, context))[key]
+            yield found
+            if not page["pageInfo"]["hasNextPage"]:
+                return
+            after = page["pageInfo"]["endCursor"]
 
     async def _page(
         self, document: DocumentNode, variables: Mapping[str, Any], context: Context
@@ -332,3 +432,11 @@ class Exporting:
         assert result.data is not None
         page: dict[str, Any] = orjson.loads(orjson.dumps(result.data[ROOT]))
         return page
+
+
+def _size(file: IO[bytes], bytes_max: int) -> int:
+    """How large a file is by now. `Refused("export_too_large")`."""
+    size = file.tell()
+    if size > bytes_max:
+        raise Refused("export_too_large", bytes_max=bytes_max)
+    return size

@@ -33,6 +33,9 @@ class WorkState(Enum):
 @strawberry.enum(description="格式 · How an export is written.")
 class ExportFormat(Enum):
     JSONL = valued("jsonl", "JSON 行 · One JSON object a line")
+    PARQUET = valued(
+        "parquet", "列式 · Parquet, where the server has the extra `parquet`"
+    )
 
 
 @strawberry.type(description="All rows of a connection as a file, read in the background from one snapshot.")
@@ -40,7 +43,7 @@ class Export:
     id: UUID = strawberry.field(description="Of the export.")
     state: WorkState = strawberry.field(description="How far it is.")
     format: ExportFormat | None = strawberry.field(description="How it is written; null when it was voided.")
-    rows: int = strawberry.field(description="How many lines were written by now.")
+    rows: int = strawberry.field(description="How many rows were written by now.")
     bytes: str = strawberry.field(description="How large the file is by now.")
     created_at: DateTime = strawberry.field(description="When it was asked for.")
     ended_at: DateTime | None = strawberry.field(description="When it ended.")
@@ -91,12 +94,12 @@ class WorkMutations:
             if input.variables is not None and not isinstance(input.variables, dict):
                 raise Refused("value_type", field="variables", expected="an object")
             assert context.operations is not None
-            await Exporting(context.operations, works_of(info)).plan(input.query, context)
             asked: dict[str, Any] = {
                 "query": input.query,
                 "variables": input.variables or {},
                 "format": input.format.value,
             }
+            await Exporting(context.operations, works_of(info)).check(**asked, context=context)
             id = Mutations.new_id("export", writing.cid)
             erased = await context.erased()
             await context.refresh()
