@@ -33,9 +33,7 @@ class WorkState(Enum):
 @strawberry.enum(description="格式 · How an export is written.")
 class ExportFormat(Enum):
     JSONL = valued("jsonl", "JSON 行 · One JSON object a line")
-    PARQUET = valued(
-        "parquet", "列式 · Parquet, where the server has the extra `parquet`"
-    )
+    PARQUET = valued("parquet", "列式 · Parquet, where the server has the extra `parquet`")
 
 
 @strawberry.type(description="All rows of a connection as a file, read in the background from one snapshot.")
