@@ -39,7 +39,7 @@ ENUM = "enum"
 
 
 def shape_of(document: DocumentNode, schema: GraphQLSchema, variables: Mapping[str, Any]) -> dict[str, Shape]:
-    """The shape of what a valid document of one operation answers. `Refused`: argument_invalid, export_query."""
+    """The shape of what a valid document of one operation answers. `Refused("argument_invalid")`."""
     (operation,) = (d for d in document.definitions if isinstance(d, OperationDefinitionNode))
     given = get_variable_values(schema, operation.variable_definitions or (), dict(variables))
     if not isinstance(given, VariableValues):
