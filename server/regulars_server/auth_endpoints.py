@@ -21,9 +21,10 @@ class LoginRequest(msgspec.Struct):
 
 def routes(service: Service) -> list[Route]:
     async def login(request: Request) -> Response:
-        asked = web.decode(await web.read_body(request, BODY_BYTES_MAX), LoginRequest)
-        remote = request.client.host if request.client else ""
-        principal, token = await service.access.login(asked.name, asked.password, remote)
+        with service.gates.entry.visit() as visit:
+            asked = web.decode(await web.read_body(request, BODY_BYTES_MAX, visit), LoginRequest)
+            remote = request.client.host if request.client else ""
+            principal, token = await service.access.login(asked.name, asked.password, remote)
         said = {"token": token, "role": principal.role, "name": principal.name}
         return web.answer(request, orjson.dumps(said))
 

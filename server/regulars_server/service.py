@@ -14,6 +14,7 @@ from regulars_server.access.throttle import Tally
 from regulars_server.admission import Admission
 from regulars_server.answers import Answers
 from regulars_server.authors import Posting, UnitTree, device_author, person_author
+from regulars_server.gate import Gates
 from regulars_server.hub import Hub
 from regulars_server.journal import Journal
 from regulars_server.lines import Lines
@@ -47,6 +48,11 @@ class Service:
         """The sockets and event streams that are open."""
         settings = self.settings
         return Lines(self.access, settings.lines_max, settings.lines_per_token_max)
+
+    @cached_property
+    def gates(self) -> Gates:
+        """How much of each kind of work is under way, and how much waits."""
+        return Gates(self.settings, lambda: int.from_bytes(self.entropy(4)) / 2**32)
 
     @property
     def journal(self) -> Journal:

@@ -24,6 +24,24 @@ class Settings:
     """The port to listen at. REGULARS_PORT"""
     body_bytes_max: int = 8 * 1024 * 1024
     """The largest request body, before and after decompression. REGULARS_BODY_BYTES_MAX"""
+    bodies_bytes_max: int = 64 * 1024 * 1024
+    """The most bytes that request bodies of one kind may hold in memory together, as they came.
+    REGULARS_BODIES_BYTES_MAX"""
+    body_seconds_max: int = 120
+    """A body that takes longer than so many seconds to come is given up. REGULARS_BODY_SECONDS_MAX"""
+    pushes_at_once: int = 2
+    """How many pushes of tablets are worked on at once. REGULARS_PUSHES_AT_ONCE"""
+    pushes_waiting_max: int = 64
+    """How many more may wait for their turn; who comes then is told when to come again.
+    REGULARS_PUSHES_WAITING_MAX"""
+    pulls_at_once: int = 2
+    """How many pulls of tablets are worked on at once. REGULARS_PULLS_AT_ONCE"""
+    pulls_waiting_max: int = 128
+    """How many more may wait. REGULARS_PULLS_WAITING_MAX"""
+    queries_at_once: int = 16
+    """How many GraphQL requests and look-ups are worked on at once. REGULARS_QUERIES_AT_ONCE"""
+    queries_waiting_max: int = 256
+    """How many more may wait. REGULARS_QUERIES_WAITING_MAX"""
     page_rows_max: int = 2_000
     """The most rows in one page of a pull. REGULARS_PAGE_ROWS_MAX"""
     query_bytes_max: int = 64 * 1024

@@ -13,6 +13,7 @@ from regulars_schema.declare import Registry
 from regulars_schema.messages import text
 from regulars_server import web
 from regulars_server.devices import confirm_wiped, enrol, refusal
+from regulars_server.gate import Visit
 from regulars_server.lookup import look_up
 from regulars_server.pull import pull
 from regulars_server.service import Service
@@ -40,7 +41,8 @@ DAY_MS = 86_400_000
 
 def routes(service: Service) -> list[Route]:
     """The endpoints that a tablet speaks with."""
-    settings = service.settings
+    settings, gates = service.settings, service.gates
+    body_bytes_max = settings.body_bytes_max
 
     async def do_hello(request: Request) -> Response:
         registry = service.storage.registry
@@ -48,20 +50,22 @@ def routes(service: Service) -> list[Route]:
         return web.answer(request, msgspec.json.encode(Hello(PROTOCOL_VERSION, served, service.now_ms())))
 
     async def do_pair(request: Request) -> Response:
-        body = await web.read_body(request, settings.body_bytes_max)
-        asked = web.decode(body, PairRequest)
-        _require_schema(service.storage.registry, asked.schema)
-        return web.answer(request, msgspec.json.encode(await enrol(service, asked)))
+        with gates.entry.visit() as visit:
+            asked = web.decode(await web.read_body(request, body_bytes_max, visit), PairRequest)
+            _require_schema(service.storage.registry, asked.schema)
+            return web.answer(request, msgspec.json.encode(await enrol(service, asked)))
 
     async def do_pull(request: Request) -> Response:
-        return await answer_pull(request, PullRequest)
+        with gates.pull.visit(web.bearer(request)) as visit:
+            return await answer_pull(request, visit, PullRequest)
 
     async def do_digest(request: Request) -> Response:
-        return await answer_pull(request, DigestRequest)
+        with gates.pull.visit(web.bearer(request)) as visit:
+            return await answer_pull(request, visit, DigestRequest)
 
-    async def answer_pull(request: Request, form: type[PullRequest]) -> Response:
+    async def answer_pull(request: Request, visit: Visit, form: type[PullRequest]) -> Response:
         principal, author = await service.device(web.bearer(request))
-        asked = web.decode(await web.read_body(request, settings.body_bytes_max), form)
+        asked = web.decode(await web.read_body(request, body_bytes_max, visit), form)
         request.state.said = {"device": principal.device}
         try:
             if principal.revoked:
@@ -87,12 +91,16 @@ def routes(service: Service) -> list[Route]:
             return web.problem(request, refused, await _contact(service, author, asked))
 
     async def do_push(request: Request) -> Response:
+        with gates.push.visit(web.bearer(request)) as visit:
+            return await answer_push(request, visit)
+
+    async def answer_push(request: Request, visit: Visit) -> Response:
         principal, author = await service.device(web.bearer(request))
         if principal.revoked:
             refused = await refusal(service, principal.device or "")
             if refused.code == "device_wipe":
                 raise refused
-        asked = _decode_push(await web.read_body(request, settings.body_bytes_max))
+        asked = _decode_push(await web.read_body(request, body_bytes_max, visit))
         if len(asked.changes) > PUSH_CHANGES_MAX or not asked.changes:
             reason = f"a push holds 1 to {PUSH_CHANGES_MAX} changes"
             raise Refused("body_invalid", reason=reason)
@@ -126,9 +134,10 @@ def routes(service: Service) -> list[Route]:
         request.state.said = {"device": principal.device}
         if principal.revoked:
             raise await refusal(service, principal.device or "")
-        asked = web.decode(await web.read_body(request, settings.body_bytes_max), LookupRequest)
-        found = await look_up(service, principal, author, asked.field, asked.key)
-        return web.answer(request, msgspec.json.encode(LookupAnswer(found)))
+        with gates.query.visit(web.bearer(request)) as visit:
+            asked = web.decode(await web.read_body(request, body_bytes_max, visit), LookupRequest)
+            found = await look_up(service, principal, author, asked.field, asked.key)
+            return web.answer(request, msgspec.json.encode(LookupAnswer(found)))
 
     given = (
         ("/lookup", do_lookup),

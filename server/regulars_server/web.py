@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable
@@ -13,6 +14,7 @@ import orjson
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 
+from regulars_server.gate import Visit
 from regulars_sync import coding
 from regulars_sync.errors import Refused, RegularsError
 from regulars_sync.protocol import Contact, Problem
@@ -21,6 +23,8 @@ log = logging.getLogger("regulars")
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 """What a caller or proxy may call a request: it is told back, and logged."""
+AGAIN_S = 5
+"""When to come again where the error itself does not say it."""
 Handler = Callable[[Request], Awaitable[Response]]
 T = TypeVar("T")
 
@@ -37,14 +41,31 @@ def bearer(request: HTTPConnection) -> str | None:
     return token.strip() if scheme.lower() == "bearer" and token.strip() else None
 
 
-async def read_body(request: Request, bytes_max: int) -> bytes:
-    """The whole body, out of its coding; about `bytes_max` is held at most; `Refused` as there."""
+async def read_body(request: Request, bytes_max: int, visit: Visit) -> bytes:
+    """The whole body out of its coding, once it is the visit's turn; until then it is kept as it came.
+
+    `Refused` as `coding.Incoming` and `Visit.turn`; too_slow.
+    """
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length[:18]) > bytes_max:
+        raise Refused("body_too_large", bytes_max=bytes_max)
     body = coding.Incoming(request.headers.get("content-encoding", coding.IDENTITY), bytes_max)
+    seconds_max = visit.bounds.body_seconds_max
+    chunks: list[bytes] = []
     try:
-        async for chunk in request.stream():
-            body.feed(chunk)
+        async with asyncio.timeout(seconds_max):
+            async for chunk in request.stream():
+                visit.hold(len(chunk))
+                if visit.held > bytes_max:
+                    raise Refused("body_too_large", bytes_max=bytes_max)
+                chunks.append(chunk)
     except ClientDisconnect:
         raise Refused("body_invalid", reason="it stopped halfway") from None
+    except TimeoutError:
+        raise Refused("too_slow", seconds_max=seconds_max) from None
+    await visit.turn()
+    for chunk in chunks:
+        body.feed(chunk)
     return body.end()
 
 
@@ -66,8 +87,11 @@ def answer(request: Request, body: bytes, status: int = 200, media: str = "appli
 
 
 def problem(request: Request, error: RegularsError, contact: Contact | None = None) -> Response:
-    said = Problem(error.code, error.text(language(request)), error.detail, error.retryable, contact)
-    headers = {"retry-after": str(error.detail.get("seconds", 5))} if error.status in {429, 503} else {}
+    detail, headers = error.detail, {}
+    if error.status in {429, 503}:
+        detail = {"seconds": AGAIN_S, **detail}
+        headers = {"retry-after": str(detail["seconds"])}
+    said = Problem(error.code, error.text(language(request)), detail, error.retryable, contact)
     return Response(msgspec.json.encode(said), error.status, headers, media_type="application/json")
 
 

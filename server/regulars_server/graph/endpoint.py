@@ -19,6 +19,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from regulars_server import web
+from regulars_server.gate import Visit
 from regulars_server.graph import ide
 from regulars_server.graph.charging import Throttled
 from regulars_server.graph.documents import count, nesting
@@ -50,13 +51,17 @@ def routes(service: Service, operations: Operations) -> list[BaseRoute]:
     streams = Streams(operations)
 
     async def post(request: Request) -> Response:
-        async def asking() -> Asked:
+        async def asking(visit: Visit) -> Asked:
             if not _is_json(request.headers.get("content-type", "")):
                 raise _NotJson
-            return read(await web.read_body(request, min(settings.body_bytes_max, BODY_BYTES_MAX)))
+            return read(await web.read_body(request, min(settings.body_bytes_max, BODY_BYTES_MAX), visit))
+
+        async def asking_for_events() -> Asked:
+            with service.gates.query.visit() as visit:  # what follows is a line's
+                return await asking(visit)
 
         if streams.is_asked(request):
-            return await streams.post(request, asking)
+            return await streams.post(request, asking_for_events)
         return await answered(request, asking, (OperationType.QUERY, OperationType.MUTATION))
 
     async def get(request: Request) -> Response:
@@ -69,13 +74,22 @@ def routes(service: Service, operations: Operations) -> list[BaseRoute]:
         return ide.page()
 
     async def answered(
-        request: Request, asking: Callable[[], Awaitable[Asked]], kinds: Collection[OperationType]
+        request: Request, asking: Callable[[Visit], Awaitable[Asked]], kinds: Collection[OperationType]
     ) -> Response:
-        lang = web.language(request)
         try:
             media = accepted(request.headers.get("accept"))
         except _Unacceptable:
             return Response(status_code=406)
+        try:
+            with service.gates.query.visit() as visit:
+                return await answered_in_turn(request, partial(asking, visit), kinds, media)
+        except Refused as error:  # there was no room
+            return _early(request, media, error)
+
+    async def answered_in_turn(
+        request: Request, asking: Callable[[], Awaitable[Asked]], kinds: Collection[OperationType], media: str
+    ) -> Response:
+        lang = web.language(request)
         try:
             principal = await operations.principal(web.bearer(request))
             if principal.device is not None:
@@ -85,8 +99,7 @@ def routes(service: Service, operations: Operations) -> list[BaseRoute]:
         except _NotJson:
             return _answer(request, JSON_MEDIA, 415, _refused_media())
         except RegularsError as error:
-            # A body that holds no GraphQL request is 400 in either form.
-            return _answer(request, media, error.status, {"errors": [coded(error.code, error.detail, lang)]})
+            return _early(request, media, error)
         try:
             result = await operations.run(asked, context, kinds)
         except WrongMethod:
@@ -148,8 +161,9 @@ def accepted(accept: str | None) -> str:
     return best
 
 
-async def _from_url(request: Request) -> Asked:
+async def _from_url(request: Request, visit: Visit) -> Asked:
     """The request in the parameters of a URL."""
+    await visit.turn()
     given: dict[str, Any] = {}
     for name in ("query", "documentId", "operationName", "variables", "extensions"):
         said = request.query_params.get(name)
@@ -204,15 +218,26 @@ def _refused_media() -> dict[str, Any]:
     return {"errors": [coded("body_invalid", {"reason": reason}, "en")]}
 
 
+def _early(request: Request, media: str, error: RegularsError) -> Response:
+    """Nothing was read that could be run: the status says so in either form."""
+    said = {"errors": [coded(error.code, error.detail, web.language(request))]}
+    response = _answer(request, media, error.status, said)
+    return _with_retry_after(response, error)
+
+
+def _with_retry_after(response: Response, error: RegularsError) -> Response:
+    if "seconds" in error.detail:
+        response.headers["retry-after"] = str(error.detail["seconds"])
+    return response
+
+
 def _refused(request: Request, media: str, error: RegularsError, lang: str) -> Response:
     """What was not run although it was a GraphQL request."""
     said: dict[str, Any] = {"errors": [coded(error.code, error.detail, lang)]}
     if isinstance(error, Throttled):
         said["extensions"] = {"cost": error.cost.told()}
-    response = _answer(request, media, error.status if media == RESPONSE_MEDIA else 200, said)
-    if "seconds" in error.detail:
-        response.headers["retry-after"] = str(error.detail["seconds"])
-    return response
+    status = error.status if media == RESPONSE_MEDIA else 200
+    return _with_retry_after(_answer(request, media, status, said), error)
 
 
 def _answer(
