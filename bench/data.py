@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from itertools import islice
 from pathlib import Path
@@ -23,12 +23,9 @@ from regulars_sync.changes import Change
 from regulars_sync.protocol import PairRequest
 
 BATCH = 2_000
-Progress = Callable[[int], None]
 
 
-async def build(
-    folder: Path, workload: Workload, customers: int, interactions: int, on_progress: Progress
-) -> str:
+async def build(folder: Path, workload: Workload, customers: int, interactions: int) -> str:
     """Make `folder/ours` and `folder/floor` with so many rows; the bearer token of a paired tablet."""
     ours = folder / "ours"
     ours.mkdir(parents=True)
@@ -40,13 +37,19 @@ async def build(
         rows = workload.new_customers(customers)
         while batch := list(islice(rows, BATCH)):
             await _write(service, batch)
-            on_progress(len(batch))
         facts = workload.new_interactions(interactions, days=365)
         while batch := list(islice(facts, BATCH)):
             await _write(service, batch)
-            on_progress(len(batch))
     _copy_documents(ours, folder / "floor")
     return token
+
+
+async def tablets(folder: Path, unit: str, count: int) -> list[str]:
+    """The bearer tokens of so many more tablets of a unit, of a chain that nobody serves."""
+    async with opened(create_service(Settings(data=folder))) as service:
+        version = service.storage.registry.version
+        codes = [await service.access.new_pairing_code(unit, f"tablet {n}") for n in range(count)]
+        return [(await enrol(service, PairRequest(code, "tablet", version))).token for code in codes]
 
 
 async def _write(service: Service, batch: Iterable[Change]) -> None:

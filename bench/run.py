@@ -20,7 +20,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bench import profiling, report
-from bench.figures import Sizes, measure, steps
+from bench.figures import Sizes
+from bench.measure import measure, steps
 from bench.server import ROOT
 
 RESULTS = ROOT / "bench" / "RESULTS.md"
@@ -55,7 +56,8 @@ def main(
                 progress.update(task, description=what, advance=1)
 
             results = asyncio.run(measure(Path(folder), sizes, on_step))
-    console.print(report.table(results, sizes))
+    for table in report.tables(results, sizes):
+        console.print(table)
     target = out or (None if quick else RESULTS)
     if target is not None:
         target.write_text(report.markdown(results, sizes, (before, os.getloadavg()[0])), "utf-8")

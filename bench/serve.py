@@ -1,4 +1,5 @@
-"""One server in a process of its own: `python -m bench.serve floor|ours|core FOLDER`; it prints its port.
+"""One server in a process of its own: `python -m bench.serve floor|ours|core FOLDER [DATABASE]`; it
+prints its port.
 
 Each kind imports only what it runs, so that memory can be compared.
 """
@@ -14,13 +15,13 @@ import uvicorn
 from starlette.applications import Starlette
 
 
-def floor(folder: Path) -> Starlette:
+def floor(folder: Path, database: str) -> Starlette:
     from bench.floor import create_floor
 
     return create_floor(folder)
 
 
-def ours(folder: Path) -> Starlette:
+def ours(folder: Path, database: str) -> Starlette:
     """The product as it is served, its log lines included."""
     from regulars_server.app import create_app
     from regulars_server.process import spare_the_collector
@@ -33,23 +34,25 @@ def ours(folder: Path) -> Starlette:
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     plenty = 1_000_000_000  # the budget is counted, and never empty
-    settings = Settings(folder, snapshot_rows_min=1, developer_cost_max=plenty, developer_cost_per_s=plenty)
+    settings = Settings(
+        folder, database, snapshot_rows_min=1, developer_cost_max=plenty, developer_cost_per_s=plenty
+    )
     app = create_app(settings)
     spare_the_collector()
     return app
 
 
-def core(folder: Path) -> Starlette:
+def core(folder: Path, database: str) -> Starlette:
     """The same, but GraphQL goes field by field."""
     from regulars_server.graph.executor import CompiledExecutor
 
     del CompiledExecutor.execute_collected_subfields, CompiledExecutor.complete_iterable_value
-    return ours(folder)
+    return ours(folder, database)
 
 
 def main() -> None:
-    kind, folder = sys.argv[1:]
-    app = {"floor": floor, "ours": ours, "core": core}[kind](Path(folder))
+    kind, folder, *database = sys.argv[1:]
+    app = {"floor": floor, "core": core}.get(kind, ours)(Path(folder), "".join(database))
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
     print(listening.getsockname()[1], flush=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Literal
+from typing import TypeAlias
 
 from regulars_sync import coding
 
@@ -19,8 +19,8 @@ START_S_MAX = 30.0
 SETTLE_S = 0.05
 """What a server still does behind its last answer is its own cost too."""
 
-Kind = Literal["floor", "ours", "core"]
-"""`core` is ours with GraphQL on graphql-core's own executor."""
+Kind: TypeAlias = str
+"""What took a sample: floor, ours, core (ours with GraphQL on graphql-core's own executor), postgres ..."""
 
 
 class Wire:
@@ -59,40 +59,78 @@ class Cost:
     """Of the server's process, user and system."""
     bytes: int
     """Of the bodies, both ways."""
+    peak_mib: float | None = None
+    """What the server held in memory at most meanwhile; None where that was not looked at."""
 
 
 class Server:
     """A running server. `kind` says which; `port` is where."""
 
-    def __init__(self, kind: Kind, process: subprocess.Popen[bytes], port: int) -> None:
+    def __init__(
+        self, kind: Kind, process: subprocess.Popen[bytes], port: int, beside_ms: Callable[[], float]
+    ) -> None:
         self.kind = kind
         self.port = port
         self._process = process
+        self._beside_ms = beside_ms
 
     def cpu_ms(self) -> float:
-        """What /proc/<pid>/stat calls utime + stime, from the process's CPU clock: ns, not ticks of 10 ms."""
-        return time.clock_gettime_ns((~self._process.pid << 3) | 2) / 1e6
+        """Of its process and of its database's."""
+        return cpu_ms_of(self._process.pid) + self._beside_ms()
 
-    def rss_peak_mib(self) -> float:
+    def forget_peak(self) -> None:
+        """From now on the peak of its memory is counted anew."""
+        Path(f"/proc/{self._process.pid}/clear_refs").write_text("5", "ascii")
+
+    def peak_mib(self) -> float:
         status = Path(f"/proc/{self._process.pid}/status").read_text("ascii")
         (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) / 1024
 
-    def cost(self, wire: Wire, work: Callable[[], object]) -> Cost:
-        """What `work` over this wire takes."""
-        moved = wire.sent + wire.received
-        cpu, begun = self.cpu_ms(), time.perf_counter()
-        work()
-        wall = time.perf_counter() - begun
-        time.sleep(SETTLE_S)
-        return Cost(wall * 1000, self.cpu_ms() - cpu, wire.sent + wire.received - moved)
+    def cost(self, wires: Wire | Sequence[Wire], work: Callable[[], object]) -> Cost:
+        """What `work` over these wires takes."""
+        return cost([self], [wires] if isinstance(wires, Wire) else wires, work)
+
+
+def cost(servers: Sequence[Server], wires: Sequence[Wire], work: Callable[[], object]) -> Cost:
+    """What `work` over these wires takes of these servers together."""
+
+    def moved() -> int:
+        return sum(wire.sent + wire.received for wire in wires)
+
+    def cpu_ms() -> float:
+        return sum(server.cpu_ms() for server in servers)
+
+    for server in servers:
+        server.forget_peak()
+    before, cpu, begun = moved(), cpu_ms(), time.perf_counter()
+    work()
+    wall = time.perf_counter() - begun
+    time.sleep(SETTLE_S)
+    peak = sum(server.peak_mib() for server in servers)
+    return Cost(wall * 1000, cpu_ms() - cpu, moved() - before, peak)
+
+
+def cpu_ms_of(pid: int) -> float:
+    """What /proc/<pid>/stat calls utime + stime, from the process's CPU clock: ns, not ticks of 10 ms."""
+    return time.clock_gettime_ns((~pid << 3) | 2) / 1e6
+
+
+def no_database_ms() -> float:
+    """SQLite runs within the server."""
+    return 0.0
 
 
 @contextmanager
-def running(kind: Kind, folder: Path) -> Iterator[Server]:
-    """Start a server on the data in `folder`, wait until it answers, and stop it at the end."""
+def running(
+    kind: Kind, folder: Path, database: str = "", beside_ms: Callable[[], float] = no_database_ms
+) -> Iterator[Server]:
+    """Start a server on the data in `folder`, wait until it answers, and stop it at the end.
+
+    `database` is a PostgreSQL address, and `beside_ms` the CPU milliseconds of that server so far.
+    """
     process = subprocess.Popen(
-        [sys.executable, "-m", "bench.serve", kind, str(folder)],
+        [sys.executable, "-m", "bench.serve", kind, str(folder), *filter(None, [database])],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=(folder / "log").open("wb"),
@@ -102,7 +140,7 @@ def running(kind: Kind, folder: Path) -> Iterator[Server]:
         said = process.stdout.readline()
         if not said:
             raise RuntimeError(f"{kind} did not start:\n{(folder / 'log').read_text('utf-8')[-2000:]}")
-        server = Server(kind, process, int(said))
+        server = Server(kind, process, int(said), beside_ms)
         _await_answer(server)
         yield server
     finally:

@@ -186,14 +186,14 @@ def _instant(ms: int) -> str:
     return instant(datetime.fromtimestamp(ms / 1000, UTC), ms)
 
 
-def pushes(rng: Random, drafted: Sequence[Change], now_ms: int) -> list[bytes]:
-    """The bodies of the pushes that bring these changes, in the SDK's batches, stamps fixed."""
+def pushes(rng: Random, drafted: Sequence[Change], now_ms: int, batch: int = BATCH_CHANGES) -> list[bytes]:
+    """The bodies of the pushes that bring these changes, as many at once as the SDK sends, stamps fixed."""
     incarnation = rng.randbytes(INCARNATION_BYTES).hex()
     bodies: list[bytes] = []
     last = 0
-    for at in range(0, len(drafted), BATCH_CHANGES):
+    for at in range(0, len(drafted), batch):
         raw = []
-        for change in drafted[at : at + BATCH_CHANGES]:
+        for change in drafted[at : at + batch]:
             last = clock.fix(change.stated.at, 0, now_ms, 0, last)
             raw.append(msgspec.Raw(changes.encode(msgspec.structs.replace(change, stamp=last))))
         request = PushRequest(incarnation=incarnation, n=at + 1, schema=REGISTRY.version, changes=raw)

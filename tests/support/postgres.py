@@ -65,6 +65,11 @@ class PostgresServer:
     def url(self) -> str:
         return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def initialize(self, primary: PostgresServer | None = None) -> None:
         """Make the folder's database: an empty one, or a standby of that one."""
         data = ("-D", str(self.folder / "data"))
@@ -125,10 +130,15 @@ class PostgresServer:
 
 
 @contextlib.contextmanager
-def postgres_server(primary: PostgresServer | None = None, /, **settings: object) -> Iterator[PostgresServer]:
-    """A server that runs, perhaps as a standby, and is gone at the end, folder and all."""
+def postgres_server(
+    primary: PostgresServer | None = None, place: Path | None = None, /, **settings: object
+) -> Iterator[PostgresServer]:
+    """A server that runs, perhaps as a standby, and is gone at the end, folder and all.
+
+    Its folder is made in `place`, else in memory.
+    """
     shared = Path("/dev/shm")
-    at = shared if os.access(shared, os.W_OK) else None
+    at = place or (shared if os.access(shared, os.W_OK) else None)
     folder = Path(tempfile.mkdtemp(prefix="regulars-postgres-", dir=at))
     try:
         server = PostgresServer(folder, _programs(folder), _free_port(), **settings)

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from bench.figures import SECTIONS
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -20,12 +22,13 @@ def test_bench_quick_measures_every_figure(tmp_path):
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     page = out.read_text("utf-8")
+    for section in SECTIONS:
+        assert f"## {section.title}" in page
     for figure in (
         "push of 600",
         "push of 40 updates",
-        "pull of",
         "catch-up of 20 rows",
-        "first sync",
+        "5 clients x 20",
         "upsert",
         "coding zstd",
     ):
