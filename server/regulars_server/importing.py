@@ -1,4 +1,4 @@
-"""Import of CSV files: upsert by external id, through the same road as every change.
+"""Import of files, CSV or JSON lines: upsert by external id, through the same road as every change.
 
 A row's id is made of source and external id, so reading a file twice writes nothing. Of a row that
 exists, a field is written only when the file's value is another than this source wrote last, and the

@@ -1,4 +1,4 @@
-"""A spreadsheet as changes: every record of a CSV file becomes the fields of one row, or one refused line.
+"""A spreadsheet as changes: every record of a file becomes the fields of one row, or one refused line.
 
 Nothing is stored or looked up here, so a file can be tried before it counts. What a column means follows
 from the entity's declaration; only cells that hold a structure have a grammar:
@@ -11,6 +11,9 @@ from the entity's declaration; only cells that hold a structure have a grammar:
 
 Several in one cell, as in every set, are parted by `;`. An empty cell is a field not written: a file adds
 and alters, and what it leaves out stays.
+
+A file that begins with `{` holds JSON lines: one object each, its names the columns. A text in it is read as
+a cell is, and lists and structures may stand as such: `"party": [{"customer": "C-1", "role": "companion"}]`.
 """
 
 from __future__ import annotations
@@ -23,8 +26,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, tzinfo
 from difflib import get_close_matches
+from itertools import count
 from pathlib import Path
 from typing import TextIO
+
+import orjson
 
 from regulars_schema.declare import (
     JSON,
@@ -46,6 +52,10 @@ from regulars_schema.entities import REGISTRY
 from regulars_schema.normal import element_path
 from regulars_sync.ids import row_id
 
+Line = tuple[int, dict[str, JSON] | Unfit]
+"""The number of a record's first line, and what it gives by column."""
+LINE_CHARS_MAX = 1 << 20
+"""Of a line of JSON."""
 CELL_CHARS_MAX = 131_072
 """What the csv module holds in one cell."""
 _BLOCK_CHARS = 1 << 20
@@ -75,7 +85,7 @@ class Refused:
 def read_rows(
     path: Path, entity_name: str, source: str, *, zone: tzinfo = UTC, registry: Registry = REGISTRY
 ) -> Iterator[Row | Refused]:
-    """Read a CSV file of one entity, in its order, a record at a time.
+    """Read a file of one entity, CSV or JSON lines, in its order, a record at a time.
 
     `source` names the system that gave the external ids. `zone` is that of instants written without one.
     The file may be UTF-8, with or without BOM, or GB18030. `line` counts the file's lines from 1 and is the
@@ -90,33 +100,72 @@ def read_rows(
         raise Unfit("entity_unknown", entity=entity_name)
     known = columns(entity)
     cells = _Cells(source, zone)
+    seen: set[str] = set()
     with _open(path) as file:
-        records = _records(file)
-        header = _header(records, path, entity, known)
-        fields = [(name, known.get(name)) for name in header]
-        seen: set[str] = set()
-        for line, record in records:
+        lines = _objects(file, known) if _is_json(path) else _cells(_records(file), path, entity, known)
+        for line, record in lines:
             external_id = None
             try:
                 if isinstance(record, Unfit):
                     raise record
-                if len(record) != len(header):
-                    raise Unfit("cells_wrong", cells=len(record), columns=len(header))
-                external_id = _external_id(record[header.index("external_id")])
+                external_id = _external_id(record.pop("external_id", None))
                 if external_id in seen:
                     raise Unfit("external_id_twice", external_id=external_id)
                 seen.add(external_id)
                 values = _provenance(entity, source, external_id)
-                for (name, field), cell in zip(fields, record, strict=True):
-                    if field is not None and (text := cell.strip()):
-                        try:
-                            values.update(cells.write(field, text))
-                        except Unfit as unfit:
-                            raise Unfit(unfit.code, **{**unfit.detail, "field": name}) from None
+                for name, given in record.items():
+                    try:
+                        values.update(cells.write(known[name], given))
+                    except Unfit as unfit:
+                        raise Unfit(unfit.code, **{**unfit.detail, "field": name}) from None
             except Unfit as unfit:
                 yield Refused(line, external_id, unfit.code, unfit.detail)
             else:
                 yield Row(line, entity.name, external_id, row_id(source, entity.name, external_id), values)
+
+
+def _cells(
+    records: Iterator[tuple[int, list[str] | Unfit]], path: Path, entity: Entity, known: Mapping[str, Field]
+) -> Iterator[Line]:
+    """The cells of each record that are not empty, by column."""
+    header = _header(records, path, entity, known)
+    for line, record in records:
+        if isinstance(record, Unfit):
+            yield line, record
+        elif len(record) != len(header):
+            yield line, Unfit("cells_wrong", cells=len(record), columns=len(header))
+        else:
+            yield line, {n: text for n, cell in zip(header, record, strict=True) if (text := cell.strip())}
+
+
+def _objects(file: TextIO, known: Mapping[str, Field]) -> Iterator[Line]:
+    """The same of a file of JSON lines."""
+    names = ["external_id", *known]
+    for line in count(1):
+        text = file.readline(LINE_CHARS_MAX)
+        is_cut = len(text) == LINE_CHARS_MAX and not text.endswith("\n")
+        rest = text
+        while rest and not rest.endswith("\n"):
+            rest = file.readline(LINE_CHARS_MAX)
+        if not text:
+            return
+        if not text.strip():
+            continue
+        try:
+            found = None if is_cut else orjson.loads(text)
+        except orjson.JSONDecodeError as error:
+            yield line, _unreadable(text.strip(), str(error), "json")
+            continue
+        if not isinstance(found, dict):
+            reason = f"it has over {LINE_CHARS_MAX} characters" if is_cut else "no object"
+            yield line, _unreadable(text.strip(), reason, "json")
+            continue
+        foreign = next((name for name in found if name not in names), None)
+        if foreign is not None:
+            yield line, _unknown(foreign, names)
+        else:
+            told = {name: v.strip() if isinstance(v, str) else v for name, v in found.items()}
+            yield line, {name: value for name, value in told.items() if value not in (None, "")}
 
 
 def columns(entity: Entity) -> dict[str, Field]:
@@ -143,6 +192,11 @@ def _open(path: Path) -> TextIO:
     gb18030 = not marked and not _decodes(path, "utf-8") and _decodes(path, "gb18030")
     encoding = "gb18030" if gb18030 else "utf-8-sig"
     return path.open(encoding=encoding, errors="surrogateescape", newline="")
+
+
+def _is_json(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(64).removeprefix(BOM_UTF8).lstrip().startswith(b"{")
 
 
 def _decodes(path: Path, encoding: str) -> bool:
@@ -200,13 +254,16 @@ def _header(
     names = ["external_id", *known]
     for position, name in enumerate(header):
         if name not in names:
-            nearest = get_close_matches(name, names, n=1, cutoff=0)[0]
-            raise Unfit("column_unknown", column=name[:80], nearest=nearest)
+            raise _unknown(name, names)
         if name in header[:position]:
             raise Unfit("cell_invalid", field="header", value=name, reason="the column stands twice")
     if "external_id" not in header:
         raise Unfit("fields_missing", entity=entity.name, fields=["external_id"])
     return header
+
+
+def _unknown(name: str, names: list[str]) -> Unfit:
+    return Unfit("column_unknown", column=name[:80], nearest=get_close_matches(name, names, n=1, cutoff=0)[0])
 
 
 def _is_text(cell: str) -> bool:
@@ -217,8 +274,10 @@ def _is_text(cell: str) -> bool:
     return True
 
 
-def _external_id(cell: str) -> str:
-    external_id = cell.strip()
+def _external_id(given: JSON) -> str:
+    if type(given) is int:
+        given = str(given)
+    external_id = given.strip() if isinstance(given, str) else ""
     if not external_id:
         raise Unfit("external_id_missing")
     if not _is_text(external_id):
@@ -248,23 +307,39 @@ class _Cells:
     source: str
     zone: tzinfo
 
-    def write(self, field: Field, cell: str) -> dict[str, JSON]:
+    def write(self, field: Field, given: JSON) -> dict[str, JSON]:
         """The values by path that a cell writes; `Unfit` when it does not fit the field."""
-        check_text(cell, CELL_CHARS_MAX)
+        if isinstance(given, str):
+            check_text(given, CELL_CHARS_MAX)
         if not field.is_set:
-            value = self.value(field.type, cell)
+            value = self.value(field.type, given)
             field.check(value)
             return {field.name: value}
         written: dict[str, JSON] = {}
-        for item in _parts(cell):
+        if isinstance(given, str):
+            given = list(_parts(given))
+        if not isinstance(given, list):
+            raise Unfit("value_type", expected="a list")
+        for item in given:
             key = self.value(field.type, item)
             field.type.check(key)
             # The server makes the normal form, knowing the country; here it only has to be possible.
-            element_path(field, key, key, None)
+            element_path(field, str(key), key, None)
             written[f"{field.name}/{key}"] = True if field.form is Form.PLAIN else key
         return written
 
-    def value(self, type: Type, cell: str) -> JSON:
+    def value(self, type: Type, given: JSON) -> JSON:
+        """What a cell says, or a part of one; what is neither text, list nor structure stays as it is."""
+        if isinstance(given, list) and isinstance(type, List):
+            return [self.value(type.of, item) for item in given]
+        if isinstance(given, dict) and isinstance(type, Struct):
+            parts = type.parts
+            return {n: self.value(parts[n].type, v) if n in parts else v for n, v in given.items()}
+        if isinstance(type, Ref) and not isinstance(given, str):
+            return row_id(self.source, type.entity, _external_id(given))
+        return self.cell(type, given) if isinstance(given, str) else given
+
+    def cell(self, type: Type, cell: str) -> JSON:
         match type:
             case Int():
                 return _whole(cell)
@@ -277,7 +352,7 @@ class _Cells:
             case Struct():
                 return _GRAMMARS[type.name](self, type, cell)
             case List():
-                return [self.value(type.of, item) for item in _parts(cell)]
+                return [self.cell(type.of, item) for item in _parts(cell)]
             case _:
                 return cell
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from secrets import token_hex
 from typing import TypeVar
 
@@ -67,6 +67,25 @@ async def read_body(request: Request, bytes_max: int, visit: Visit) -> bytes:
     for chunk in chunks:
         body.feed(chunk)
     return body.end()
+
+
+async def body_pieces(request: Request, bytes_max: int) -> AsyncIterator[bytes]:
+    """A long body, out of its coding piece by piece, for a reader who counts them.
+
+    `Refused`: encoding_unknown, body_invalid; body_too_large for one that is larger than this as it comes.
+    """
+    pieces = coding.Pieces(request.headers.get("content-encoding", coding.IDENTITY))
+    came = 0
+    try:
+        async for chunk in request.stream():
+            came += len(chunk)
+            if came > bytes_max:
+                raise Refused("body_too_large", bytes_max=bytes_max)
+            for piece in pieces.feed(chunk):
+                yield piece
+    except ClientDisconnect:
+        raise Refused("body_invalid", reason="it stopped halfway") from None
+    pieces.end()
 
 
 def decode(body: bytes, into: type[T]) -> T:

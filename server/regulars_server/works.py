@@ -23,6 +23,7 @@ from typing import Any
 import orjson
 from tortoise import fields
 from tortoise.exceptions import IntegrityError
+from tortoise.expressions import Q
 from tortoise.models import Model
 
 from regulars_server.access import Principal
@@ -112,11 +113,22 @@ class WorkRow(Model):
         return found
 
     @property
+    def is_fetched(self) -> bool:
+        """Whether there is a file for whoever asked: what was made, or what a failed import told of lines."""
+        if self.kind == "upload" or self.sha256 is None:
+            return False
+        return self.state == "completed" or (self.state == "failed" and self.byte_count > 0)
+
+    @property
     def error(self) -> Refused | None:
         """Why it did not come to its end."""
         if self.code is None:
             return None
         return Refused(self.code, **orjson.loads(self.detail or "{}"))
+
+
+_KEPT = Q(state__in=(*OPEN, "completed")) | Q(state="failed", byte_count__gt=0)
+"""Works that have files, or may have."""
 
 
 def owner_of(principal: Principal) -> str:
@@ -295,6 +307,10 @@ class Works:
         """Its snapshot was taken when so many rows were erased. `Stopped`."""
         await self._update(id, erased=erased)
 
+    async def report_to(self, id: str, rights: str) -> None:
+        """However it ends, its report is for whoever has these rights. `Stopped`."""
+        await self._update(id, rights=rights)
+
     async def put_back(self, id: str) -> None:
         """Its process ends: another one begins it anew. `Stopped`."""
         self.remove(id)
@@ -306,12 +322,17 @@ class Works:
         await self._update(id, alive_ms=self.now_ms(), **said)
 
     async def end(self, id: str, state: str, error: RegularsError | None = None, **columns: Any) -> None:
-        """`Stopped` as above; then its files go."""
+        """`Stopped` as above; then its files go, but for what a failed import told of lines by then."""
         if error is not None:
             columns |= {"code": error.code, "detail": orjson.dumps(error.detail, default=str).decode()}
         if state != "completed":
-            self.remove(id)
+            self.data(id).unlink(missing_ok=True)
             columns["byte_count"] = 0
+            if state != "failed":
+                self.remove(id)
+            with contextlib.suppress(FileNotFoundError):
+                size, digest = await asyncio.to_thread(_sealed, self.report(id))
+                columns |= {"byte_count": size, "sha256": digest}
         await self._update(id, state=state, ended_ms=self.now_ms(), **columns)
 
     async def finish(self, id: str, file: Path, rows: int, rights: str) -> None:
@@ -338,7 +359,7 @@ class Works:
         """
         voided = {"state": "voided", "code": "erased", "detail": "{}", "byte_count": 0, "asked": "{}"}
         async with self._database.reader() as db:
-            found = await WorkRow.filter(state__in=(*OPEN, "completed"), erased__lt=erased).using_db(db)
+            found = await WorkRow.filter(_KEPT, erased__lt=erased).using_db(db)
         for row in found:
             if row.kind == "export" and row.state == "queued":
                 continue  # it has read nothing yet
@@ -361,9 +382,10 @@ class Works:
         async with self._database.writer() as db:
             over = WorkRow.filter(expires_ms__lt=now, state="completed").using_db(db)
             await over.update(state="expired", byte_count=0)
+            await WorkRow.filter(expires_ms__lt=now, state="failed").using_db(db).update(byte_count=0)
             await WorkRow.filter(made_ms__lt=forgotten).using_db(db).delete()
         async with self._database.reader() as db:
-            kept = await WorkRow.filter(state__in=(*OPEN, "completed")).using_db(db)
+            kept = await WorkRow.filter(_KEPT).using_db(db)
         ids = {row.id for row in kept}
         for file in self.folder.glob("*"):
             if file.name.partition(".")[0] not in ids:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections.abc import Iterator
 
 from zstandard import ZstdCompressor, ZstdDecompressor, ZstdError
 
@@ -16,6 +17,8 @@ WORTH_BYTES_MIN = 1_024
 ZSTD_LEVEL, GZIP_LEVEL = 3, 1
 WINDOW_BYTES_MAX = 8 * 1024 * 1024
 """What RFC 9659 lets a zstd body ask of its reader's memory."""
+PIECE_BYTES = 1024 * 1024
+"""What is held of a body that goes on, at most."""
 GROWTH_MAX = 32_768
 """A zstd block of 4 bytes may stand for 128 KiB."""
 
@@ -35,16 +38,15 @@ def encode(body: bytes, coding: str) -> bytes:
     return gzip.compress(body, GZIP_LEVEL, mtime=0) if coding == GZIP else body
 
 
-class Incoming:
-    """A body as it comes in, taken out of its coding piece by piece: about `bytes_max` is held at most.
+class Pieces:
+    """What comes in, taken out of its coding in pieces of about `piece_bytes`, however much it stands for.
 
-    `Refused` encoding_unknown, body_too_large, body_invalid.
+    `Refused` encoding_unknown, body_invalid.
     """
 
-    def __init__(self, coding: str, bytes_max: int) -> None:
+    def __init__(self, coding: str, piece_bytes: int = PIECE_BYTES) -> None:
         self._coding = coding.strip().lower() or IDENTITY
-        self._bytes_max = bytes_max
-        self._plain = bytearray()
+        self._piece_bytes = piece_bytes
         if self._coding == ZSTD:
             self._zstd = ZstdDecompressor(max_window_size=WINDOW_BYTES_MAX).decompressobj()
         elif self._coding == GZIP:
@@ -52,33 +54,55 @@ class Incoming:
         elif self._coding != IDENTITY:
             raise Refused("encoding_unknown", encoding=coding[:40])
 
-    def feed(self, chunk: bytes) -> None:
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        if self._coding == IDENTITY:
+            yield chunk
+            return
         try:
-            if self._coding == IDENTITY:
-                self._take(chunk)
-            elif self._coding == GZIP:
-                self._take(self._gzip.decompress(chunk, self._room() + 1))
+            if self._coding == GZIP:
+                self._refuse_if(self._gzip.eof and bool(chunk))
+                piece = b""
+                while chunk or len(piece) == self._piece_bytes:
+                    piece = self._gzip.decompress(chunk, self._piece_bytes)
+                    chunk = self._gzip.unconsumed_tail
+                    yield piece
             else:
-                at = 0
-                while at < len(chunk):
-                    size = max(16, self._room() // GROWTH_MAX)
-                    self._take(self._zstd.decompress(chunk[at : at + size]))
-                    at += size
+                size = max(16, self._piece_bytes // GROWTH_MAX)
+                for at in range(0, len(chunk), size):
+                    self._refuse_if(self._zstd.eof)
+                    yield self._zstd.decompress(chunk[at : at + size])
         except (zlib.error, ZstdError) as error:
             raise Refused("body_invalid", reason=f"{self._coding}: {error}") from None
 
-    def end(self) -> bytes:
-        """The whole body; what stops halfway, or goes on behind its end, is refused."""
+    def end(self) -> None:
+        """What stops halfway, or goes on behind its end, is refused."""
         if self._coding != IDENTITY:
             stream = self._zstd if self._coding == ZSTD else self._gzip
-            if not stream.eof or stream.unused_data:
-                raise Refused("body_invalid", reason=f"the {self._coding} stream is not whole")
+            self._refuse_if(not stream.eof or bool(stream.unused_data))
+
+    def _refuse_if(self, is_over: bool) -> None:
+        if is_over:
+            raise Refused("body_invalid", reason=f"the {self._coding} stream is not whole")
+
+
+class Incoming:
+    """A body as it comes in, taken out of its coding piece by piece: about `bytes_max` is held at most.
+
+    `Refused` as for `Pieces`, and body_too_large.
+    """
+
+    def __init__(self, coding: str, bytes_max: int) -> None:
+        self._pieces = Pieces(coding, min(PIECE_BYTES, bytes_max + 1))
+        self._bytes_max = bytes_max
+        self._plain = bytearray()
+
+    def feed(self, chunk: bytes) -> None:
+        for piece in self._pieces.feed(chunk):
+            self._plain += piece
+            if len(self._plain) > self._bytes_max:
+                raise Refused("body_too_large", bytes_max=self._bytes_max)
+
+    def end(self) -> bytes:
+        """The whole body."""
+        self._pieces.end()
         return bytes(self._plain)
-
-    def _room(self) -> int:
-        return self._bytes_max - len(self._plain)
-
-    def _take(self, plain: bytes) -> None:
-        self._plain += plain
-        if len(self._plain) > self._bytes_max:
-            raise Refused("body_too_large", bytes_max=self._bytes_max)

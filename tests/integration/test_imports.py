@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import gzip
 import sqlite3
+import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
@@ -12,11 +14,14 @@ from typing import Any
 import httpx2
 import orjson
 import pytest
+from zstandard import ZstdCompressor
 
 from regulars_server.app import DATABASE, working_of
 from regulars_server.graph import importing
 from regulars_server.graph.operations import Operations
+from regulars_server.working import Working
 from regulars_server.works import DEAD_MS, Stopped
+from regulars_sync.errors import Refused
 from regulars_sync.ids import row_id
 from tests.support.chain import Chain, new_chain
 from tests.support.graph import Graph, caller
@@ -48,9 +53,13 @@ async def office(chain: Chain) -> Graph:
     return await caller(chain, "admin", sensitive=True)
 
 
-async def send(who: Graph, content: str = FILE, **headers: str) -> httpx2.Response:
+def compressed(content: bytes) -> bytes:
+    return ZstdCompressor().compress(content)
+
+
+async def send(who: Graph, content: str | bytes = FILE, **headers: str) -> httpx2.Response:
     sent = {"authorization": f"Bearer {who.token}", **headers}
-    return await who.http.post("/works/uploads", content=content.encode(), headers=sent)
+    return await who.http.post("/works/uploads", content=content, headers=sent)
 
 
 async def upload(who: Graph, content: str = FILE) -> str:
@@ -215,6 +224,39 @@ async def test_who_loses_the_right_imports_no_further(chain: Chain, office: Grap
     assert list(found) == [row_id("pos", "customer", "C-1")]
 
 
+async def test_one_that_fails_halfway_keeps_what_it_told_of_lines_until_it_expires_or_somebody_is_erased(
+    chain: Chain, office: Graph, monkeypatch: pytest.MonkeyPatch
+):
+    lin = await office.customer("林芳", homeUnitId=chain.units["Orchard"])
+    works = chain.service.works
+
+    async def breaks() -> None:
+        raise Refused("works_full", seconds=60)
+
+    async def failed(key: str) -> dict[str, Any]:
+        id = await start(office, await upload(office), key=key)
+        run = importing.Importing(Operations(chain.service), works).run
+        assert await Working(works, {"import": lambda row, _: run(row, breaks)}).once()
+        await works.tidy()
+        return await state(office, id)
+
+    one = await failed("1")
+    assert (one["state"], one["error"], one["linesDone"]) == ("FAILED", {"code": "works_full"}, 2)
+    assert [problem["externalId"] for problem in one["problems"]] == ["C-2"]
+    answer = await fetch(office, one["id"])
+    assert answer.status_code == 200
+    assert [orjson.loads(line)["externalId"] for line in answer.content.splitlines()] == ["C-2"]
+    assert (await fetch(await caller(chain, "admin", sensitive=True), one["id"])).status_code == 404
+    chain.clock.pass_(days=8)
+    assert (await fetch(office, one["id"])).json()["code"] == "works_full"
+    await works.tidy()
+    assert not list(works.folder.glob("*"))
+    other = await failed("2")
+    await office.ask(ERASE, id=lin)
+    assert not list(works.folder.glob("*"))
+    assert (await state(office, other["id"]))["state"] == "VOIDED"
+
+
 async def test_one_that_was_cut_off_is_begun_anew(chain: Chain, office: Graph):
     id = await start(office, await upload(office))
     works = chain.service.works
@@ -291,7 +333,9 @@ async def test_uploads_are_bounded_and_one_that_stops_leaves_nothing(tmp_path: P
         office = await caller(chain, "admin", sensitive=True)
         refused = await send(office, "x" * 101)
         assert (refused.status_code, refused.json()["code"]) == (413, "body_too_large")
-        assert (await send(office, **{"content-encoding": "gzip"})).json()["code"] == "body_invalid"
+        for encoding, small in (("gzip", gzip.compress(b"x" * 101)), ("zstd", compressed(b"x" * 101))):
+            refused = await send(office, small, **{"content-encoding": encoding})
+            assert (refused.status_code, refused.json()["code"]) == (413, "body_too_large")
         works = chain.service.works
         assert not list(works.folder.glob("*"))
         await upload(office, "x" * 100)
@@ -314,3 +358,53 @@ async def test_a_file_of_too_many_lines_is_not_begun(
     found = await imported(chain, office, await upload(office))
     assert (found["state"], found["error"]) == ("FAILED", {"code": "import_too_large"})
     assert await names(office) == []
+
+
+async def test_json_lines_are_taken_like_cells(chain: Chain, office: Graph):
+    lines = [
+        {"external_id": "C-1", "name": "A", "phones": ["138 0013 8000"], "birth": {"month": 3, "day": 12}},
+        {"external_id": "C-2", "name": "B", "birth": "never"},
+        {"external_id": 3, "name": "C", "tags": "vip;oak", "notes": None},
+        {"external_id": "C-4", "colour": "red"},
+    ]
+    text = "".join(f"{orjson.dumps(line).decode()}\n" for line in lines) + "[1]\n{"
+    done = await imported(chain, office, await upload(office, text))
+    assert (done["state"], [done[name] for name in COUNTS]) == ("COMPLETED", [2, 0, 0, 4])
+    assert [(p["line"], p["externalId"], p["code"]) for p in done["problems"]] == [
+        (2, "C-2", "cell_invalid"), (4, None, "column_unknown"),
+        (5, None, "cell_invalid"), (6, None, "cell_invalid"),
+    ]  # fmt: skip
+    same = "external_id,name,phones,birth,tags\nC-1,A,138 0013 8000,03-12,\n3,C,,,vip;oak\n"
+    again = await imported(chain, office, await upload(office, same), key="2")
+    assert [again[name] for name in COUNTS] == [0, 0, 2, 0]
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
+async def test_an_upload_may_come_in_a_coding(chain: Chain, office: Graph, encoding: str):
+    encode = gzip.compress if encoding == "gzip" else compressed
+    answer = await send(office, encode(FILE.encode()), **{"content-encoding": encoding})
+    assert answer.json()["bytes"] == len(FILE)
+    assert chain.service.works.data(answer.json()["id"]).read_text() == FILE
+    for body in (encode(FILE.encode())[:-1], encode(FILE.encode()) + b"x", b"not that"):
+        refused = await send(office, body, **{"content-encoding": encoding})
+        assert (refused.status_code, refused.json()["code"]) == (400, "body_invalid")
+    assert (await send(office, **{"content-encoding": "br"})).json()["code"] == "encoding_unknown"
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
+async def test_a_bomb_fills_neither_memory_nor_disk(tmp_path: Path, encoding: str):
+    """A small body that stands for 256 MB, where uploads may have 32."""
+    plain = bytes(256 << 20)
+    bomb = gzip.compress(plain, 1) if encoding == "gzip" else compressed(plain)
+    del plain
+    async with new_chain(tmp_path, upload_bytes_max=32 << 20) as chain:
+        office = await caller(chain, "admin", sensitive=True)
+        tracemalloc.start()
+        try:
+            refused = await send(office, bomb, **{"content-encoding": encoding})
+            most = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert (refused.status_code, refused.json()["code"]) == (413, "body_too_large")
+        assert most < 16 << 20
+        assert not list(chain.service.works.folder.glob("*"))

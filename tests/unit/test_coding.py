@@ -75,3 +75,17 @@ def test_a_frame_that_asks_for_a_huge_window_is_refused():
 )
 def test_the_caller_chooses(accepted: str, chosen: str):
     assert coding.choose(accepted) == chosen
+
+
+@given(st.binary(max_size=300), st.integers(0, 3_000), CODINGS, st.integers(1, 700), st.integers(1, 50))
+def test_what_is_long_comes_in_pieces_and_whole(
+    body: bytes, zeros: int, coded: str, piece_bytes: int, chunk: int
+):
+    plain = body + bytes(zeros)
+    whole, pieces, found = coding.encode(plain, coded), coding.Pieces(coded, piece_bytes), b""
+    for at in range(0, len(whole), chunk):
+        for piece in pieces.feed(whole[at : at + chunk]):
+            assert len(piece) <= (piece_bytes if coded == coding.GZIP else 16 * coding.GROWTH_MAX)
+            found += piece
+    pieces.end()
+    assert found == plain

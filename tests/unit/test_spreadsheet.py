@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from regulars_schema.declare import Unfit
 from regulars_schema.entities import REGISTRY
 from regulars_schema.messages import MESSAGES, text
+from regulars_server.sample import write_sample
 from regulars_server.spreadsheet import Refused, Row, columns, read_rows
 from regulars_sync.ids import row_id
 
@@ -339,3 +341,70 @@ def test_every_record_is_answered_once_and_in_order(records):
         if isinstance(one, Row):
             assert one.fields.get("name", "") == name.strip()
             assert one.fields.get("notes", "") == notes.strip()
+
+
+# --- JSON lines ---------------------------------------------------------------------------------
+
+
+def lines(*records):
+    return "".join(f"{orjson.dumps(record).decode()}\n" for record in records)
+
+
+def test_json_lines_say_what_the_same_cells_say(tmp_path):
+    """Every file of the sample, its cells as texts."""
+    sample = write_sample(tmp_path, 3, 40, 80)
+    for entity in ("unit", "staff", "product", "customer", "interaction"):
+        (path,) = (
+            p for p in sample.directory.glob("*.csv") if p.stem in (entity, REGISTRY.get(entity).plural)
+        )
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            told = lines(*csv.DictReader(file))
+        rows = list(read_rows(path, entity, "pos"))
+        again = read(told, entity)
+        assert len(again) == len(rows) > 0
+        for one, other in zip(again, rows, strict=True):
+            assert isinstance(one, Row)
+            assert isinstance(other, Row)
+            assert (one.id, one.fields) == (other.id, other.fields)
+
+
+def test_json_lines_hold_lists_and_structures_as_such():
+    record = {
+        "external_id": 7, "kind": "purchase", "at": "2026-11-22T10:00:00+08:00", "unit": "U-1",
+        "party": [{"customer": "C-1", "role": "principal"}, {"name": "Mrs Zhao", "role": "companion"}],
+        "lines": [{"product": "P-1", "quantity": 2, "amount": 39800, "currency": "CNY"}],
+    }  # fmt: skip
+    cells = table(
+        ["external_id", "kind", "at", "unit", "party", "lines"],
+        ["7", "purchase", "2026-11-22T10:00:00+08:00", "U-1", "C-1;?Mrs Zhao:companion", "P-1*2=39800CNY"],
+    )
+    [found], [same] = read(lines(record), "interaction"), read(cells, "interaction")
+    assert isinstance(found, Row)
+    assert isinstance(same, Row)
+    assert (found.id, found.fields) == (same.id, same.fields)
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ('{"external_id": "B", "colour": 1}', "column_unknown"),
+        ('{"external_id": "B", "name": 1}', "value_type"),
+        ('{"external_id": "B", "name": ["x"]}', "value_type"),
+        ('{"external_id": "B", "tags": {"vip": true}}', "value_type"),
+        ('{"external_id": "B", "tags": [1]}', "value_type"),
+        ('{"external_id": "B", "home_unit": true}', "external_id_missing"),
+        ('{"external_id": true}', "external_id_missing"),
+        ('{"external_id": "A"}', "external_id_twice"),
+        ('{"name": "B"}', "external_id_missing"),
+        ("[1]", "cell_invalid"),
+        ("{", "cell_invalid"),
+        ("[" * 5_000, "cell_invalid"),
+        ('{"external_id": "' + "x" * (1 << 20) + '"}', "cell_invalid"),
+        ('{"external_id": "B", "name": "\\ud800"}', "cell_invalid"),
+    ],
+)
+def test_a_bad_json_line_costs_itself_alone(line, code):
+    first, bad, last = read('{"external_id": "A"}\n' + line + '\n\n{"external_id": "Z"}')
+    assert (first.external_id, bad.code, last.external_id) == ("A", code, "Z")
+    assert (bad.line, last.line) == (2, 4)
+    assert len(text(bad.code, bad.detail, "zh")) < 400

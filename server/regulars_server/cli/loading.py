@@ -34,10 +34,10 @@ def register(app: typer.Typer) -> None:
     @command(
         app,
         "import",
-        "导入 CSV，按外部编号新增或更新；重复导入不会产生改动。不合格的行会列出行号和原因，其余照常导入。",
+        "导入 CSV 或 JSON 行，按外部编号新增或更新；重复导入不改动。不合格的行列出原因，其余照常导入。",
         [
             "regulars import sample/*.csv --source sample",
-            "regulars import sample --source sample     (a folder's CSV files, in the right order)",
+            "regulars import sample --source sample     (a folder's files, in the right order)",
             "regulars import 会员.csv --entity customer --source pos --refused refused.csv",
             "regulars import 会员.csv --entity customer --source pos --dry-run",
         ],
@@ -45,7 +45,7 @@ def register(app: typer.Typer) -> None:
     async def import_files(
         run: Run,
         files: Annotated[
-            list[Path], typer.Argument(help="CSV files, or a folder of them. 文件", exists=True)
+            list[Path], typer.Argument(help="CSV or JSONL files, or a folder of them. 文件", exists=True)
         ],
         source: Annotated[
             str, typer.Option(help="The system that the external ids come from; keep it the same. 来源")
@@ -60,7 +60,7 @@ def register(app: typer.Typer) -> None:
             bool, typer.Option("--dry-run", help="Tell what would become of each line; write nothing. 试运行")
         ] = False,
     ) -> int:
-        """Import CSV files: upsert by external id, so importing twice changes nothing.
+        """Import files, CSV or JSON lines: upsert by external id, so importing twice changes nothing.
 
         Lines that do not fit are listed with number and reason, the others are taken (exit code 3).
         Fields that staff edited since are never undone. Columns are the field names of docs/MODEL.md.
@@ -144,9 +144,9 @@ def in_order(
         )
     found: list[tuple[Path, str]] = []
     for path in paths:
-        inside = sorted(path.glob("*.csv")) if path.is_dir() else [path]
+        inside = sorted([*path.glob("*.csv"), *path.glob("*.jsonl")]) if path.is_dir() else [path]
         if not inside:
-            terminal.refuse(f"{path} 中没有 CSV 文件。", f"There is no CSV file in {path}.")
+            terminal.refuse(f"{path} 中没有 CSV 或 JSONL 文件。", f"There is no CSV or JSONL file in {path}.")
         for file in inside:
             name = entity or guess(file.stem, registry)
             if name is None:

@@ -66,6 +66,7 @@ class Importing:
         bytes_max = await works.room()
         told = dict.fromkeys(COUNTS, 0)
         rows = size = 0
+        await works.report_to(work.id, rights)
         await works.note(work.id, 0, 0, lines=lines, **told)
         parts = import_parts(service, upload, asked["entity"], asked["source"], asked["dryRun"], PART_ROWS)
         with path.open("wb") as file:
@@ -76,9 +77,9 @@ class Importing:
                 rows += part.lines
                 for name, more in _counts(part).items():
                     told[name] += more
+                await works.note(work.id, rows, size, lines=max(lines, rows), **told)
                 if size > bytes_max:
                     raise Refused("works_full", seconds=60)
-                await works.note(work.id, rows, size, lines=max(lines, rows), **told)
                 await pause()
                 if await self._rights(work) != rights:
                     raise Refused("rights_changed")

@@ -54,7 +54,7 @@ class Import:
     ended_at: DateTime | None = strawberry.field(description="When it ended.")
     expires_at: DateTime = strawberry.field(description="When what it tells of lines goes.")
     url: str | None = strawberry.field(
-        description="Where all problems are fetched as JSON lines; null until it is done, and for none."
+        description="Where all problems are fetched as JSON lines; null until it ended, and for none."
     )
     error: Refusal | None = strawberry.field(description="Why it did not come to its end.")
     report: strawberry.Private[Path]
@@ -76,7 +76,7 @@ class Import:
 
 @strawberry.input(description="What to import.")
 class ImportInput:
-    upload_id: UUID = strawberry.field(description="What `POST /works/uploads` answered: a CSV file.")
+    upload_id: UUID = strawberry.field(description="What `POST /works/uploads` answered: CSV or JSON lines.")
     entity: EntityName = strawberry.field(description="What each line is.")
     source: str = strawberry.field(
         description="The system that gave the external ids, such as `pos`; keep it the same."
@@ -166,7 +166,7 @@ def _import(context: Context, row: WorkRow) -> Import:
         created_at=instant_of(row.made_ms),
         ended_at=None if row.ended_ms is None else instant_of(row.ended_ms),
         expires_at=instant_of(row.expires_ms),
-        url=f"/works/{row.id}" if row.state == "completed" and told.get("refused") else None,
+        url=f"/works/{row.id}" if row.is_fetched and told.get("refused") else None,
         error=None if error is None else refusal(error, context.lang),
         report=context.service.works.report(row.id),
     )
