@@ -17,8 +17,10 @@ WORTH_BYTES_MIN = 1_024
 ZSTD_LEVEL, GZIP_LEVEL = 3, 1
 WINDOW_BYTES_MAX = 8 * 1024 * 1024
 """What RFC 9659 lets a zstd body ask of its reader's memory."""
-PIECE_BYTES = 1024 * 1024
-"""What is held of a body that goes on, at most."""
+PIECE_BYTES = 4 * 1024 * 1024
+"""What a piece of a body that goes on may become, at most."""
+GZIP_PIECE_BYTES = 256 * 1024
+"""The same of gzip, which is as quick in small pieces and holds each of them twice."""
 GROWTH_MAX = 32_768
 """A zstd block of 4 bytes may stand for 128 KiB."""
 
@@ -50,6 +52,7 @@ class Pieces:
         if self._coding == ZSTD:
             self._zstd = ZstdDecompressor(max_window_size=WINDOW_BYTES_MAX).decompressobj()
         elif self._coding == GZIP:
+            self._piece_bytes = min(piece_bytes, GZIP_PIECE_BYTES)
             self._gzip = zlib.decompressobj(zlib.MAX_WBITS | 16)
         elif self._coding != IDENTITY:
             raise Refused("encoding_unknown", encoding=coding[:40])
