@@ -6,6 +6,7 @@ ready by that commit is then tried, each group in a transaction of its own.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from regulars_server import identities
 from regulars_server.authors import SERVER, Posting, UnitTree
 from regulars_server.settling import Settling, decoded, elevated, verdict_of
 from regulars_server.storage.interface import Incarnation, Storage, Writer
+from regulars_server.telemetry import SILENT, Telemetry
+from regulars_server.telemetry.declared import VERDICTS
 from regulars_sync import changes, log, trail
 from regulars_sync.changes import Change, Malformed, Stated
 from regulars_sync.errors import Refused, RegularsError
@@ -64,11 +67,13 @@ class Admission:
         now_ms: Callable[[], int],
         entropy: Callable[[int], bytes],
         on_commit: Callable[[set[str]], None] = lambda scopes: None,
+        telemetry: Telemetry = SILENT,
     ) -> None:
         self._storage = storage
         self._now_ms = now_ms
         self._entropy = entropy
         self._on_commit = on_commit
+        self._telemetry = telemetry
         self._tree: UnitTree | None = None
         self._tree_read_ms = 0
         self._is_unmatched = False
@@ -111,7 +116,12 @@ class Admission:
             yield Settling(writer, self._storage.registry, tree, author, self._now_ms(), self._entropy)
 
     async def _commit(self, settling: Settling) -> None:
-        self._ready += await settling.commit()
+        with self._telemetry.span("admission commit"):
+            self._ready += await settling.commit()
+        if self._telemetry.meter is not None:
+            verdicts = Counter((entry.verdict, entry.code or "") for entry in settling.batch.entries)
+            for verdict, count in verdicts.items():
+                self._telemetry.note(VERDICTS, count, *verdict)
         if any(entity.name in {"unit", "device"} for entity, *_ in settling.batch.writes.documents):
             self._tree = None
         self._is_unmatched = self._is_unmatched or bool(settling.batch.unmatched) or settling.batch.scan
@@ -143,9 +153,13 @@ class Admission:
             for a in arrived:
                 if a.n < expect and a.cid not in known:
                     raise Refused("number_taken", n=a.n, expect=a.n)
-            await settling.load([a.change for a in arrived if a.change is not None and a.cid not in known])
+            with self._telemetry.span("push load", changes=len(arrived)):
+                await settling.load(
+                    [a.change for a in arrived if a.change is not None and a.cid not in known]
+                )
             is_rest = request.gap is not None
-            verdicts = await self._take(settling, incarnation, arrived, known, is_rest)
+            with self._telemetry.span("push settle"):
+                verdicts = await self._take(settling, incarnation, arrived, known, is_rest)
             if request.gap is not None:
                 await _log_gap(settling, request.gap)
             if incarnation.n >= expect:

@@ -8,10 +8,13 @@ import logging
 import os
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import orjson
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -45,6 +48,8 @@ from regulars_server.settings import Settings
 from regulars_server.snapshots import Snapshots
 from regulars_server.storage.interface import Storage
 from regulars_server.storage.sqlite import SqliteStorage
+from regulars_server.telemetry import SILENT, Telemetry, figures
+from regulars_server.telemetry.watching import WatchedStorage, Watching, watched
 from regulars_server.working import Working
 from regulars_sync.errors import Refused, RegularsError
 
@@ -64,6 +69,7 @@ def create_service(
     now_ms: Callable[[], int] = wall_ms,
     entropy: Callable[[int], bytes] = os.urandom,
     storage: Storage | None = None,
+    telemetry: Telemetry = SILENT,
 ) -> Service:
     """The parts, wired and not yet open. Without `storage` it is what the settings name."""
     database: str | Path | PostgresDatabase = settings.data / DATABASE
@@ -76,11 +82,13 @@ def create_service(
         database = AccessTables(address)
         storage = storage or PostgresStorage(address, REGISTRY, entropy)
     storage = storage or SqliteStorage(settings.data / DATABASE, REGISTRY, entropy)
+    if telemetry.is_on:
+        storage = cast(Storage, WatchedStorage(storage, telemetry))
     access = Access(database, now_ms=now_ms, entropy=entropy)
     hub = Hub()
-    admission = Admission(storage, now_ms, entropy, hub.publish)
+    admission = Admission(storage, now_ms, entropy, hub.publish, telemetry)
     made = Snapshots(settings, storage, now_ms, entropy, lambda: hub.is_closing) if has_folder else None
-    return Service(settings, storage, admission, access, now_ms, entropy, hub, made)
+    return Service(settings, storage, admission, access, now_ms, entropy, hub, made, telemetry=telemetry)
 
 
 @contextlib.asynccontextmanager
@@ -109,20 +117,23 @@ def jobs_of(service: Service) -> list[jobs.Job]:
     """What a serving process does by itself."""
     days = service.settings.departures_days
     ageing = Ageing(service.storage, service.admission, service.now_ms, service.entropy)
-    return [
+    own = [
         jobs.Job("tidy", DAY_S, lambda: retention.tidy(service.storage, service.now_ms(), days)),
         jobs.Job("ageing", HOUR_S, ageing.once),
         jobs.Job("answers", HOUR_S, lambda: service.answers.tidy(service.settings.answers_hours)),
         jobs.Job("works", HOUR_S, service.works.tidy),
         jobs.Job("snapshots", HOUR_S, service.forget_snapshots),
     ]
+    if service.telemetry.meter is not None:
+        own.append(jobs.Job("figures", figures.EVERY_S, lambda: figures.publish(service)))
+    return [replace(job, work=watched(service.telemetry, job.name, job.work)) for job in own]
 
 
 def working_of(operations: Operations) -> Working:
     """Who does the exports and imports of a chain."""
     works = operations.service.works
     runs = {"export": Exporting(operations, works).run, "import": Importing(operations, works).run}
-    return Working(works, runs)
+    return Working(works, runs, operations.service.telemetry)
 
 
 def create_app(settings: Settings, service: Service | None = None) -> Starlette:
@@ -175,9 +186,11 @@ def create_app(settings: Settings, service: Service | None = None) -> Starlette:
         *work_endpoints.routes(parts, operations),
         *auth_endpoints.routes(parts),
     ]
+    telemetry = parts.telemetry
+    outermost = [Middleware(Watching, telemetry=telemetry, routes=routes)] if telemetry.is_on else []
     return Starlette(
         routes=routes,
-        middleware=Origins(settings.origins).middleware(),
+        middleware=[*outermost, *Origins(settings.origins).middleware()],
         lifespan=lifespan,
         exception_handlers={404: unknown, 405: unknown},
     )

@@ -22,6 +22,7 @@ from regulars_server.pace import Pace
 from regulars_server.settings import Settings
 from regulars_server.snapshots import Snapshots
 from regulars_server.storage.interface import Storage
+from regulars_server.telemetry import SILENT, Telemetry
 from regulars_server.works import Works
 from regulars_sync.changes import Change, Source, Stated, Value
 from regulars_sync.errors import Refused
@@ -42,6 +43,7 @@ class Service:
     lookups: Tally = field(default_factory=Tally)
     buckets: Buckets = field(default_factory=MemoryBuckets)
     pace: Pace = field(default_factory=Pace)
+    telemetry: Telemetry = SILENT
 
     @cached_property
     def lines(self) -> Lines:

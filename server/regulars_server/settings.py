@@ -109,6 +109,9 @@ class Settings:
     """Sites whose pages may use this server, such as `https://desk.example`, with commas. REGULARS_ORIGINS"""
     ide: bool = True
     """Whether the GraphQL page is served. REGULARS_IDE"""
+    metrics: str = ""
+    """Where Prometheus reads metrics, such as `127.0.0.1:9470`: an address and port of its own, never the
+    server's, and not for everybody. Without it nothing is counted. REGULARS_METRICS"""
     log_level: str = "info"
     """debug, info, warning or error. REGULARS_LOG_LEVEL"""
 

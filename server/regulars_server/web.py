@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from secrets import token_hex
 from typing import TypeVar
@@ -106,12 +107,18 @@ def answer(request: Request, body: bytes, status: int = 200, media: str = "appli
 
 
 def problem(request: Request, error: RegularsError, contact: Contact | None = None) -> Response:
+    refuse(request, error)
     detail, headers = error.detail, {}
     if error.status in {429, 503}:
         detail = {"seconds": AGAIN_S, **detail}
         headers = {"retry-after": str(detail["seconds"])}
     said = Problem(error.code, error.text(language(request)), detail, error.retryable, contact)
     return Response(msgspec.json.encode(said), error.status, headers, media_type="application/json")
+
+
+def refuse(request: HTTPConnection, error: RegularsError) -> None:
+    """Note why this request is refused, for whoever counts."""
+    request.state.refused = (str(error.status), error.code)
 
 
 def guarded(handler: Handler, now_ms: Callable[[], int], entropy: Callable[[int], bytes]) -> Handler:
@@ -155,6 +162,15 @@ def guarded(handler: Handler, now_ms: Callable[[], int], entropy: Callable[[int]
     return run
 
 
+def without_texts(error: BaseException | None) -> str:
+    """Where an error came from, and what kinds led to it: their texts may hold what a customer wrote."""
+    told: list[str] = []
+    while error is not None:
+        told.append("".join(traceback.format_tb(error.__traceback__)) + type(error).__name__)
+        error = error.__cause__ or error.__context__
+    return "\n".join(reversed(told))
+
+
 class JsonLines(logging.Formatter):
     """One JSON object a line: time, level, event, and the fields that the call named."""
 
@@ -181,5 +197,5 @@ class JsonLines(logging.Formatter):
         }
         said |= {name: value for name in self.FIELDS if (value := getattr(record, name, None)) is not None}
         if record.exc_info:
-            said["trace"] = self.formatException(record.exc_info)
+            said["trace"] = without_texts(record.exc_info[1])
         return orjson.dumps(said).decode()

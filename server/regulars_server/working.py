@@ -7,6 +7,8 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 
+from regulars_server.telemetry import SILENT, Telemetry
+from regulars_server.telemetry.declared import WORK
 from regulars_server.works import Stopped, WorkRow, Works
 from regulars_sync.errors import Refused, RegularsError
 
@@ -21,9 +23,10 @@ Run = Callable[[WorkRow, Callable[[], Awaitable[None]]], Awaitable[None]]
 class Working:
     """`runs`: by kind of work, how it is done. It ends with `Works.finish`, or raises."""
 
-    def __init__(self, works: Works, runs: Mapping[str, Run]) -> None:
+    def __init__(self, works: Works, runs: Mapping[str, Run], telemetry: Telemetry = SILENT) -> None:
         self._works = works
         self._runs = runs
+        self._telemetry = telemetry
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -45,7 +48,8 @@ class Working:
         if work is None:
             return False
         try:
-            await self._runs[work.kind](work, _pause)
+            with self._telemetry.timed(WORK, f"work {work.kind}", work.kind):
+                await self._runs[work.kind](work, _pause)
         except Stopped:
             self._works.remove(work.id)
         except asyncio.CancelledError:

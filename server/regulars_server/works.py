@@ -171,6 +171,11 @@ class Works:
     def report(self, id: str) -> Path:
         return self.folder / f"{id}.report"
 
+    async def open(self) -> list[WorkRow]:
+        """Those that wait or run, of whomever, the oldest first."""
+        async with self._database.reader() as db:
+            return await WorkRow.filter(state__in=OPEN).using_db(db).order_by("made_ms", "id")
+
     # --- whoever asks ---------------------------------------------------------------------------------
 
     async def ask(

@@ -228,7 +228,12 @@ class StorageContract:
         assert [r.verdict for r in rulings] == ["applied", "held"]
         async with storage.unscoped_reader() as reader:
             assert [e.cid for e in await reader.history("customer", uid(1))] == [rulings[0].change.cid]
-            assert [e.cid for e in await reader.open_entries(10)] == [rulings[1].change.cid]
+            (held,) = await reader.open_entries(10)
+            assert held.cid == rulings[1].change.cid
+            assert await reader.open_counts() == [("held", held.code, 1, held.at_ms)]
+        async with storage.reader(frozenset({"chain"})) as reader:
+            with pytest.raises(LookupError):
+                await reader.open_counts()
         async with storage.writer() as writer:
             assert await writer.waiting([f"row:customer:{uid(99)}"]) == [rulings[1].change.group]
             assert [e.cid for e in await writer.members([rulings[1].change.group])] == [rulings[1].change.cid]
@@ -510,6 +515,7 @@ class StorageContract:
             assert known.body == encode(held)
             assert await writer.waiting([f"row:customer:{uid(1)}"]) == []
             assert await writer.open_entries(9) == []
+            assert await writer.open_counts() == []
         assert await storage.verify_log() == 2
 
     async def test_members_of_a_group_come_with_the_open_mend_of_any(self, storage, scribe):

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx2
 from starlette.applications import Starlette
@@ -33,6 +33,8 @@ from regulars_server.settings import Settings
 from regulars_server.snapshots import Snapshots
 from regulars_server.storage.interface import Storage
 from regulars_server.storage.sqlite import SqliteStorage, inline
+from regulars_server.telemetry import SILENT, Telemetry
+from regulars_server.telemetry.watching import WatchedStorage
 from regulars_sync.errors import Offline
 from regulars_sync.ids import ENTROPY_BYTES, uuid7
 
@@ -225,20 +227,25 @@ async def open_chain(
     registry: Registry = REGISTRY,
     now_ms: int = NOON_MS,
     entropy: Callable[[int], bytes] | None = None,
+    telemetry: Telemetry = SILENT,
     **settings_: Any,
 ) -> AsyncIterator[Chain]:
     """The chain whose database lies in the folder; an empty one is made where there is none."""
     clock, entropy = Clock(now_ms), entropy or seeded(seed)
     path = folder / DATABASE
     storage = storage or SqliteStorage(path, registry, entropy, readers=1, connect=inline)
+    if telemetry.is_on:
+        storage = cast(Storage, WatchedStorage(storage, telemetry))
     access = Access(path, now_ms=clock, entropy=entropy, argon2=CHEAP)
     endless = {f"{kind}_cost_max": 0 for kind in ("session", "device", "developer")}  # time stands still
     settings = Settings(data=folder, **{**endless, **settings_})
     hub = Hub()
-    admission = Admission(storage, clock, entropy, hub.publish)
+    admission = Admission(storage, clock, entropy, hub.publish, telemetry)
     snapshots = Snapshots(settings, storage, clock, entropy, lambda: hub.is_closing)
     service = Service(settings, storage, admission, access, clock, entropy, hub, snapshots)
-    service = replace(service, pace=Pace(math.inf))  # how busy the machine is changes no test
+    service = replace(
+        service, telemetry=telemetry, pace=Pace(math.inf)
+    )  # how busy the machine is changes no test
     async with opened(service):
         app = create_app(settings, service)
         chain = Chain(service, app, folder, clock, entropy)

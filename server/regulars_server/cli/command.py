@@ -20,6 +20,7 @@ import typer
 from regulars_schema.declare import Unfit
 from regulars_server.cli.terminal import FAILED, Terminal, language, stop
 from regulars_server.settings import Settings
+from regulars_server.telemetry import SILENT, Telemetry
 from regulars_sync.errors import LocalError, Refused, RegularsError
 
 if TYPE_CHECKING:
@@ -74,7 +75,9 @@ class Run:
         return (self.data / DATABASE).exists()
 
     @asynccontextmanager
-    async def chain(self, new: bool = False, sweep: bool = False) -> AsyncIterator[Service]:
+    async def chain(
+        self, new: bool = False, sweep: bool = False, telemetry: Telemetry = SILENT
+    ) -> AsyncIterator[Service]:
         """The chain's own files, opened beside a running server. `LocalError` chain_missing, file_*."""
         from regulars_server.app import create_service, opened  # slow: help must not wait for it
 
@@ -82,7 +85,7 @@ class Run:
             self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         elif not await self.has_chain():
             raise LocalError("chain_missing", folder=self.place)
-        async with opened(create_service(self.settings), sweep) as service:
+        async with opened(create_service(self.settings, telemetry=telemetry), sweep) as service:
             yield service
 
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import logging
+import os
 import signal
 import socket
 import sys
@@ -19,6 +20,7 @@ import typer
 from regulars_server.cli import founding, workers
 from regulars_server.cli.command import Run, command
 from regulars_server.cli.founding import Company
+from regulars_server.telemetry import wiring
 from regulars_sync.errors import LocalError
 
 if TYPE_CHECKING:
@@ -90,12 +92,15 @@ async def _serve(run: Run, company: Company, handle: int | None) -> None:
     with contextlib.closing(taken) as listening:
         is_new = not await founding.is_founded(run)
         log_to_stderr(settings.log_level)
-        async with run.chain(new=True, sweep=True) as service:
+        told = wiring.of(settings, os.environ)
+        async with run.chain(new=True, sweep=True, telemetry=told) as service:
             password = await founding.found(service, company, ADMINISTRATOR, None) if is_new else None
             app = create_app(settings, service)
             spare_the_collector()
-            ready = partial(_tell, run, listening, password)
-            await listen_and_serve(app, listening, ready, partial(end_lines, service))
+            with wiring.page(settings, told, os.environ) as metrics:
+                ready = partial(_tell, run, listening, password, metrics)
+                await listen_and_serve(app, listening, ready, partial(end_lines, service))
+        await asyncio.to_thread(told.close)
     run.terminal.line("已停止。", "Stopped.")
 
 
@@ -107,20 +112,24 @@ async def _keep(run: Run, company: Company, count: int) -> None:
         if not await founding.is_founded(run):
             async with run.chain(new=True) as service:
                 password = await founding.found(service, company, ADMINISTRATOR, None)
-        await workers.keep(count, settings, listening, partial(_tell, run, listening, password))
+        with wiring.gathered(settings) as (gathering, metrics):
+            ready = partial(_tell, run, listening, password, metrics)
+            await workers.keep(count, settings, listening, ready, gathering)
     run.terminal.line("已停止。", "Stopped.")
 
 
-def _tell(run: Run, listening: socket.socket, password: str | None) -> None:
+def _tell(run: Run, listening: socket.socket, password: str | None, metrics: str | None) -> None:
     """Where it serves; of a new chain also who may sign in."""
     terminal, urls = run.terminal, addresses(listening)
-    said = {"urls": urls, "graphql": f"{urls[0]}/graphql", "data": run.place}
+    said = {"urls": urls, "graphql": f"{urls[0]}/graphql", "data": run.place, "metrics": metrics}
     terminal.data({**said, "login": ADMINISTRATOR if password else None, "password": password})
     if password:
         terminal.line(f"已新建连锁，管理员：{ADMINISTRATOR}", f"A new chain. Login: {ADMINISTRATOR}")
         founding.show_once(run, password)
     for url in urls:
         terminal.line(f"服务器 {url}   GraphQL {url}/graphql", f"Server {url}   GraphQL {url}/graphql")
+    if metrics:
+        terminal.line(f"指标 {metrics}", f"Metrics {metrics}")
     terminal.line(f"数据 {run.place}   Ctrl-C 停止", f"Data {run.place}   Ctrl-C stops it")
 
 

@@ -15,8 +15,12 @@ import sys
 import threading
 from asyncio.subprocess import PIPE
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from regulars_server.settings import Settings
+
+if TYPE_CHECKING:
+    from regulars_server.telemetry.metrics import Gathering
 
 AGAIN_S = 1.0
 """After so long a worker that ended is replaced."""
@@ -24,14 +28,22 @@ AGAIN_S = 1.0
 log = logging.getLogger("regulars")
 
 
-async def keep(count: int, settings: Settings, listening: socket.socket, ready: Callable[[], None]) -> None:
+async def keep(
+    count: int,
+    settings: Settings,
+    listening: socket.socket,
+    ready: Callable[[], None],
+    gathering: Gathering | None = None,
+) -> None:
     """Keep so many workers until a signal; `ready` is called when each of them serves."""
     is_over = asyncio.Event()
     for stop in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(stop, is_over.set)
     begun = [asyncio.Event() for _ in range(count)]
     async with asyncio.TaskGroup() as group:
-        keeping = [group.create_task(_keep_one(settings, listening, one, is_over)) for one in begun]
+        keeping = [
+            group.create_task(_keep_one(settings, listening, one, is_over, gathering)) for one in begun
+        ]
         serving = group.create_task(_all(begun))
         await asyncio.wait([serving, *keeping], return_when=asyncio.FIRST_COMPLETED)
         if serving.done():
@@ -45,11 +57,17 @@ async def _all(events: list[asyncio.Event]) -> None:
 
 
 async def _keep_one(
-    settings: Settings, listening: socket.socket, begun: asyncio.Event, is_over: asyncio.Event
+    settings: Settings,
+    listening: socket.socket,
+    begun: asyncio.Event,
+    is_over: asyncio.Event,
+    gathering: Gathering | None,
 ) -> None:
     handle = listening.fileno()
     # By the environment: a command line, with the password in it, is everybody's to read.
     given = {"REGULARS_DATA": str(settings.data), "REGULARS_DATABASE": settings.database}
+    if gathering is not None:
+        given |= gathering.environment
     command = [sys.executable, "-m", "regulars_server.cli", "serve", "--json", "--listening", str(handle)]
     over = asyncio.create_task(is_over.wait())
     while True:
@@ -63,6 +81,8 @@ async def _keep_one(
                 worker.terminate()
             await ended
             return
+        if gathering is not None:
+            gathering.forget(worker.pid)
         log.warning("a worker ended with %s; another one takes its place", worker.returncode)
         await asyncio.wait([over], timeout=AGAIN_S)
         if over.done():

@@ -220,6 +220,7 @@ def _refused_media() -> dict[str, Any]:
 
 def _early(request: Request, media: str, error: RegularsError) -> Response:
     """Nothing was read that could be run: the status says so in either form."""
+    web.refuse(request, error)
     said = {"errors": [coded(error.code, error.detail, web.language(request))]}
     response = _answer(request, media, error.status, said)
     return _with_retry_after(response, error)
@@ -233,6 +234,7 @@ def _with_retry_after(response: Response, error: RegularsError) -> Response:
 
 def _refused(request: Request, media: str, error: RegularsError, lang: str) -> Response:
     """What was not run although it was a GraphQL request."""
+    web.refuse(request, error)
     said: dict[str, Any] = {"errors": [coded(error.code, error.detail, lang)]}
     if isinstance(error, Throttled):
         said["extensions"] = {"cost": error.cost.told()}

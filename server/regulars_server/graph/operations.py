@@ -23,6 +23,7 @@ from regulars_server.graph.request import Context
 from regulars_server.graph.schema import build_schema
 from regulars_server.graph.trust import Trust
 from regulars_server.service import Service
+from regulars_server.telemetry.declared import GRAPHQL, GRAPHQL_COST
 from regulars_sync.errors import Refused
 
 INCIDENT_BYTES = 4
@@ -126,6 +127,7 @@ class Operations:
         charged = await self.charging.charge(operation, asked.variables, context)
         result = await self.execute(document, operation, asked, context)
         cost = await self.charging.settle(charged, operation, context)
+        self.service.telemetry.note(GRAPHQL_COST, cost.actual, operation.kind.value)
         result.extensions = {**(result.extensions or {}), "cost": cost.told()}
         return result
 
@@ -137,11 +139,16 @@ class Operations:
         `Refused("too_slow")`.
         """
         seconds_max = self.service.settings.query_seconds_max
-        try:
-            async with asyncio.timeout(seconds_max):
-                return await self._execute(document, operation, asked, context, event)
-        except TimeoutError:
-            raise Refused("too_slow", seconds_max=seconds_max) from None
+        telemetry, kind = self.service.telemetry, operation.kind.value
+        with telemetry.timed(GRAPHQL, f"graphql {kind}", kind) as span:
+            if telemetry.tracer is not None:
+                for name, value in document.named(asked.operation).items():
+                    span.set_attribute(name, value)
+            try:
+                async with asyncio.timeout(seconds_max):
+                    return await self._execute(document, operation, asked, context, event)
+            except TimeoutError:
+                raise Refused("too_slow", seconds_max=seconds_max) from None
 
     async def _execute(
         self, document: Document, operation: Operation, asked: Asked, context: Context, event: object

@@ -237,6 +237,16 @@ class Bucket(NamedTuple):
     """Bytes of their documents."""
 
 
+class OpenCount(NamedTuple):
+    """Held or rejected changes that nobody closed and that have one verdict and code."""
+
+    verdict: str
+    code: str | None
+    changes: int
+    oldest_ms: int
+    """When the oldest of them came in."""
+
+
 class EqualKey(NamedTuple):
     """Customers (two or more persons, not archived) that share a value of an identity field."""
 
@@ -376,6 +386,13 @@ class Reader(Protocol):
 
         In order of `pos` (of the entry with the body), beyond `after`. A scoped reader sees those whose
         device has a place within its reach (the row `device`'s unit), or whose row is within reach.
+        """
+        ...
+
+    async def open_counts(self) -> list[OpenCount]:
+        """How many entries `open_entries` would give, by verdict and code, in that order. One statement.
+
+        Only the unscoped reader has it (`LookupError`).
         """
         ...
 

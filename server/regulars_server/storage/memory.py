@@ -41,6 +41,7 @@ from regulars_server.storage.interface import (
     Incarnation,
     Not,
     Noted,
+    OpenCount,
     Order,
     Person,
     Reader,
@@ -515,6 +516,16 @@ class MemoryReader:
             and (among is None or entry.cid in among)
             and (self._scopes is None or self._is_mine(entry))
         ][:limit]
+
+    async def open_counts(self) -> list[OpenCount]:
+        if self._scopes is not None:
+            raise LookupError("only the unscoped reader counts what is open")
+        came: dict[tuple[str, str | None], list[int]] = defaultdict(list)
+        for entry in self._known().values():
+            if entry.is_open:
+                came[entry.verdict, entry.code].append(entry.at_ms)
+        ordered = sorted(came.items(), key=lambda item: (item[0][0], item[0][1] or ""))
+        return [OpenCount(*said, len(times), min(times)) for said, times in ordered]
 
     def _is_mine(self, entry: Entry) -> bool:
         return self._device_is_mine(entry) or self._found(entry.entity, entry.id) is not None

@@ -22,6 +22,7 @@ from regulars_server.storage.interface import (
     Happened,
     Head,
     Incarnation,
+    OpenCount,
     Order,
     Since,
     Tail,
@@ -133,6 +134,9 @@ class SqlReader(Generic[S]):
     ) -> list[Entry]:
         among = None if cids is None else list(cids)
         return await self._run(lambda: self._snapshot.open_entries(limit, after, device, among))
+
+    async def open_counts(self) -> list[OpenCount]:
+        return await self._run(self._snapshot.open_counts)
 
     async def accepted(self, cids: Iterable[str]) -> dict[str, Entry]:
         wanted = list(cids)

@@ -24,6 +24,7 @@ from regulars_server.storage.interface import (
     Happened,
     Head,
     Noted,
+    OpenCount,
     Order,
     Since,
     Tail,
@@ -436,6 +437,19 @@ class Snapshot:
                 found += self._open_cids(f"{condition} AND b.cid {among}", [*parameters, *part], limit)
         entries = sorted(self.entries(found).values(), key=_by_pos)
         return entries[:limit]
+
+    def open_counts(self) -> list[OpenCount]:
+        if self.scopes is not None:
+            raise LookupError("only the unscoped reader counts what is open")
+        sql = (
+            "SELECT l.verdict, l.code, COUNT(*), MIN(b.at_ms) FROM log b JOIN log l"
+            " ON l.pos = (SELECT MAX(e.pos) FROM log e WHERE e.cid=b.cid)"
+            " WHERE b.verdict IN ('held', 'rejected')"
+            " AND NOT EXISTS (SELECT 1 FROM log e WHERE e.cid=b.cid AND e.pos < b.pos)"
+            " AND l.closed=0 AND l.verdict IN ('held', 'rejected') GROUP BY l.verdict, l.code"
+        )
+        found = [OpenCount(*row) for row in self.rows(sql)]
+        return sorted(found, key=lambda one: (one.verdict, one.code or ""))
 
     def _open_cids(self, condition: str, parameters: list[Any], limit: int) -> list[str]:
         """The cids whose latest entry is open, in order of their first entries, which `b` is."""
