@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from generate_docs import errors, model, rights, settings
+from generate_docs import errors, metrics, model, rights, settings
 from generate_graphql import OUTPUTS as GRAPHQL_OUTPUTS
 from generate_records import records
 from regulars_schema.declare import Bool, Entity, Field, Int, Level, List, Ref, Registry, Struct
@@ -91,6 +91,7 @@ OUTPUTS: list[tuple[str, Callable[[Registry], str]]] = [
     ("docs/MODEL.md", model),
     ("docs/ERRORS.md", errors),
     ("docs/SETTINGS.md", settings),
+    ("docs/METRICS.md", metrics),
     ("docs/RIGHTS.md", rights),
     *GRAPHQL_OUTPUTS,
 ]

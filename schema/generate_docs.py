@@ -31,6 +31,7 @@ from regulars_schema.declare import (
 from regulars_schema.messages import MESSAGES, Kind, Message
 from regulars_server.access.rights import ANYBODY, ENDPOINTS, OF_PEOPLE, RIGHTS, ROLES, ROOTS, STRANGER
 from regulars_server.settings import Settings
+from regulars_server.telemetry.declared import METRICS
 
 SETTINGS_SOURCE = Path(__file__).resolve().parents[1] / "server/regulars_server/settings.py"
 BY_HAND = "<!-- Written by schema/generate.py: `make generate`, not by hand. -->"
@@ -252,6 +253,27 @@ def settings_page(source: str, defaults: Mapping[str, object]) -> str:
             "A yes or no is `true`, `1`, `false` or `0`.",
             "",
             *_table(["Variable", "Default", "Meaning"], rows),
+            "",
+        ]
+    )
+
+
+def metrics(_: Registry) -> str:
+    """`docs/METRICS.md`: everything that Prometheus is told."""
+    rows = [
+        [f"`{metric.name}`", metric.kind, ", ".join(f"`{label}`" for label in metric.labels), metric.help]
+        for metric in METRICS
+    ]
+    return "\n".join(
+        [
+            "# Metrics",
+            BY_HAND,
+            "",
+            "Read at the address of `REGULARS_METRICS` (docs/OPERATIONS.md). A `gauge` is added up over "
+            "workers; a `figure` is of the whole chain and the same whichever server tells it, taken every "
+            "30 seconds. No label holds what a customer wrote.",
+            "",
+            *_table(["Metric", "Kind", "Labels", "Meaning"], rows),
             "",
         ]
     )
