@@ -112,7 +112,7 @@ MUTANTS = (
     Mutant("kept seen cids are not stored", DOCUMENT,
            "        if register.kept:\n            kept[path] = sorted(register.kept)\n", ""),
     Mutant("values beside are not read back", DOCUMENT,
-           "            for i, held in ((at, value), *beside):\n", "            for i, held in ((at, value),):\n"),
+           "            for i, other in beside:\n", "            for i, other in ():\n"),
     # --- groups
     Mutant("a group is split: its good members apply", RECONCILE,
            "    if culprit is None:\n        world.rows.update(draft)\n        return rulings\n",

@@ -118,6 +118,10 @@ def pinyin(name: str) -> tuple[str, str]:
     return "".join(words), "".join(word[0] for word in words)
 
 
+LIKENED = frozenset({"name", "birth", "address"})
+"""The fields from which `likenesses` follow."""
+
+
 def likenesses(values: Mapping[str, JSON]) -> list[str]:
     """What two cards of one person have in common without a key: the name as it is spoken, with the birth
     or with the address. Equal texts say alike; nothing can be read from one.

@@ -23,6 +23,8 @@ from regulars_sync.merge import Candidate, Register, Registers, choose
 Document = dict[str, JSON]
 META = frozenset({"id", "v", "x", "s"})
 
+_NOTHING: dict[str, list[JSON]] = {}
+_FIRST = (0,)
 _Entry = tuple[int, str, str, str]
 
 
@@ -43,9 +45,9 @@ def encode(entity: Entity, id: str, registers: Registers, level: Level) -> bytes
     A field that a newer version declared is carried along as it was read, at its own level.
     """
     document: Document = {"id": id}
-    shown: dict[str, Candidate] = {}
+    chosen: dict[str, _Entry] = {}
+    contested: list[str] = []
     kept: dict[str, list[str]] = {}
-    entries: set[_Entry] = set()
     plain: Counter[_Entry] = Counter()
     written = False
     for path in sorted(registers):
@@ -56,29 +58,32 @@ def encode(entity: Entity, id: str, registers: Registers, level: Level) -> bytes
         written = True
         if register.kept:
             kept[path] = sorted(register.kept)
-        if not register.values:
+        values = register.values
+        if not values:
             continue
-        chosen = shown[path] = _chosen(found, register)
-        document[path] = chosen.value
-        for candidate in register.values.values():
-            entries.add(_entry(candidate))
-        if len(register.values) == 1:
-            plain[_entry(chosen)] += 1
+        shown = _chosen(found, register)
+        document[path] = shown.value
+        entry = chosen[path] = _entry(shown)
+        if len(values) == 1:
+            plain[entry] += 1
+        else:
+            contested.append(path)
     if not written:
         return None
     first = min(plain, key=lambda entry: (-plain[entry], entry)) if plain else None
-    order = sorted(entries, key=lambda entry: (entry != first, entry))
-    index = {entry: i for i, entry in enumerate(order)}
+    entries = {_entry(candidate) for path in contested for candidate in registers[path].values.values()}
+    order = sorted(entries.union(plain), key=lambda entry: (entry != first, entry))
     listed: dict[str, list[JSON]] = {}
-    for path, chosen in shown.items():
-        beside = [c for c in registers[path].values.values() if c.cid != chosen.cid]
-        at = index[_entry(chosen)]
-        if at or beside:
-            beside.sort(key=_entry)
-            listed[path] = [at, *([index[_entry(c)], c.value] for c in beside)]
+    if len(order) > 1 or contested:
+        index = {entry: i for i, entry in enumerate(order)}
+        listed = {path: [at] for path, entry in chosen.items() if (at := index[entry])}
+        for path in contested:
+            cid = chosen[path][1]
+            beside = sorted((c for c in registers[path].values.values() if c.cid != cid), key=_entry)
+            listed[path] = [index[chosen[path]], *([index[_entry(c)], c.value] for c in beside)]
     document["v"] = [_coded(entry) for entry in order]
     if listed:
-        document["x"] = listed
+        document["x"] = {path: listed[path] for path in sorted(listed)}
     if kept:
         document["s"] = kept
     return orjson.dumps(document)
@@ -103,16 +108,18 @@ def decode(documents: Iterable[bytes | Document] | Mapping[Level, bytes]) -> Reg
     by_level = documents.items() if isinstance(documents, Mapping) else ((None, raw) for raw in documents)
     for level, raw in by_level:
         document = orjson.loads(raw) if isinstance(raw, bytes) else raw
-        entries = document["v"]
-        listed = document.get("x", {})
+        entries = [_uncoded(entry) for entry in document["v"]]
+        listed = document.get("x", _NOTHING)
         for path, value in document.items():
             if path in META:
                 continue
-            at, *beside = listed.get(path, (0,))
-            register = registers[path] = Register(level=level)
-            for i, held in ((at, value), *beside):
-                candidate = _candidate(entries[i], held)
-                register.values[candidate.cid] = candidate
+            at, *beside = listed.get(path, _FIRST)
+            cid, stamp, source, verified = entries[at]
+            held = {cid: Candidate(cid, stamp, value, source, verified)}
+            for i, other in beside:
+                cid, stamp, source, verified = entries[i]
+                held[cid] = Candidate(cid, stamp, other, source, verified)
+            registers[path] = Register(held, set(), level)
         for path, cids in document.get("s", {}).items():
             registers.setdefault(path, Register(level=level)).kept.update(cids)
     return registers
@@ -128,16 +135,14 @@ def _declared(entity: Entity, path: str) -> Field | None:
 
 def _chosen(found: Field | None, register: Register) -> Candidate:
     """The shown value; of an undeclared field the one that its document showed, which is decoded first."""
-    if found is None:
+    if found is None or len(register.values) == 1:
         return next(iter(register.values.values()))
     return choose(found, register.values.values())
 
 
-def _candidate(entry: list[JSON], value: JSON) -> Candidate:
+def _uncoded(entry: list[JSON]) -> tuple[str, int, str | None, str | None]:
     cid, stamp, *rest = entry
-    return Candidate(
-        cid, stamp, value, (rest[0] or None) if rest else None, rest[1] if len(rest) > 1 else None
-    )
+    return cid, stamp, (rest[0] or None) if rest else None, rest[1] if len(rest) > 1 else None
 
 
 def shown(entity: Entity, registers: Registers) -> Document:

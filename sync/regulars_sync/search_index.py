@@ -1,7 +1,8 @@
 """The index of tokens in a SQLite file, on server and tablet alike: full text over a column of tokens.
 
-It keeps no text of its own: triggers tell it what the column said and says. What it was told to forget still
-stands in its older segments; `optimize` makes one segment of all, without it.
+It keeps no text of its own: triggers tell it of rows that came and went. Whoever writes other tokens into a
+row tells it the difference: `FORGET` what the column says and will not, then `LEARN` what it did not say.
+What it was told to forget still stands in older segments; `optimize` makes one segment of all, without it.
 """
 
 from __future__ import annotations
@@ -12,17 +13,18 @@ from regulars_schema.search import Each, Either, Match, Token
 
 _DDL = (
     "CREATE VIRTUAL TABLE {index} USING"
-    " fts5({column}, content='{table}', content_rowid='{row}', detail=none, tokenize='ascii')",
+    " fts5({column}, content='{table}', content_rowid='{row}', detail=none, columnsize=0,"
+    " tokenize='ascii')",
     "CREATE TRIGGER {index}_came AFTER INSERT ON {table} BEGIN"
-    " INSERT INTO {index}(rowid, {column}) VALUES(new.{row}, new.{column}); END",
-    "CREATE TRIGGER {index}_changed AFTER UPDATE OF {column} ON {table}"
-    " WHEN new.{column} IS NOT old.{column} BEGIN"
-    " INSERT INTO {index}({index}, rowid, {column}) VALUES('delete', old.{row}, old.{column});"
     " INSERT INTO {index}(rowid, {column}) VALUES(new.{row}, new.{column}); END",
     "CREATE TRIGGER {index}_gone AFTER DELETE ON {table} BEGIN"
     " INSERT INTO {index}({index}, rowid, {column}) VALUES('delete', old.{row}, old.{column}); END",
     "INSERT INTO {index}({index}) VALUES('rebuild')",
 )
+
+FORGET = "INSERT INTO {index}({index}, rowid, {column}) VALUES('delete', ?, ?)"
+LEARN = "INSERT INTO {index}(rowid, {column}) VALUES(?, ?)"
+"""Of a row and tokens. Both for each row, in this order, so that it counts as many rows as there are."""
 
 
 class Connection(Protocol):
@@ -50,8 +52,8 @@ def rebuild(connection: Connection, index: str) -> None:
 
 def empty(connection: Connection, index: str, table: str, column: str, row: str) -> None:
     """Delete all rows of the table, and all of its index without telling it of each."""
-    for trigger in ("came", "changed", "gone"):
-        connection.execute(f"DROP TRIGGER {index}_{trigger}")
+    for trigger in ("came", "changed", "gone"):  # `changed` stands in older files
+        connection.execute(f"DROP TRIGGER IF EXISTS {index}_{trigger}")
     connection.execute(f"DELETE FROM {table}")
     connection.execute(f"INSERT INTO {index}({index}) VALUES('delete-all')")
     for statement in ddl(index, table, column, row):

@@ -94,6 +94,25 @@ def test_upgrade_of_a_filled_file_keeps_its_rows_and_a_copy_of_before(filled, co
     migrate(connection, filled, [*STEPS, add_note, add_more])
 
 
+async def test_tokens_of_a_file_of_the_third_step_are_told_by_difference_from_then_on(filled, connection):
+    """Its own index was told of each update by a trigger, which would tell it twice."""
+    connection.execute("PRAGMA user_version = 3")
+    connection.execute(
+        "CREATE TRIGGER customer_search_changed AFTER UPDATE OF search ON customer BEGIN"
+        " INSERT INTO customer_search(customer_search, rowid, search)"
+        " VALUES('delete', old.row, old.search);"
+        " INSERT INTO customer_search(rowid, search) VALUES(new.row, new.search); END"
+    )
+    storage, scribe = SqliteStorage(filled, REGISTRY), Scribe()
+    scribe.last = 50
+    await storage.open()
+    await scribe.push(storage, [scribe.change("customer", uid(1), {"notes": "likes oak"}, "edit")])
+    await storage.close()
+    connection.execute("INSERT INTO customer_search(customer_search, rank) VALUES('integrity-check', 1)")
+    sql = "SELECT rowid FROM customer_search WHERE customer_search MATCH ?"
+    assert len(connection.execute(sql, ('"oak" AND "wangwei"',)).fetchall()) == 1
+
+
 def test_step_that_was_cut_off_is_undone_whole_and_tried_again(filled, connection):
     with pytest.raises(KeyboardInterrupt):
         migrate(connection, filled, [*STEPS, add_half_a_note])

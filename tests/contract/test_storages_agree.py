@@ -6,10 +6,12 @@ And a scoped reader answers as a database that holds only the rows of its scopes
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import orjson
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -17,10 +19,12 @@ from regulars_schema.declare import Level
 from regulars_schema.entities import REGISTRY
 from regulars_server.storage.interface import All, Any_, Batch, Chosen, Not, Order, Storage
 from regulars_server.storage.interface import Test as Probe
-from regulars_server.storage.layout import level_of
+from regulars_server.storage.layout import column_values, element_keys, level_of
 from regulars_server.storage.memory import MemoryStorage
 from regulars_server.storage.postgres import PostgresStorage
+from regulars_server.storage.search_index import SEARCHED
 from regulars_server.storage.sqlite import SqliteStorage, inline
+from regulars_server.storage.tables import TABLES
 from regulars_sync.document import decode
 from regulars_sync.history import tell
 from regulars_sync.ids import link_id
@@ -307,8 +311,33 @@ asked = given(
 @asked
 def test_sqlite_answers_as_memory_does(steps, questions, rows_max, bytes_max, from_seq):
     with tempfile.TemporaryDirectory() as folder:
-        sqlite = SqliteStorage(Path(folder) / "chain.db", REGISTRY, connect=inline, readers=2)
+        path = Path(folder) / "chain.db"
+        sqlite = SqliteStorage(path, REGISTRY, connect=inline, readers=2)
         asyncio.run(compare(sqlite, steps, questions, rows_max, bytes_max, from_seq))
+        require_laid_out(path)
+
+
+def require_laid_out(path):
+    """What stands beside a document follows from it alone, whatever the row said before."""
+    connection = sqlite3.connect(path)
+    elements = {
+        (*named.split("."), key, row)
+        for named, key, row in connection.execute(
+            "SELECT t.name, e.key, e.row FROM element e JOIN term t ON t.id = e.field"
+        )
+    }
+    for table in TABLES.values():
+        names = ", ".join(f'"{name}"' for name in table.column_names)
+        found = connection.execute(f"SELECT row, document{', ' * bool(names)}{names} FROM {table.name}")
+        for row, document, *columns in found:
+            values = orjson.loads(document)
+            assert columns == column_values(table, REGISTRY.by_name[table.name], values)
+            keys = {(table.name, field, key, row) for field, key in element_keys(table, values)}
+            assert {found for found in elements if (found[0], found[3]) == (table.name, row)} == keys
+        if table.search:
+            index = SEARCHED[table.name]
+            connection.execute(f"INSERT INTO {index}({index}, rank) VALUES('integrity-check', 1)")
+    connection.close()
 
 
 @settings(max_examples=EXAMPLES // 4, deadline=None, suppress_health_check=list(HealthCheck))

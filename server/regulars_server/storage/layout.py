@@ -6,16 +6,17 @@ reader may not read can neither be found nor guessed by order. `tables` holds th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
 from regulars_schema.declare import JSON, SAFE_INT_MAX, Entity, Level, Unfit, check_text
-from regulars_schema.normal import likenesses, sort_name
+from regulars_schema.normal import LIKENED, likenesses, sort_name
 from regulars_schema.search import Each, Either, Token, written
 from regulars_server.storage.interface import All, Any_, Not, Order, Person, Related, Test, Torn, Where
-from regulars_sync.document import nested
+from regulars_sync.document import META, nested
 from regulars_sync.errors import Refused
 
 LIKENESS = "likeness"
@@ -80,15 +81,38 @@ class Table:
         return self.scalars + ("name_sort",) * self.sort_name + ("search",) * self.search
 
 
-def column_values(table: Table, entity: Entity, document: Mapping[str, JSON]) -> list[JSON]:
-    """What the columns hold of a row with this internal document."""
-    values = list(map(document.get, table.scalars))
-    if table.sort_name:
-        name = document.get("name")
-        values.append(None if name is None else sort_name(name))
-    if table.search:
-        values.append(written(entity, nested(entity, document)))
+def column_values(
+    table: Table, entity: Entity, document: Mapping[str, JSON], columns: Sequence[str] | None = None
+) -> list[JSON]:
+    """What these columns, or all, hold of a row with this internal document."""
+    values: list[JSON] = []
+    for column in table.column_names if columns is None else columns:
+        if column == "name_sort":
+            name = document.get("name")
+            values.append(None if name is None else sort_name(name))
+        elif column == "search":
+            values.append(written(entity, nested(entity, document)))
+        else:
+            values.append(document.get(column))
     return values
+
+
+def columns_of(table: Table, entity: Entity, paths: Iterable[str]) -> set[str]:
+    """The columns that follow from these paths of an internal document."""
+    fields = {path.partition("/")[0] for path in paths}
+    columns = fields.intersection(table.scalars)
+    if table.sort_name and "name" in fields:
+        columns.add("name_sort")
+    if table.search and any(field.name in fields for field in entity.searched):
+        columns.add("search")
+    return columns
+
+
+def changed_paths(document: Mapping[str, JSON], before: Mapping[str, JSON]) -> set[str]:
+    """The paths at which two documents of one row show something else."""
+    changed = {path for path, value in document.items() if before.get(path) != value}
+    changed.update(path for path in before.keys() - document.keys() if before[path] is not None)
+    return changed - META
 
 
 def element_keys(table: Table, document: Mapping[str, JSON]) -> set[tuple[str, str]]:
@@ -115,6 +139,17 @@ def element_keys(table: Table, document: Mapping[str, JSON]) -> set[tuple[str, s
     if table.name == "customer":
         found.update((LIKENESS, likeness) for likeness in likenesses(document))
     return found
+
+
+def moved_keys(
+    table: Table, document: Mapping[str, JSON], before: Mapping[str, JSON], changed: AbstractSet[str]
+) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
+    """The index entries that come and that go when these changed paths are all that differs."""
+    if changed.isdisjoint(LIKENED):
+        document = {path: document[path] for path in changed if path in document}
+        before = {path: before[path] for path in changed if path in before}
+    now, was = element_keys(table, document), element_keys(table, before)
+    return now - was, was - now
 
 
 def identity_keys(entity: Entity, document: Mapping[str, JSON]) -> set[str]:

@@ -206,7 +206,11 @@ def graph_and_search(connection: Connection) -> None:
         connection.execute(statement)
 
 
-STEPS: tuple[Step, ...] = (create, identity_and_window, graph_and_search)
+def tokens_by_difference(connection: Connection) -> None:
+    """Step 4: an index of tokens is told what a row's lose and gain; in a SQLite file it is another index."""
+
+
+STEPS: tuple[Step, ...] = (create, identity_and_window, graph_and_search, tokens_by_difference)
 """Step `i` brings version `i` to `i + 1`."""
 
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, assert_never
 
 from regulars_schema.search import Each, Either, Match, Token
-from regulars_server.storage.sql.dialect import Among
+from regulars_server.storage.sql.dialect import Among, Connection
 
 TRANSLATED_MAX = 4_096
 _LIST = "SELECT value FROM json_each(?)"
@@ -57,6 +57,11 @@ class PostgresDialect:
         return Among(
             f"({TOKENS.format(f'{t}.search')} @@ CAST(CAST(? AS text) AS tsquery))", [_query(wanted)]
         )
+
+    def retell(
+        self, connection: Connection, entity: str, differences: Iterable[tuple[int, set[str], set[str]]]
+    ) -> None:
+        """An index over an expression follows by itself."""
 
     def blobs(self, hexes: Iterable[str]) -> Iterator[Among]:
         if found := [bytes.fromhex(text) for text in dict.fromkeys(hexes)]:

@@ -12,9 +12,19 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from regulars_schema.declare import JSON, Level, Registry
+from regulars_schema.declare import JSON, Entity, Level, Registry
 from regulars_server.storage.interface import SHARED_MAX, Alike, Batch, Commit, Incarnation
-from regulars_server.storage.layout import LIKENESS, column_values, element_keys, identity_keys, level_of
+from regulars_server.storage.layout import (
+    LIKENESS,
+    Table,
+    changed_paths,
+    column_values,
+    columns_of,
+    element_keys,
+    identity_keys,
+    level_of,
+    moved_keys,
+)
 from regulars_server.storage.sql.dialect import Connection, Dialect
 from regulars_server.storage.sql.snapshot import COLUMNS, Snapshot, Terms, entry_row
 from regulars_server.storage.tables import TABLES
@@ -42,6 +52,26 @@ class _Stored:
     places: dict[str, bool] = field(default_factory=dict)
     erased: bool = False
     seen: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Updates:
+    """Rows of one table that are written anew by one statement, and the columns that any of them changes:
+    a column that is named is indexed anew, also where it says what it said."""
+
+    rows: list[tuple[int, bytes, bytes, dict[str, JSON]]] = field(default_factory=list)
+    columns: set[str] = field(default_factory=set)
+
+    def add(self, row: int, raw: bytes, hash: bytes, values: dict[str, JSON], columns: set[str]) -> None:
+        self.rows.append((row, raw, hash, values))
+        self.columns |= columns
+
+    def parameters(self, table: Table, entity: Entity, seq: int) -> list[list[JSON]]:
+        columns = sorted(self.columns)
+        return [
+            [seq, bytearray(raw), bytearray(hash), *column_values(table, entity, values, columns), row]
+            for row, raw, hash, values in self.rows
+        ]
 
 
 class Cancelled(Exception):
@@ -297,35 +327,41 @@ class Transaction(Snapshot):
     def _write_documents(self, written: _Written, fresh: set[Key], last: int) -> None:
         by_name, terms, stored = self.registry.by_name, self.terms, self.stored
         inserts: dict[str, list[list[JSON]]] = defaultdict(list)
-        updates: dict[str, list[list[JSON]]] = defaultdict(list)
+        updates: dict[tuple[str, bool], _Updates] = defaultdict(_Updates)
         added: list[tuple[int, str, int]] = []
         removed: list[tuple[int, str, int]] = []
         for key, (raw, hash) in written[_INTERNAL].items():
             name, id = key
-            table, found = TABLES[name], stored[key]
+            table, entity, found = TABLES[name], by_name[name], stored[key]
+            row = found.row
+            assert row is not None
             values = orjson.loads(raw)
-            columns = column_values(table, by_name[name], values)
-            before = found.documents.get(_INTERNAL)
+            stood = found.documents.get(_INTERNAL)
+            before = orjson.loads(stood) if stood is not None else {}
             if key in fresh:
-                inserts[name].append([found.row, id, last, raw, hash, *columns])
+                inserts[name].append([row, id, last, raw, hash, *column_values(table, entity, values)])
+                come, go = element_keys(table, values) if table.keys else _NONE, _NONE
             else:
-                updates[name].append([last, bytearray(raw), bytearray(hash), *columns, found.row])
-            if table.keys:
-                now = element_keys(table, values)
-                was = element_keys(table, orjson.loads(before)) if before is not None else _NONE
-                row = found.row
-                assert row is not None
-                added += [(terms[f"{name}.{field}"], text, row) for field, text in now - was]
-                removed += [(terms[f"{name}.{field}"], text, row) for field, text in was - now]
+                changed = changed_paths(values, before)
+                columns = columns_of(table, entity, changed)
+                updates[name, "search" in columns].add(row, raw, hash, values, columns)
+                come, go = moved_keys(table, values, before, changed) if table.keys else (_NONE, _NONE)
+            added += [(terms[f"{name}.{field}"], text, row) for field, text in come]
+            removed += [(terms[f"{name}.{field}"], text, row) for field, text in go]
         for key in fresh - written[_INTERNAL].keys():
             nothing = [None] * len(TABLES[key[0]].column_names)
             inserts[key[0]].append([stored[key].row, key[1], 0, None, None, *nothing])
         for name, rows in inserts.items():
             self._insert(name, ("row", "id", "seq", "document", "hash", *TABLES[name].column_names), rows)
         many = self.connection.executemany
-        for name, rows in updates.items():
-            names = "".join(f', "{column}"=?' for column in TABLES[name].column_names)
-            many(f'UPDATE "{name}" SET seq=?, document=?, hash=?{names} WHERE row=?', rows)
+        for (name, is_retold), these in updates.items():
+            written_columns = sorted(these.columns)
+            parameters = these.parameters(TABLES[name], by_name[name], last)
+            if is_retold:
+                at = 3 + written_columns.index("search")
+                self._retell(name, {said[-1]: said[at] for said in parameters})
+            names = "".join(f', "{column}"=?' for column in written_columns)
+            many(f'UPDATE "{name}" SET seq=?, document=?, hash=?{names} WHERE row=?', parameters)
         hidden: dict[str, list[tuple[JSON, ...]]] = defaultdict(list)
         for key, (raw, hash) in written[_SENSITIVE].items():
             hidden[key[0]].append((stored[key].row, last, raw, hash))
@@ -340,6 +376,15 @@ class Transaction(Snapshot):
             many("DELETE FROM element WHERE field=? AND key=? AND row=?", removed)
         if added:
             many("INSERT INTO element VALUES(?, ?, ?)", added)
+
+    def _retell(self, name: str, tokens: Mapping[int, str]) -> None:
+        """Let the index of tokens follow what these rows will say, while they still say what they did."""
+        sql = f'SELECT row, search FROM "{name}" WHERE row IN (SELECT value FROM json_each(?))'
+        differences = []
+        for row, said in self.rows(sql, self.dialect.list(tokens)):
+            was, now = set((said or "").split()), set(tokens[row].split())
+            differences.append((row, was - now, now - was))
+        self.dialect.retell(self.connection, name, differences)
 
     def _write_clusters(self, writes: Writes) -> None:
         if not writes.merged and not writes.torn:
@@ -368,6 +413,8 @@ class Transaction(Snapshot):
                 indexed = element_keys(table, orjson.loads(document))
                 gone = [(terms[f"{name}.{field}"], text, found.row) for field, text in indexed]
                 many("DELETE FROM element WHERE field=? AND key=? AND row=?", gone)
+            if table.search and found.row is not None:
+                self._retell(name, {found.row: ""})
             nulls = "".join(f', "{column}"=NULL' for column in table.column_names)
             sql = f'UPDATE "{name}" SET seq=?, document=NULL, hash=NULL{nulls} WHERE row=?'
             self.connection.execute(sql, (last, found.row))

@@ -54,6 +54,12 @@ class Dialect(Protocol):
         """Whether the tokens of the row `t` fit: a condition of its own."""
         ...
 
+    def retell(
+        self, connection: Connection, entity: str, differences: Iterable[tuple[int, set[str], set[str]]]
+    ) -> None:
+        """Let the index of tokens follow what rows lose and gain: (row, tokens out, tokens in)."""
+        ...
+
     def blobs(self, hexes: Iterable[str]) -> Iterator[Among]:
         """Texts `IN …` for hex ids, in parts, so that few statements are prepared."""
         ...

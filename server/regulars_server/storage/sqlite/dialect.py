@@ -9,8 +9,8 @@ from typing import Any
 import orjson
 
 from regulars_schema.search import Match
-from regulars_server.storage.search_index import SEARCHED
-from regulars_server.storage.sql.dialect import Among
+from regulars_server.storage.search_index import SEARCHED, tell
+from regulars_server.storage.sql.dialect import Among, Connection
 from regulars_sync.search_index import query
 
 PARAMETERS_MAX = 16_384
@@ -51,6 +51,11 @@ class SqliteDialect:
     def match(self, entity: str, t: str, wanted: Match) -> Among:
         index = SEARCHED[entity]
         return Among(f"({t}.row IN (SELECT rowid FROM {index} WHERE {index} MATCH ?))", [query(wanted)])
+
+    def retell(
+        self, connection: Connection, entity: str, differences: Iterable[tuple[int, set[str], set[str]]]
+    ) -> None:
+        tell(connection, entity, differences)
 
     def blobs(self, hexes: Iterable[str]) -> Iterator[Among]:
         found = iter([bytearray.fromhex(text) for text in dict.fromkeys(hexes)])
