@@ -477,12 +477,12 @@ async def test_upgrade_of_a_filled_database_keeps_and_fills_its_rows(empty, vers
     await empty.execute("INSERT INTO commit_mark(seq, mark) VALUES(3, 'm')")
     await upgrade(empty)
     assert await empty.fetch("SELECT id, name, wechat FROM customer ORDER BY row") == [
-        ("x", "林芳", "w"),
+        ("x", "林芳", "w" if version < 3 else None),
         ("erased", None, None),
     ]
     sql = "SELECT t.name, e.row FROM element e JOIN term t ON t.id=e.field ORDER BY t.name"
     found = await empty.fetch(sql)
-    assert ("customer.hobbies", 7) in found
+    assert version > 2 or ("customer.hobbies", 7) in found
     assert version > 1 or (f"customer.{LIKENESS}", 7) in found
     assert await empty.fetchval("SELECT version FROM layout") == len(STEPS)
 
