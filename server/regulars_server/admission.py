@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import msgspec
 import orjson
@@ -20,9 +20,10 @@ from regulars_schema.declare import Level
 from regulars_server import identities
 from regulars_server.authors import SERVER, Posting, UnitTree
 from regulars_server.settling import Settling, decoded, elevated, verdict_of
-from regulars_server.storage.interface import Incarnation, Storage, Writer
+from regulars_server.storage.interface import Incarnation, Storage
 from regulars_server.telemetry import SILENT, Telemetry
 from regulars_server.telemetry.declared import VERDICTS
+from regulars_server.versions import Expected, stale_rows
 from regulars_sync import changes, log, trail
 from regulars_sync.changes import Change, Malformed, Stated
 from regulars_sync.errors import Refused, RegularsError
@@ -49,13 +50,6 @@ class Arrived:
     n: int
     change: Change | None
     problem: str | None = None
-
-
-class Expected(NamedTuple):
-    """The version of a row as somebody saw it, who may read its sensitive fields or not."""
-
-    seq: int
-    sensitive: bool
 
 
 class Admission:
@@ -249,7 +243,7 @@ class Admission:
         async with self._settling(author) as settling:
             every = [change for group in groups for change in group]
             known = await settling.writer.entries({change.cid for change in every})
-            stale = await _stale(settling.writer, versions) if versions else frozenset()
+            stale = await stale_rows(settling.writer, versions) if versions else frozenset()
             # What is stale is not looked at any further: whether the row is another one or none stays untold.
             looked = [c for c in every if c.cid not in known and (c.entity, c.id) not in stale]
             await settling.load(looked)
@@ -450,16 +444,3 @@ def _known_ruling(change: Change, entry: Entry) -> Ruling:
     ):
         raise Refused("idempotency_reused")
     return Ruling(logged, entry.verdict, entry.code, entry.field, entry.detail, stamp=entry.stamp)
-
-
-async def _stale(writer: Writer, versions: Mapping[Key, Expected]) -> frozenset[Key]:
-    """Those rows that are not at these versions. A statement for each entity."""
-    stale: set[Key] = set()
-    for entity in {entity for entity, _ in versions}:
-        wanted = {id: expected for (name, id), expected in versions.items() if name == entity}
-        found = await writer.find(entity, wanted)
-        for id, (seq, sensitive) in wanted.items():
-            row = found.get(id)
-            if row is None or row.seq(sensitive) != seq or Level.INTERNAL not in row.documents:
-                stale.add((entity, id))
-    return frozenset(stale)

@@ -15,6 +15,7 @@ import orjson
 from regulars_schema.declare import JSON, Level
 from regulars_server.authors import SERVER, UnitTree
 from regulars_server.service import Service
+from regulars_server.versions import Expected, require_version
 from regulars_sync.errors import Refused
 from regulars_sync.ids import ENTROPY_BYTES, uuid7
 from regulars_sync.protocol import PairAnswer, PairRequest, WipedAnswer
@@ -50,25 +51,25 @@ async def enrol(service: Service, asked: PairRequest) -> PairAnswer:
     return PairAnswer(token, device, invitation.unit, service.storage.chain.id, tree.country(invitation.unit))
 
 
-async def revoke(service: Service, device: str) -> None:
+async def revoke(service: Service, device: str, expected: Expected | None = None) -> None:
     """From this moment it reads nothing; what it still pushes is held, and then it wipes itself.
 
-    `Refused("not_found")`.
+    `Refused`: not_found, version_conflict.
     """
-    await _shut_out(service, device, "revoke")
+    await _shut_out(service, device, "revoke", expected)
 
 
-async def wipe(service: Service, device: str) -> None:
+async def wipe(service: Service, device: str, expected: Expected | None = None) -> None:
     """It was stolen: whatever it asks next, it is told to delete all it holds. Nothing is taken in any more.
 
-    The order stands for ever, so a copy of the tablet gets it too. `Refused("not_found")`.
+    The order stands for ever, so a copy of the tablet gets it too. `Refused`: not_found, version_conflict.
     """
-    await _shut_out(service, device, "wipe")
+    await _shut_out(service, device, "wipe", expected)
 
 
-async def move(service: Service, device: str, unit: str) -> None:
+async def move(service: Service, device: str, unit: str, expected: Expected | None = None) -> None:
     """From now on it is a tablet of another unit; what it still sends about the old one's rows is as of rows
-    that left. `Refused("not_found")`.
+    that left. `Refused`: not_found, version_conflict.
     """
     row = (await _rows(service, [device])).get(device)
     if row is None or unit not in await service.admission.tree():
@@ -76,14 +77,22 @@ async def move(service: Service, device: str, unit: str) -> None:
     if row["unit"] == unit:
         return
     fields = {"unit": unit, f"left_units/{row['unit']}": True, f"left_units/{unit}": False}
-    await service.admission.write(SERVER, [[service.change("edit", "device", device, fields)]])
+    change = service.change("edit", "device", device, fields)
+    versions = {("device", device): expected} if expected is not None else None
+    ((ruling,),) = await service.admission.write(SERVER, [[change]], versions)
+    if ruling.code == "version_conflict":
+        raise Refused("version_conflict")
 
 
-async def _shut_out(service: Service, device: str, what: str) -> None:
-    if device not in await _rows(service, [device]):
+async def _shut_out(service: Service, device: str, what: str, expected: Expected | None) -> None:
+    row = (await _rows(service, [device])).get(device)
+    if row is None:
         raise Refused("not_found", entity="device")
     record = {"do": what, "device": device, "at": service.now_ms()}
-    service.journal.append(record)
+    async with service.storage.writer() as writer:  # nobody writes between the look and the word
+        if not row.items() >= ORDERS[what].items():
+            await require_version(writer, "device", device, expected)
+        service.journal.append(record)
     await _carry_out(service, [record])
 
 

@@ -17,6 +17,7 @@ from regulars_schema.declare import Level, is_id
 from regulars_server.service import Service
 from regulars_server.settling import Settling, decoded
 from regulars_server.storage.interface import Order, Test
+from regulars_server.versions import Expected, require_version
 from regulars_sync.errors import Refused
 from regulars_sync.ids import row_id
 from regulars_sync.log import Entry
@@ -39,12 +40,17 @@ class Erased:
 
 
 async def erase(
-    service: Service, id: str, reason: str, by: str | None = None, cid: str | None = None
+    service: Service,
+    id: str,
+    reason: str,
+    by: str | None = None,
+    cid: str | None = None,
+    expected: Expected | None = None,
 ) -> Erased:
     """Remove a customer everywhere, for ever. Asked twice it is done once.
 
     `cid` is that of the log's entry about it. `Refused`: not_found; idempotency_reused (the cid was used for
-    something else); busy and storage_full, when bytes are still to be destroyed: ask again.
+    something else); version_conflict; busy and storage_full, when bytes are still to be destroyed: ask again.
     """
     said = None if not reason.strip() else {"reason": reason.strip()}
     cid = cid or service.entropy(16).hex()
@@ -58,6 +64,7 @@ async def erase(
         (row,) = (await settling.writer.rows([("customer", id)])).values()
         if row.erased:
             return Erased(), set()
+        await require_version(settling.writer, "customer", id, expected)
         if not is_id(id) or not (row.exists or await settling.writer.about([id], [id])):
             raise Refused("not_found", entity="customer", field="id")
         others = await settling.writer.rows(_other_ids(row))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from regulars_schema.declare import JSON
 from regulars_schema.entities import CUSTOMER, IDENTITY, REGISTRY
 from regulars_server.settling import Settling, decoded
+from regulars_server.versions import Expected, require_version
 from regulars_sync import changes, document, log
 from regulars_sync.changes import Change, Stated, Value
 from regulars_sync.errors import Refused
@@ -86,11 +87,18 @@ async def match(settling: Settling) -> int:
 
 
 async def decide(
-    service: Service, one: str, other: str, decision: str, cid: str, actor: str | None = None
+    service: Service,
+    one: str,
+    other: str,
+    decision: str,
+    cid: str,
+    actor: str | None = None,
+    expected: Expected | None = None,
 ) -> None:
     """Say of two customers whether they are one. A household also links them, and unlinks when it is none.
 
-    Known by its cid, it is done once. `Refused`: not_found, argument_invalid, idempotency_reused.
+    Known by its cid, it is done once. `expected`: of what stands of the pair. `Refused`: not_found,
+    argument_invalid, idempotency_reused, version_conflict.
     """
     pair = pair_of(one, other)
     fields = {"decision": decision, "reason": "person"}
@@ -100,6 +108,7 @@ async def decide(
         rows = await settling.writer.rows(keys)
         if await _is_done(settling, cid, pair, decision):
             return
+        await require_version(settling.writer, *keys[2], expected)
         _require(rows[key] for key in keys[:2])
         known = rows[keys[2]]
         group = [_said(settling, known, pair, fields, cid, actor)]
@@ -110,10 +119,13 @@ async def decide(
     await service.admission.transact(work)
 
 
-async def unmerge(service: Service, id: str, cid: str, actor: str | None = None) -> None:
+async def unmerge(
+    service: Service, id: str, cid: str, actor: str | None = None, expected: Expected | None = None
+) -> None:
     """Take exactly one customer out of its cluster; the others stay one. Nothing, when it stands alone.
 
-    Known by its cid, it is done once. `Refused`: not_found, idempotency_reused.
+    Known by its cid, it is done once. `expected`: of the customer's row. `Refused`: not_found,
+    idempotency_reused, version_conflict.
     """
 
     async def work(settling: Settling) -> None:
@@ -122,6 +134,7 @@ async def unmerge(service: Service, id: str, cid: str, actor: str | None = None)
         cut = {pair: found for pair, found in kin.items() if id in pair and _decision(found) not in APART}
         if await _is_done(settling, cid, (id,), "not_same"):
             return
+        await require_version(settling.writer, "customer", id, expected)
         _require([row])
         if not cut:
             return

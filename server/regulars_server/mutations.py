@@ -19,9 +19,9 @@ from regulars_schema.declare import JSON, Entity, Level, Ref, Registry, Scope, U
 from regulars_schema.normal import element_path
 from regulars_server.access import Principal
 from regulars_server.access.rights import WRITE
-from regulars_server.admission import Expected
 from regulars_server.service import Service
 from regulars_server.storage.interface import Reader
+from regulars_server.versions import Expected
 from regulars_sync import changes, document, log
 from regulars_sync.changes import Change, Malformed, Value
 from regulars_sync.errors import Refused

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import orjson
 import pytest
 
 from regulars_server.graph.connection import encode_cursor
@@ -578,3 +579,23 @@ async def test_nothing_is_read_for_a_request_that_was_answered(tmp_path: Path):
             with pytest.raises(Refused, match="busy"):
                 async with context.reading():
                     pass
+
+
+@pytest.mark.parametrize(
+    ("id", "wrong"),
+    [
+        ('"7"', "it has 1 characters, a UUID has 36"),
+        ('"0199c0de-0000-7000-8000-00000000000g"', "“g” is no hexadecimal digit"),
+        ('"0199c0de00-00-7000-8000-000000000000"', "its dashes are not behind the digits 8, 12, 16 and 20"),
+        ("7", "it is no string"),
+    ],
+)
+async def test_a_wrong_id_is_told_what_is_wrong_with_it(chain: Chain, id: str, wrong: str):
+    office = await caller(chain, "admin")
+    answer = await office.send(f"{{ customer(id: {id}) {{ name }} }}")
+    (error,) = answer["errors"]
+    assert error["extensions"]["code"] == "id_invalid"
+    assert f"“{id.strip(chr(34))}” should be an id" in error["message"]
+    assert wrong in error["message"]
+    by_variable = await office.send("query ($id: UUID!) { customer(id: $id) { name } }", id=orjson.loads(id))
+    assert wrong in by_variable["errors"][0]["message"]

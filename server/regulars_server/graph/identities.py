@@ -14,12 +14,12 @@ from regulars_server import identities
 from regulars_server.graph.connection import Edge, PageInfo, clamp, decode_cursor, encode_cursor
 from regulars_server.graph.declared import mutation, resolved, valued
 from regulars_server.graph.payloads import GONE, CustomerResult, CustomerSaved
-from regulars_server.graph.problems import Refusal
+from regulars_server.graph.problems import Refusal, VersionConflict
 from regulars_server.graph.request import REFERRING_MAX, Context, Info
 from regulars_server.graph.rows import ContestedField
 from regulars_server.graph.scalars import UUID
 from regulars_server.graph.types import Customer, Identity
-from regulars_server.graph.writing import Writing, settled
+from regulars_server.graph.writing import Writing, settled, settled_on
 from regulars_server.mutations import Edit
 from regulars_server.storage.interface import All, Any_, Found, Order, Test, Torn
 from regulars_sync.ids import identity_id
@@ -134,7 +134,9 @@ class IdentityScanned:
     customers: int = strawberry.field(description="How many were looked at.")
 
 
-IdentityDecideResult = Annotated[IdentityDecided | Refusal, strawberry.union("IdentityDecideResult")]
+IdentityDecideResult = Annotated[
+    IdentityDecided | Refusal | VersionConflict, strawberry.union("IdentityDecideResult")
+]
 IdentityProposeResult = Annotated[IdentityProposed | Refusal, strawberry.union("IdentityProposeResult")]
 IdentityScanResult = Annotated[IdentityScanned | Refusal, strawberry.union("IdentityScanResult")]
 
@@ -176,21 +178,27 @@ async def _reviews(context: Context, first: int | None, after: str | None) -> Id
 class IdentityMutations:
     @mutation("Say of two customers whether they are one person. Head office only; it can be said anew.")
     async def identity_decide(
-        self, info: Info, idempotency_key: str, input: IdentityDecisionInput
+        self,
+        info: Info,
+        idempotency_key: str,
+        input: IdentityDecisionInput,
+        expected_version: str | None = None,
     ) -> IdentityDecideResult:
         async def run(writing: Writing) -> IdentityDecided:
             context = info.context
             said: str = input.decision.value
             staff = context.principal.staff
-            await identities.decide(context.service, input.one, input.other, said, writing.cid, staff)
+            seen = writing.expected(expected_version)
+            await identities.decide(context.service, input.one, input.other, said, writing.cid, staff, seen)
             await context.refresh()
             return IdentityDecided(
                 one=await context.related(Customer, input.one),
                 other=await context.related(Customer, input.other),
-                identity=await context.related(Identity, identity_id(input.one, input.other)),
+                identity=await context.related(Identity, pair),
             )
 
-        return await settled(info.context, idempotency_key, run)
+        pair = identity_id(input.one, input.other)
+        return await settled_on(info.context, idempotency_key, "identity", pair, run)
 
     @mutation("Propose to head office that two customers within your reach are one person.")
     async def identity_propose(
@@ -211,15 +219,20 @@ class IdentityMutations:
 
     @mutation("Take exactly this customer out of those it was merged with. Head office only.")
     async def customer_unmerge(
-        self, info: Info, idempotency_key: str, input: CustomerUnmergeInput
+        self,
+        info: Info,
+        idempotency_key: str,
+        input: CustomerUnmergeInput,
+        expected_version: str | None = None,
     ) -> CustomerResult:
         async def run(writing: Writing) -> CustomerSaved:
             context = info.context
-            await identities.unmerge(context.service, input.id, writing.cid, context.principal.staff)
+            staff, seen = context.principal.staff, writing.expected(expected_version)
+            await identities.unmerge(context.service, input.id, writing.cid, staff, seen)
             await context.refresh()
             return CustomerSaved(customer=await context.related(Customer, input.id))
 
-        return await settled(info.context, idempotency_key, run)
+        return await settled_on(info.context, idempotency_key, "customer", input.id, run)
 
     @mutation("Look at every customer for others who may be the same person. Head office only.")
     async def identity_scan(self, info: Info, idempotency_key: str) -> IdentityScanResult:

@@ -33,6 +33,7 @@ from regulars_server.graph.writing import Writing, fields_of, settled, settled_o
 from regulars_server.lookup import look_up
 from regulars_server.mutations import Edit, Mutations
 from regulars_server.service import Service
+from regulars_server.versions import Expected
 from regulars_sync.errors import Refused
 from regulars_sync.ids import link_id
 
@@ -81,15 +82,16 @@ class Mutation(
 
     @mutation("Remove a person everywhere, for ever (docs/ERASURE.md). Administrators only; no undo.")
     async def customer_erase(
-        self, info: Info, idempotency_key: str, id: UUID, reason: str
+        self, info: Info, idempotency_key: str, id: UUID, reason: str, expected_version: str | None = None
     ) -> payloads.CustomerEraseResult:
         async def run(writing: Writing) -> payloads.CustomerErased:
             by = info.context.principal.staff
-            done = await erasure.erase(info.context.service, id, reason, by, writing.cid)
+            seen = writing.expected(expected_version)
+            done = await erasure.erase(info.context.service, id, reason, by, writing.cid, seen)
             info.context.asking.erased = await info.context.erased()  # it tells of nobody
             return payloads.CustomerErased(id=id, links=done.links, interactions=done.interactions)
 
-        return await settled(info.context, idempotency_key, run)
+        return await settled_on(info.context, idempotency_key, "customer", id, run)
 
     @mutation("Customers of any unit with exactly this key; your unit has seen them from now on.")
     async def customer_lookup(
@@ -319,33 +321,39 @@ class Mutation(
         return await settled(info.context, idempotency_key, run)
 
     @mutation("From this moment the tablet reads nothing; what it still sends is held.")
-    async def device_revoke(self, info: Info, idempotency_key: str, id: UUID) -> payloads.DeviceRevokeResult:
+    async def device_revoke(
+        self, info: Info, idempotency_key: str, id: UUID, expected_version: str | None = None
+    ) -> payloads.DeviceRevokeResult:
         async def run(writing: Writing) -> payloads.DeviceRevoked:
-            return payloads.DeviceRevoked(device=await _shut_out(writing, id, devices.revoke))
+            device = await _shut_out(writing, id, devices.revoke, expected_version)
+            return payloads.DeviceRevoked(device=device)
 
-        return await settled(info.context, idempotency_key, run)
+        return await settled_on(info.context, idempotency_key, "device", id, run)
 
     @mutation(
         "It was stolen: whatever it asks next, it is told to delete all that it holds. What it still sends is"
         " not taken. The order stands until it is confirmed, and for ever for copies of it."
     )
-    async def device_wipe(self, info: Info, idempotency_key: str, id: UUID) -> payloads.DeviceWipeResult:
+    async def device_wipe(
+        self, info: Info, idempotency_key: str, id: UUID, expected_version: str | None = None
+    ) -> payloads.DeviceWipeResult:
         async def run(writing: Writing) -> payloads.DeviceWiped:
-            return payloads.DeviceWiped(device=await _shut_out(writing, id, devices.wipe))
+            device = await _shut_out(writing, id, devices.wipe, expected_version)
+            return payloads.DeviceWiped(device=device)
 
-        return await settled(info.context, idempotency_key, run)
+        return await settled_on(info.context, idempotency_key, "device", id, run)
 
     @mutation("The tablet belongs to another unit from now on. Head office only.")
     async def device_move(
-        self, info: Info, idempotency_key: str, id: UUID, unit: UUID
+        self, info: Info, idempotency_key: str, id: UUID, unit: UUID, expected_version: str | None = None
     ) -> payloads.DeviceMoveResult:
         async def run(writing: Writing) -> payloads.DeviceMoved:
             await info.context.refresh()
-            await devices.move(info.context.service, id, unit)
+            await devices.move(info.context.service, id, unit, writing.expected(expected_version))
             await info.context.refresh()
             return payloads.DeviceMoved(device=await info.context.related(Device, id))
 
-        return await settled(info.context, idempotency_key, run)
+        return await settled_on(info.context, idempotency_key, "device", id, run)
 
 
 async def _write_customer(
@@ -404,7 +412,10 @@ async def _held(writing: Writing, cid: str) -> payloads.HeldSettled:
 
 
 async def _shut_out(
-    writing: Writing, id: str, order: Callable[[Service, str], Awaitable[None]]
+    writing: Writing,
+    id: str,
+    order: Callable[[Service, str, Expected | None], Awaitable[None]],
+    expected: str | None,
 ) -> Device | None:
     context = writing.context
     device = await context.related(Device, id)
@@ -412,7 +423,7 @@ async def _shut_out(
         raise Refused("not_found", entity="device", field="id")
     await context.refresh()
     await _require_unit(writing, device.unit_id)
-    await order(context.service, id)
+    await order(context.service, id, writing.expected(expected))
     return await context.related(Device, id)
 
 

@@ -127,7 +127,9 @@ class DeviceMoved:
 
 
 CustomerResult = Annotated[CustomerSaved | Refusal | VersionConflict, strawberry.union("CustomerResult")]
-CustomerEraseResult = Annotated[CustomerErased | Refusal, strawberry.union("CustomerEraseResult")]
+CustomerEraseResult = Annotated[
+    CustomerErased | Refusal | VersionConflict, strawberry.union("CustomerEraseResult")
+]
 CustomerLookupResult = Annotated[CustomersFound | Refusal, strawberry.union("CustomerLookupResult")]
 InteractionResult = Annotated[InteractionSaved | Refusal, strawberry.union("InteractionResult")]
 LinkResult = Annotated[LinkSaved | Refusal | VersionConflict, strawberry.union("LinkResult")]
@@ -139,6 +141,8 @@ SegmentMembersResult = Annotated[SegmentMembersSaved | Refusal, strawberry.union
 ChangeResult = Annotated[ChangeReversed | Refusal | VersionConflict, strawberry.union("ChangeResult")]
 HeldResult = Annotated[HeldSettled | Refusal, strawberry.union("HeldResult")]
 DeviceInviteResult = Annotated[DeviceInvited | Refusal, strawberry.union("DeviceInviteResult")]
-DeviceMoveResult = Annotated[DeviceMoved | Refusal, strawberry.union("DeviceMoveResult")]
-DeviceRevokeResult = Annotated[DeviceRevoked | Refusal, strawberry.union("DeviceRevokeResult")]
-DeviceWipeResult = Annotated[DeviceWiped | Refusal, strawberry.union("DeviceWipeResult")]
+DeviceMoveResult = Annotated[DeviceMoved | Refusal | VersionConflict, strawberry.union("DeviceMoveResult")]
+DeviceRevokeResult = Annotated[
+    DeviceRevoked | Refusal | VersionConflict, strawberry.union("DeviceRevokeResult")
+]
+DeviceWipeResult = Annotated[DeviceWiped | Refusal | VersionConflict, strawberry.union("DeviceWipeResult")]

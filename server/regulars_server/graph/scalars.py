@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Mapping
 from datetime import UTC as UTC_ZONE
 from datetime import datetime
@@ -25,30 +24,37 @@ Phone = NewType("Phone", str)
 
 
 def _uuid(value: object) -> str:
-    try:
-        return str(uuid.UUID(value)) if isinstance(value, str) and len(value) == 36 else _refuse("id_invalid")
-    except ValueError:
-        return _refuse("id_invalid")
+    if isinstance(value, str) and _UUID.fullmatch(value):
+        return value.lower()
+    if not isinstance(value, str):
+        wrong = "it is no string"
+    elif len(value) != 36:
+        wrong = f"it has {len(value)} characters, a UUID has 36"
+    elif odd := _NOT_IN_UUIDS.search(value):
+        wrong = f"“{odd.group()}” is no hexadecimal digit"
+    else:
+        wrong = "its dashes are not behind the digits 8, 12, 16 and 20"
+    return _refuse("id_invalid", value, f" Here {wrong}.")
 
 
 def _date(value: object) -> str:
     try:
         return DateType().check(value)
     except Unfit:
-        return _refuse("date_invalid")
+        return _refuse("date_invalid", value)
 
 
 def _instant(value: object) -> str:
     """Any offset is taken; what is stored is UTC with milliseconds."""
     if not isinstance(value, str) or len(value) > 40:
-        return _refuse("instant_invalid")
+        return _refuse("instant_invalid", value)
     try:
         given = datetime.fromisoformat(value)
         if given.tzinfo is None:
-            return _refuse("instant_invalid")
+            return _refuse("instant_invalid", value)
         return instant(given)
     except (ValueError, OverflowError):
-        return _refuse("instant_invalid")
+        return _refuse("instant_invalid", value)
 
 
 def instant(given: datetime) -> str:
@@ -75,7 +81,7 @@ def _money(value: object) -> int:
 
 def _phone(value: object) -> str:
     if phone_of(value) is None:
-        return _refuse("phone_invalid")
+        return _refuse("phone_invalid", value)
     return str(value)
 
 
@@ -87,8 +93,13 @@ def phone_of(value: object) -> Phone | None:
 _E164 = re.compile(r"\+[1-9][0-9]{1,14}", re.ASCII)
 
 
-def _refuse(code: str) -> str:
-    raise GraphQLError(text(code, {"field": "value"}), extensions={"code": code})
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+_NOT_IN_UUIDS = re.compile(r"[^0-9a-f-]", re.ASCII | re.IGNORECASE)
+
+
+def _refuse(code: str, value: object, wrong: str = "") -> str:
+    shown = value[:40] if isinstance(value, str) else repr(value)[:40]
+    raise GraphQLError(text(code, {"field": shown, "value": shown}) + wrong, extensions={"code": code})
 
 
 def as_stored(value: Any) -> Any:

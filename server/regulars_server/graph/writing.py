@@ -17,6 +17,7 @@ from regulars_server.graph.request import Context
 from regulars_server.graph.rows import Node, seq_of
 from regulars_server.graph.types import TYPES
 from regulars_server.mutations import Edit, Mutations
+from regulars_server.versions import Expected
 from regulars_sync.errors import Refused, RegularsError
 
 S = TypeVar("S")
@@ -84,6 +85,13 @@ class Writing:
     @property
     def cid(self) -> str:
         return self.mutations.cid(self.key)
+
+    def expected(self, version: str | None) -> Expected | None:
+        """What somebody who reads as this one does saw of a row."""
+        if version is None:
+            return None
+        context = self.context
+        return Expected(seq_of(version, context.service.storage.chain.epoch), context.sensitive)
 
     def secret(self, purpose: str) -> bytes:
         """32 bytes that nobody can guess; the same ones when the mutation is sent again."""
