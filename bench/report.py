@@ -130,8 +130,9 @@ def markdown(results: Results, sizes: Sizes, load: Sequence[float]) -> str:
         ruler = ("---", "---", "---:", "---:", "---:", "---")
         parts += [f"## {section.title}", section.about, _rows([_header(section), ruler, *found])]
     more = [("figure", "value"), ("---", "---:"), *further(results)]
-    machine = [("what", "value"), ("---", "---"), *_machine(sizes, load)]
-    parts += ["## Alone", _rows(more), "## Measured on", _rows(machine)]
+    repeated = ("repetitions", f"{sizes.repetitions}; catch-up {sizes.catch_ups}")
+    measured_on = [("what", "value"), ("---", "---"), *machine(load), repeated]
+    parts += ["## Alone", _rows(more), "## Measured on", _rows(measured_on)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -139,7 +140,8 @@ def _rows(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def _machine(sizes: Sizes, load: Sequence[float]) -> Iterator[tuple[str, str]]:
+def machine(load: Sequence[float]) -> Iterator[tuple[str, str]]:
+    """When, on what and of which commit."""
     yield "date", datetime.now(UTC).isoformat(timespec="minutes")
     changed = _git("status", "--porcelain", "--untracked-files=no")
     yield (
@@ -150,7 +152,6 @@ def _machine(sizes: Sizes, load: Sequence[float]) -> Iterator[tuple[str, str]]:
     yield "memory", f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.1f} GiB"
     yield "system", f"{platform.system()} {platform.release()}"
     yield "load before and after", " and ".join(f"{one:.2f}" for one in load)
-    yield "repetitions", f"{sizes.repetitions}; catch-up {sizes.catch_ups}"
     yield "Python, SQLite", f"{platform.python_version()}, {sqlite3.sqlite_version}"
     for name in PACKAGES:
         yield name, version(name)

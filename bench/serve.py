@@ -7,8 +7,11 @@ Each kind imports only what it runs, so that memory can be compared.
 from __future__ import annotations
 
 import logging
+import os
+import resource
 import socket
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import uvicorn
@@ -34,8 +37,13 @@ def ours(folder: Path, database: str) -> Starlette:
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     plenty = 1_000_000_000  # the budget is counted, and never empty
-    settings = Settings(
-        folder, database, snapshot_rows_min=1, developer_cost_max=plenty, developer_cost_per_s=plenty
+    settings = replace(
+        Settings.read(os.environ),
+        data=folder,
+        database=database,
+        snapshot_rows_min=1,
+        developer_cost_max=plenty,
+        developer_cost_per_s=plenty,
     )
     app = create_app(settings)
     spare_the_collector()
@@ -53,6 +61,8 @@ def core(folder: Path, database: str) -> Starlette:
 def main() -> None:
     kind, folder, *database = sys.argv[1:]
     app = {"floor": floor, "core": core}.get(kind, ours)(Path(folder), "".join(database))
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
     print(listening.getsockname()[1], flush=True)

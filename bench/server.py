@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
@@ -83,9 +84,13 @@ class Server:
         Path(f"/proc/{self._process.pid}/clear_refs").write_text("5", "ascii")
 
     def peak_mib(self) -> float:
+        return self.memory_kib("VmHWM") / 1024
+
+    def memory_kib(self, of: str = "VmRSS") -> int:
+        """As /proc/<pid>/status says it: VmRSS, VmHWM (its peak), RssAnon (without mapped files)."""
         status = Path(f"/proc/{self._process.pid}/status").read_text("ascii")
-        (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) / 1024
+        (line,) = (line for line in status.splitlines() if line.startswith(f"{of}:"))
+        return int(line.split()[1])
 
     def cost(self, wires: Wire | Sequence[Wire], work: Callable[[], object]) -> Cost:
         """What `work` over these wires takes."""
@@ -123,7 +128,11 @@ def no_database_ms() -> float:
 
 @contextmanager
 def running(
-    kind: Kind, folder: Path, database: str = "", beside_ms: Callable[[], float] = no_database_ms
+    kind: Kind,
+    folder: Path,
+    database: str = "",
+    beside_ms: Callable[[], float] = no_database_ms,
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
     """Start a server on the data in `folder`, wait until it answers, and stop it at the end.
 
@@ -132,6 +141,7 @@ def running(
     process = subprocess.Popen(
         [sys.executable, "-m", "bench.serve", kind, str(folder), *filter(None, [database])],
         cwd=ROOT,
+        env={**os.environ, **(settings or {})},
         stdout=subprocess.PIPE,
         stderr=(folder / "log").open("wb"),
     )

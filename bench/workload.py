@@ -104,9 +104,23 @@ class Workload:
         self.products = [change.id for change in products]
         return [units, staff, products]
 
-    def new_customers(self, count: int) -> Iterator[Change]:
+    def branch(self, name: str, staff: int) -> tuple[Workload, list[list[Change]]]:
+        """One more branch of this company, with its own staff; and what head office writes of it."""
+        at = self.now_ms - STORY_DAYS * DAY_MS
+        other = Workload(self.now_ms, self.rng, self.company, self.new_id(at), [], self.products)
+        unit = {"name": name, "kind": "branch", "parent": self.company}
+        people = []
+        for _ in range(staff):
+            id = self.new_id(at)
+            fields = {"name": self._name(), "role": "clerk", f"units/{other.unit}": True, "active": True}
+            people.append(self.change("create", "staff", id, fields, at))
+            other.staff.append(id)
+        return other, [[self.change("create", "unit", other.unit, unit, at)], people]
+
+    def new_customers(self, count: int, first: int = 0) -> Iterator[Change]:
+        """Each with a phone number of its own, counted from `first`."""
         rng = self.rng
-        for n in range(count):
+        for n in range(first, first + count):
             at = self.now_ms - rng.randrange(DAY_MS, STORY_DAYS * DAY_MS)
             number = f"+86{rng.choice(('138', '139', '150', '186'))}{n % 100_000_000:08}"
             fields: dict[str, JSON] = {

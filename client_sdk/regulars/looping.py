@@ -56,6 +56,8 @@ class Loop:
     urgent: asyncio.Event = field(default_factory=asyncio.Event)
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
     failures: int = 0
+    is_written: bool = False
+    """Whether something was written since this round began."""
 
     async def run(self) -> None:
         """Until cancelled or `stopped` is set; a round that is under way is finished or leaves no trace."""
@@ -64,6 +66,7 @@ class Loop:
             while not self.stopped.is_set():
                 self.nudged.clear()
                 self.urgent.clear()
+                self.is_written = False
                 report = await self._round()
                 self.on_report(report)
                 if self.token() is None:  # wiped: only pairing goes on from here
@@ -127,8 +130,14 @@ class Loop:
                 await ended(standing)
             await self.wait(never, least + self.jitter_s(failures, least))
 
+    def looks(self) -> None:
+        """A pull begins: it brings what every wake-up until now was about, that of our own push too."""
+        if not self.is_written:
+            self.nudged.clear()
+
     def nudge(self, urgent: bool = False) -> None:
         """Something is to be sent."""
+        self.is_written = True
         self.nudged.set()
         if urgent:
             self.urgent.set()

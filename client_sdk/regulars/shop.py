@@ -337,8 +337,13 @@ class Shop(Past):
         def token() -> str | None:
             return self._said.get("token")
 
+        def tell_step(step: str) -> None:
+            if step == "pull":
+                loop.looks()
+            on_step(step)
+
         def sync() -> Awaitable[SyncReport]:
-            return self.sync(on_step, on_progress, on_bytes)
+            return self.sync(tell_step, on_progress, on_bytes)
 
         self._connected()
         loop = Loop(sync, self._connected, token, chance, on_report, wait)

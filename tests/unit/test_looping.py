@@ -185,3 +185,54 @@ def test_jitter_is_full_and_independent_of_what_others_drew(failures: int):
 @pytest.mark.parametrize("asked", [None, "soon", -5, [1], True])
 def test_what_is_no_number_of_seconds_asks_for_nothing_much(asked: object):
     assert 0 <= asked_s({"seconds": asked}) <= 1
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "rounds"),
+    [
+        (["woken", "pull"], 1),
+        (["pull", "woken"], 2),
+        (["written", "pull"], 2),
+        (["pull", "woken", "pull"], 1),
+    ],
+)
+async def test_a_pull_answers_every_wake_up_before_it(meanwhile: list[str], rounds: int):
+    """So a tablet's own push, whose wake-up comes before its second pull, makes no further round."""
+    made = 0
+    told: asyncio.Queue[str] = asyncio.Queue()
+    was_idle = asyncio.Event()
+
+    class Line(Silent):
+        async def listen(self, path: str, token: str) -> AsyncIterator[str]:
+            while True:
+                yield await told.get()
+
+    async def sync() -> SyncReport:
+        nonlocal made
+        made += 1
+        for what in meanwhile if made == 1 else ["pull"]:
+            if what == "pull":
+                loop.looks()
+            elif what == "written":
+                loop.nudge()
+            else:
+                told.put_nowait("change")
+                for _ in range(10):
+                    await asyncio.sleep(0)
+                assert loop.nudged.is_set()
+        return SyncReport()
+
+    async def wait(event: asyncio.Event, seconds: float) -> None:
+        if seconds != IDLE_S:
+            await asyncio.Event().wait() if seconds == STANDING_S else await asyncio.sleep(0)
+        elif not event.is_set():
+            was_idle.set()
+            await event.wait()
+
+    loop = Loop(sync, Line, lambda: "token", lambda: 0.5, lambda report: None, wait)
+    running = asyncio.create_task(loop.run())
+    async with asyncio.timeout(5):
+        await was_idle.wait()
+    assert made == rounds
+    loop.stop()
+    await running
