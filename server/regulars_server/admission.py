@@ -60,7 +60,7 @@ class Admission:
         storage: Storage,
         now_ms: Callable[[], int],
         entropy: Callable[[int], bytes],
-        on_commit: Callable[[set[str]], None] = lambda scopes: None,
+        on_commit: Callable[[set[str], int], None] = lambda scopes, seq: None,
         telemetry: Telemetry = SILENT,
     ) -> None:
         self._storage = storage
@@ -121,7 +121,7 @@ class Admission:
         self._is_unmatched = self._is_unmatched or bool(settling.batch.unmatched) or settling.batch.scan
         if settling.regrants:
             self._ready += await self._held_groups()
-        self._on_commit({place.scope for place in settling.batch.writes.places})
+        self._on_commit({place.scope for place in settling.batch.writes.places}, settling.seq)
 
     # --- a push ------------------------------------------------------------------------------------
 

@@ -15,6 +15,8 @@ from regulars_server.storage.interface import Storage
 from regulars_sync.errors import RegularsError
 
 POLL_S = 2.0
+SETTLE_S = 0.2
+"""So long a commit of this process may be done before it is told here."""
 EVERYTHING = "*"
 """No scope: whoever waits for it is told of every commit, also of one that touched no scope."""
 HEARTBEAT_S = 20.0
@@ -27,6 +29,8 @@ class Hub:
     def __init__(self) -> None:
         self._waiting: dict[str, set[asyncio.Event]] = {}
         self._closing = False
+        self._told: set[int] = set()
+        """The last seqs of commits that were told here since the last look at the head."""
 
     @contextmanager
     def waiting(self, scopes: Iterable[str]) -> Iterator[asyncio.Event]:
@@ -50,8 +54,10 @@ class Hub:
     def is_closing(self) -> bool:
         return self._closing
 
-    def publish(self, scopes: Iterable[str]) -> None:
-        """A commit touched these scopes."""
+    def publish(self, scopes: Iterable[str], seq: int | None = None) -> None:
+        """A commit, with this last seq, touched these scopes."""
+        if seq is not None:
+            self._told.add(seq)
         for scope in (*scopes, EVERYTHING):
             for event in self._waiting.get(scope, ()):
                 event.set()
@@ -69,21 +75,28 @@ class Hub:
         A database that is away for a while ends nothing.
         """
 
-        def told(scopes: frozenset[str] | None) -> None:
+        def told(scopes: frozenset[str] | None, seq: int | None) -> None:
             on_other(scopes)
-            self.publish(list(self._waiting) if scopes is None else scopes)
+            self.publish(list(self._waiting) if scopes is None else scopes, seq)
 
         async with asyncio.TaskGroup() as group:
             group.create_task(storage.listen(told))
             group.create_task(self._poll(storage, told))
 
-    async def _poll(self, storage: Storage, told: Callable[[frozenset[str] | None], None]) -> None:
+    async def _poll(
+        self, storage: Storage, told: Callable[[frozenset[str] | None, int | None], None]
+    ) -> None:
+        """Wake everybody for a commit of which nobody told. This process tells of its own."""
         seq = None
         while True:
             with suppress(RegularsError):
                 async with storage.unscoped_reader() as reader:
-                    head = await reader.head()
-                if seq is not None and head.seq != seq:
-                    told(None)
-                seq = head.seq
+                    head = (await reader.head()).seq
+                    commits = await reader.commits(head if seq is None else seq)
+                if not self._told.issuperset(commits):
+                    await asyncio.sleep(SETTLE_S)
+                if not self._told.issuperset(commits):
+                    told(None, None)
+                seq = head
+                self._told = {one for one in self._told if one > seq}
             await asyncio.sleep(POLL_S)

@@ -47,6 +47,8 @@ class Settling:
         self.author = author
         self.now_ms = now_ms
         self.batch = Batch(at_ms=now_ms)
+        self.seq = 0
+        """The last of the commit, once that is made."""
         self.verdicts: dict[str, Verdict] = {}
         """What this transaction says of each cid."""
         self.registry = registry
@@ -366,7 +368,7 @@ class Settling:
         ready = batch.writes.ready
         groups = await self.writer.waiting(ready) if ready else []
         groups += [group for group, waits in batch.waits.items() if waits in ready and group not in groups]
-        await self.writer.commit(batch)
+        self.seq = (await self.writer.commit(batch)).seq
         return [group for group in groups if batch.waits.get(group, "") is not None]
 
 

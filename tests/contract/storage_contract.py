@@ -156,6 +156,9 @@ class StorageContract:
             assert await reader.knows_mark(old.seq, old.mark)
             assert await reader.knows_mark(head.seq, head.mark)
             assert not await reader.knows_mark(0, "")
+            assert await reader.commits(old.seq - 1) == [old.seq, head.seq]
+            assert await reader.commits(old.seq) == [head.seq]
+            assert await reader.commits(head.seq) == []
             assert await reader.digests([UNIT_0]) == digests
         assert await storage.compact(scribe.now_ms + 1) == head.seq
         async with storage.unscoped_reader() as reader:

@@ -180,7 +180,13 @@ async def test_epoch_that_another_server_drew_is_known_at_the_next_look(storage,
 
 async def test_another_server_is_told_which_scopes_a_commit_touched(storage, another, scribe):
     told: asyncio.Queue[frozenset[str] | None] = asyncio.Queue()
-    listening = asyncio.create_task(another.listen(told.put_nowait))
+    seqs: list[int | None] = []
+
+    def hear(scopes: frozenset[str] | None, seq: int | None) -> None:
+        seqs.append(seq)
+        told.put_nowait(scopes)
+
+    listening = asyncio.create_task(another.listen(hear))
     async with asyncio.timeout(20):
         assert await told.get() is None, "at first whatever came before"
         await scribe.push(storage, [scribe.customer(1)])
@@ -194,6 +200,8 @@ async def test_another_server_is_told_which_scopes_a_commit_touched(storage, ano
         async with storage.writer() as writer:
             await writer.commit(Batch())
         assert await told.get() == frozenset(), "for whoever waits for every commit"
+        async with another.unscoped_reader() as reader:
+            assert seqs == [None, *await reader.commits(0)]
     listening.cancel()
     await asyncio.wait([listening])
 
@@ -295,11 +303,11 @@ async def test_a_commit_that_is_cancelled_just_before_its_end_is_undone(storage,
     announce = Transaction.announce
     task: asyncio.Task[object] | None = None
 
-    def announcing(self, batch):
+    def announcing(self, batch, seq):
         assert task is not None
         task.cancel()
         self.rows("SELECT 1")  # the loop goes on meanwhile, and tells
-        announce(self, batch)
+        announce(self, batch, seq)
 
     monkeypatch.setattr("regulars_server.storage.postgres.storage.PostgresTransaction.announce", announcing)
     task = asyncio.create_task(scribe.push(storage, [scribe.customer(1)]))

@@ -155,6 +155,25 @@ async def test_what_another_process_wrote_wakes_everybody(
         watching.cancel()
 
 
+async def test_what_this_process_wrote_wakes_nobody_else(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look at the head that finds own commits is not a reason to wake every tablet of the chain."""
+    monkeypatch.setattr("regulars_server.hub.POLL_S", 0)
+    monkeypatch.setattr("regulars_server.hub.SETTLE_S", 0.01)
+    service = chain.service
+    heard: list[object] = []
+    with service.hub.waiting(["anything"]) as touched, service.hub.waiting([EVERYTHING]) as all_:
+        watching = asyncio.create_task(service.hub.watch(service.storage, heard.append))
+        for _ in range(50):
+            await chain.write("create", "customer", chain.new_id(), {"name": "林芳"})
+            await asyncio.sleep(0)
+        assert all_.is_set()
+        assert not touched.is_set()
+        assert heard == []
+        watching.cancel()
+
+
 async def listener(chain: Chain, name: str) -> tuple[str, frozenset[str]]:
     """The token of a tablet and its scopes."""
     said = await chain.shops[name]._outbox.said()

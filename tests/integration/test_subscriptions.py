@@ -238,7 +238,9 @@ async def test_what_another_server_on_the_database_wrote_is_told(
     chain: Chain, site: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("regulars_server.hub.POLL_S", 0.05)
-    monkeypatch.setattr(chain.service.hub, "publish", lambda scopes: None)  # nobody tells this process
+    monkeypatch.setattr(
+        chain.service.hub, "publish", lambda scopes, seq=None: None
+    )  # nobody tells this process
     woken = chain.service.hub._waiting
     admin = await caller(chain)
 

@@ -337,6 +337,10 @@ class Reader(Protocol):
         """Whether any of these incarnations of the device is a clone beside an older one that goes on."""
         ...
 
+    async def commits(self, after: int) -> list[int]:
+        """The last seq of each commit behind this one, in order."""
+        ...
+
     async def knows_mark(self, seq: int, mark: str) -> bool:
         """Whether the commit with this last seq wrote this mark."""
         ...
@@ -604,8 +608,9 @@ class Storage(Protocol):
         """The write transaction, alone. Left without `commit`, or cancelled anywhere, it leaves no trace."""
         ...
 
-    async def listen(self, on_commit: Callable[[frozenset[str] | None], None]) -> None:
+    async def listen(self, on_commit: Callable[[frozenset[str] | None, int | None], None]) -> None:
         """Tell of every commit, also of other processes, which scopes it touched, until cancelled; None: any.
+        And its last seq.
 
         Where an engine tells nothing of others it returns at once. What was told twice is told twice; after
         a time without connection comes a None.

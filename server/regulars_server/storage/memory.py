@@ -153,7 +153,7 @@ class MemoryStorage:
         async with self._alone:
             yield MemoryWriter(self, self._state)
 
-    async def listen(self, on_commit: Callable[[frozenset[str] | None], None]) -> None:
+    async def listen(self, on_commit: Callable[[frozenset[str] | None, int | None], None]) -> None:
         """Nobody tells of others here."""
 
     async def new_epoch(self) -> str:
@@ -423,6 +423,9 @@ class MemoryReader:
     async def is_cloned(self, device: str, incarnations: Iterable[str]) -> bool:
         known = [self._state.incarnations.get(id) for id in incarnations]
         return any(found is not None and found.device == device and found.cloned for found in known)
+
+    async def commits(self, after: int) -> list[int]:
+        return sorted(seq for seq in self._state.marks if seq > after)
 
     async def knows_mark(self, seq: int, mark: str) -> bool:
         return seq in self._state.marks and self._state.marks[seq][0] == mark

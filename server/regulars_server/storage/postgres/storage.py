@@ -208,24 +208,25 @@ class PostgresStorage:
                 await connection.execute(f"VACUUM (FULL, ANALYZE) {table}")
             await connection.execute("UPDATE erased SET scrubbed=1 WHERE scrubbed=0")
 
-    async def listen(self, on_commit: Callable[[frozenset[str] | None], None]) -> None:
+    async def listen(self, on_commit: Callable[[frozenset[str] | None, int | None], None]) -> None:
         while True:
             with suppress(RegularsError), self._translated():
                 await self._hear(on_commit)
             await asyncio.sleep(RECONNECT_S)
 
-    async def _hear(self, on_commit: Callable[[frozenset[str] | None], None]) -> None:
+    async def _hear(self, on_commit: Callable[[frozenset[str] | None, int | None], None]) -> None:
         """Until the connection is lost."""
         is_lost = asyncio.Event()
 
-        def told(connection: Any, process: int, channel: str, scopes: str) -> None:
-            on_commit(frozenset(json.loads(scopes)) if scopes else None)
+        def told(connection: Any, process: int, channel: str, said: str) -> None:
+            seq, _, scopes = said.partition(" ")
+            on_commit(frozenset(json.loads(scopes)) if scopes else None, int(seq))
 
         connection = await pools.connect(self.address)
         try:
             connection.add_termination_listener(lambda connection: is_lost.set())
             await connection.add_listener(channel(self.chain.id), told)
-            on_commit(None)  # of what came meanwhile nobody was told
+            on_commit(None, None)  # of what came meanwhile nobody was told
             await is_lost.wait()
         finally:
             connection.terminate()
@@ -242,11 +243,11 @@ class PostgresTransaction(Transaction):
         super().__init__(connection, POSTGRES, registry, terms)
         self._chain = chain
 
-    def announce(self, batch: Batch) -> None:
+    def announce(self, batch: Batch, seq: int) -> None:
         scopes = sorted({place.scope for place in batch.writes.places})
         told = json.dumps(scopes, separators=(",", ":"))
         told = told if len(told.encode()) <= TOLD_BYTES_MAX else ""
-        self.rows("SELECT pg_notify(?, ?)", channel(self._chain), told)
+        self.rows("SELECT pg_notify(?, ?)", channel(self._chain), f"{seq} {told}")
 
 
 async def _outwait_older_snapshots(connection: Any) -> None:

@@ -268,13 +268,13 @@ class Transaction(Snapshot):
         if batch.stamp_max > head.stamp_max:
             execute("UPDATE chain SET stamp_max=?", (batch.stamp_max,))
         execute("INSERT INTO commit_mark VALUES(?, ?, ?)", (last, mark, batch.at_ms))
-        self.announce(batch)
+        self.announce(batch, last)
         if is_cancelled():
             raise Cancelled("before its commit")
         execute("COMMIT")
         return Commit(last, mark)
 
-    def announce(self, batch: Batch) -> None:
+    def announce(self, batch: Batch, seq: int) -> None:
         """Say beside the commit what it touches, where an engine has somebody to tell."""
 
     def _write_rows(self, writes: Writes, erased: Sequence[Key], first: int, last: int) -> None:

@@ -102,6 +102,9 @@ class SqlReader(Generic[S]):
         wanted = list(incarnations)
         return await self._run(lambda: self._snapshot.is_cloned(device, wanted))
 
+    async def commits(self, after: int) -> list[int]:
+        return await self._run(lambda: self._snapshot.commits(after))
+
     async def knows_mark(self, seq: int, mark: str) -> bool:
         return await self._run(lambda: self._snapshot.knows_mark(seq, mark))
 

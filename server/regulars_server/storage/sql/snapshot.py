@@ -333,6 +333,9 @@ class Snapshot:
         )
         return bool(self.rows(sql, device, self.dialect.list(incarnations)))
 
+    def commits(self, after: int) -> list[int]:
+        return [seq for (seq,) in self.rows("SELECT seq FROM commit_mark WHERE seq>? ORDER BY seq", after)]
+
     def knows_mark(self, seq: int, mark: str) -> bool:
         return bool(self.rows("SELECT 1 FROM commit_mark WHERE seq=? AND mark=?", seq, mark))
 

@@ -151,7 +151,7 @@ class SqliteStorage:
             finally:
                 driver.post(roll_back)
 
-    async def listen(self, on_commit: Callable[[frozenset[str] | None], None]) -> None:
+    async def listen(self, on_commit: Callable[[frozenset[str] | None, int | None], None]) -> None:
         """Nobody tells of others here."""
 
     async def new_epoch(self) -> str:
