@@ -138,7 +138,7 @@ def main(lines: Annotated[int, typer.Option(min=PER_UNIT)] = 10_000) -> None:
         ours.mkdir()
         sizes = Sizes(tablets=lines // PER_UNIT, shops=0, per_unit=1)
         made = asyncio.run(herd.found(ours, sizes))
-        with running("ours", ours, {"REGULARS_LISTENERS_MAX": str(lines + PER_UNIT)}) as server:
+        with running("ours", ours, settings={"REGULARS_LISTENERS_MAX": str(lines + PER_UNIT)}) as server:
             rows = uvloop.run(measure(server, made, lines))
         shutil.rmtree(ours)
     for row in [("what", "measured", "goal"), ("---",) * 3, *rows]:
