@@ -464,7 +464,9 @@ def test_doctor_finds_a_whole_chain_whole_and_changes_nothing(branch):
     head = inside(branch, head_seq)
     found = states(branch, 0)
     assert set(found) >= {"version", "integrity", "disk", "log", "digests", "clock", "held", "equal_keys"}
-    assert {check for check, state in found.items() if state != "ok"} == {"held"}
+    assert {check for check, state in found.items() if state != "ok"} == {"held", "backup"}
+    branch.asked("backup")
+    assert states(branch, 0)["backup"] == "ok"
     assert inside(branch, head_seq) == head
 
 

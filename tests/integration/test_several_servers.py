@@ -56,7 +56,7 @@ def test_commands_work_on_a_database_as_on_a_folder(commands: Commands, url: str
     assert sorted(unit["name"] for unit in commands.asked("unit", "list")) == ["Orchard", "Songhe"]
     commands.asked("login", "add", "lin", "--role", "clerk", "--password-stdin", stdin="another horse 8\n")
     assert {login["name"] for login in commands.asked("login", "list")} == {"admin", "lin"}
-    assert all(found["state"] == "ok" for found in commands.asked("doctor"))
+    assert {f["check"] for f in commands.asked("doctor") if f["state"] != "ok"} <= {"backup"}
     assert not (commands.data / "chain.db").exists()
 
 
@@ -174,12 +174,16 @@ def until(holds: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def test_workers_serve_on_one_socket_are_replaced_and_end_together(commands: Commands, url: str) -> None:
+def test_workers_serve_on_one_socket_are_replaced_and_end_together(
+    commands: Commands, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REGULARS_METRICS", "127.0.0.1:0")
     assert Commands(commands.data).problem("serve", "--workers", "2")["code"] == "argument_invalid"
     with serving(commands.data, "--database", url, "--workers", "2") as (process, said):
         assert said["password"]
         workers = children(process.pid)
         assert len(workers) == 2
+        until(lambda: "regulars_commit_seq" in httpx2.get(said["metrics"]).text)
         with httpx2.Client(base_url=said["urls"][0]) as client:
             assert client.get("/readyz").json()["ok"]
         os.kill(workers[0], signal.SIGKILL)

@@ -1,17 +1,22 @@
-"""`regulars doctor`: whether the chain's file is whole, and what waits for somebody."""
+"""`regulars doctor`: on one screen, whether the chain is whole, and what waits for somebody."""
 
 from __future__ import annotations
 
 import shutil
 import sqlite3
-from dataclasses import asdict, dataclass
+import time
+from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 
 from regulars_schema.declare import Level
+from regulars_server.cli import checkup
+from regulars_server.cli.backups import FOLDER as BACKUPS
+from regulars_server.cli.checkup import Finding, State
+from regulars_server.cli.checkup import problem as _problem
 from regulars_server.cli.command import Run, command
 from regulars_server.cli.rows import list_rows, values
 from regulars_server.cli.terminal import FAILED, Terminal
@@ -30,28 +35,34 @@ PAGE_ROWS, PAGE_BYTES = 5_000, 64 * 1024 * 1024
 EARLIEST_MS = 1_767_225_600_000
 """2026: a clock before it is wrong."""
 
-State = Literal["ok", "look", "wrong"]
 MARKS: dict[State, str] = {"ok": "[green]✓[/]", "look": "[yellow]![/]", "wrong": "[bold red]✗[/]"}
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    check: str
-    state: State
-    """`look` is for a person and nothing is broken."""
-    zh: str
-    en: str
 
 
 def register(app: typer.Typer) -> None:
     @command(
         app,
         "doctor",
-        "检查数据库是否完好，并列出待处理事项；有错误时退出码为 1。可在服务器运行时使用。",
-        ["regulars doctor --data shop", "regulars doctor --json"],
+        "值班一览：数据库、日志、摘要、备份、磁盘、时钟、设备、待处理修改、设置、证书；有错误时退出码为 1。",
+        [
+            "regulars doctor --data shop",
+            "regulars doctor --json",
+            "regulars doctor --url https://hq.example --backups /mnt/nas/regulars",
+        ],
     )
-    async def doctor(run: Run) -> int:
-        """Check the database: version, integrity, log, digests; and say what waits. Changes nothing.
+    async def doctor(
+        run: Run,
+        url: Annotated[
+            str,
+            typer.Option(
+                help="Where tablets reach the server: is it there, its clock, its certificate. 网址"
+            ),
+        ] = "",
+        backups: Annotated[
+            Path | None, typer.Option(help="Where backups are kept; else in the folder. 备份目录")
+        ] = None,
+    ) -> int:
+        """Check the chain beside a running server: file, log, digests, backups, journal, disk, clock; and say
+        which tablets lag, what waits and what to do, and which settings are unsafe.
 
         Exit code 1 when something is wrong.
         """
@@ -60,7 +71,12 @@ def register(app: typer.Typer) -> None:
         if not await run.has_chain():
             raise LocalError("chain_missing", folder=run.place)
         path = run.data / DATABASE
-        findings = [] if run.settings.database else [*file_findings(path), disk(path)]
+        now_s = time.time()
+        findings = (
+            [] if run.settings.database else [*file_findings(path), disk(path), checkup.wal(path, now_s)]
+        )
+        findings.append(checkup.backup(backups or run.data / BACKUPS, now_s, run.settings.backup_days))
+        findings.append(checkup.journal(run.data))
         if all(f.state != "wrong" for f in findings if f.check in {"version", "integrity"}):
             try:
                 async with run.chain() as service:
@@ -70,12 +86,11 @@ def register(app: typer.Typer) -> None:
             except (sqlite3.Error, ValueError, TypeError, KeyError) as error:  # bytes that nobody can read
                 said = LocalError("file_damaged", file=run.place, reason=f"{type(error).__name__}: {error}")
                 findings.append(_problem("open", said))
+        findings.append(checkup.safety(run.settings))
+        if url:
+            findings += await checkup.at_url(url)
         show(run.terminal, findings)
         return FAILED if any(f.state == "wrong" for f in findings) else 0
-
-
-def _problem(check: str, error: RegularsError) -> Finding:
-    return Finding(check, "wrong", error.text("zh"), error.text("en"))
 
 
 def show(terminal: Terminal, findings: list[Finding]) -> None:
@@ -127,7 +142,7 @@ def disk(path: Path) -> Finding:
 
 
 async def chain_findings(service: Service) -> list[Finding]:
-    findings = [await _log(service)]
+    findings = [await _answers(service), await _log(service)]
     units = await list_rows(service, "unit")
     devices = await list_rows(service, "device")
     names = [CHAIN, *(unit_scope(u["id"]) for u in units), *(device_scope(d["id"]) for d in devices)]
@@ -135,7 +150,7 @@ async def chain_findings(service: Service) -> list[Finding]:
         head = await reader.head()
         findings.append(await _digests(reader, [at_level(name, level) for name in names for level in Level]))
         equal = await reader.equal_keys(LISTED_MAX)
-        held = await reader.open_entries(LISTED_MAX)
+        held = await reader.open_counts()
         gaps = await reader.gaps(LISTED_MAX)
     now = service.now_ms()
     behind_ms = head.stamp_max // STAMPS_PER_MS - now
@@ -155,9 +170,11 @@ async def chain_findings(service: Service) -> list[Finding]:
         zh = f"口令的门店与员工的门店不同，请重设（regulars staff pin）：{shown}"
         en = f"PINs that are not where their members work; set them again (regulars staff pin): {shown}"
         findings.append(Finding("pins", "look", zh, en))
-    en = "held changes: regulars held list"
-    findings.append(_count("held", len(held), "条修改暂存：regulars held list", en))
-    findings.append(_gaps(gaps, {device["id"]: device["name"] for device in devices}))
+    names_by_id = {device["id"]: device["name"] for device in devices}
+    findings.append(checkup.waiting(held, now))
+    findings.append(await checkup.tablets(service, names_by_id))
+    findings.append(_gaps(gaps, names_by_id))
+    findings.append(checkup.works(await service.works.open(), now))
     en = "keys that two customers or more share"
     findings.append(_count("equal_keys", len(equal), "个号码为多位顾客共有", en))
     return findings
@@ -190,6 +207,17 @@ async def _stale_pins(service: Service) -> list[str]:
         if set(values(service, "staff_pin", row).get("units") or ())
         != tree.below(people[id].get("units") or ())
     ]
+
+
+async def _answers(service: Service) -> Finding:
+    """How long one read takes; that it is laid out as this version wants was seen when it was opened."""
+    begun = time.perf_counter()
+    async with service.storage.unscoped_reader() as reader:
+        seq = (await reader.head()).seq
+    ms = (time.perf_counter() - begun) * 1_000
+    zh = f"数据库应答 {ms:.0f} 毫秒，结构为第 {len(STEPS)} 版，提交 {seq}"
+    en = f"The database answers in {ms:.0f} ms, laid out as version {len(STEPS)}, commit {seq}"
+    return Finding("database", "ok", zh, en)
 
 
 async def _log(service: Service) -> Finding:
