@@ -39,6 +39,7 @@ CERTIFICATE_DAYS_MIN = 14
 URL_S_MAX = 10
 NAMED_MAX = 5
 
+HELD = "held"
 State = Literal["ok", "look", "wrong"]
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost", ""})
 
@@ -125,14 +126,14 @@ def wal(database: Path, now_s: float) -> Finding:
 def waiting(found: list[OpenCount], now_ms: int) -> Finding:
     """What is held and rejected, by code, the oldest of each, and what to do."""
     if not found:
-        return Finding("held", "ok", "没有待处理的修改", "No change waits for anybody")
+        return Finding(HELD, "ok", "没有待处理的修改", "No change waits for anybody")
     zh_lines, en_lines = [], []
     for one in sorted(found, key=lambda one: one.oldest_ms):
         zh, en = ago((now_ms - one.oldest_ms) / 1_000)
         do_zh, do_en = WHAT_TO_DO[one.verdict]
         zh_lines.append(f"{one.changes} 条 {one.code or one.verdict}（最早 {zh}前；{do_zh}）")
         en_lines.append(f"{one.changes} {one.verdict} {one.code or ''} (oldest {en} ago; {do_en})")
-    return Finding("held", "look", "待处理：" + "；".join(zh_lines), "Waiting: " + "; ".join(en_lines))
+    return Finding(HELD, "look", "待处理：" + "；".join(zh_lines), "Waiting: " + "; ".join(en_lines))
 
 
 async def tablets(service: Service, names: Mapping[str, str]) -> Finding:
