@@ -150,8 +150,8 @@ MUTANTS = (
            "        stamp = next_stamp(world.now_ms, max(world.stamp_max, stamp or 0))\n    world.stamp_max"),
     # --- trails, cursors, digests, log
     Mutant("a trail does not depend on what came before", TRAIL,
-           "    return blake2b(bytes.fromhex(trail) + bytes.fromhex(cid), digest_size=TRAIL_BYTES).hexdigest()",
-           "    return blake2b(bytes.fromhex(cid), digest_size=TRAIL_BYTES).hexdigest()"),
+           "        reached = blake2b(reached + bytes.fromhex(cid), digest_size=TRAIL_BYTES).digest()\n",
+           "        reached = blake2b(bytes.fromhex(cid), digest_size=TRAIL_BYTES).digest()\n"),
     Mutant("all incarnations begin with one trail", TRAIL,
            "    return blake2b(incarnation.encode(), digest_size=TRAIL_BYTES).hexdigest()",
            "    return blake2b(b'', digest_size=TRAIL_BYTES).hexdigest()"),

@@ -175,6 +175,7 @@ class Admission:
         `is_rest`: of a last group that is not whole no more will come.
         """
         verdicts: list[Verdict] = []
+        numbered: list[str] = []
         at = 0
         while at < len(arrived):
             members = _group_at(arrived, at, known)
@@ -185,23 +186,20 @@ class Admission:
             elif first.change is None:
                 reason = {"reason": first.problem}
                 ruling = Ruling(_stand_in(first.cid), "rejected", "change_malformed", None, reason, "person")
-                settling.log(ruling, first.raw, incarnation, first.n)
+                known[first.cid] = settling.log(ruling, first.raw, incarnation, first.n)
                 verdicts.append(settling.verdicts[first.cid])
             elif at == len(arrived) and len(members) < first.change.size and not is_rest:
                 break
             else:
                 rulings = await _settle(settling, members)
                 for member, ruling in zip(members, rulings, strict=True):
-                    settling.log(ruling, member.raw, incarnation, member.n)
+                    known[member.cid] = settling.log(ruling, member.raw, incarnation, member.n)
                     verdicts.append(settling.verdicts[member.cid])
             for member in members:
-                if member.cid not in known:
-                    known[member.cid] = next(
-                        e for e in reversed(settling.batch.entries) if e.cid == member.cid
-                    )
                 if member.n == incarnation.n + 1:
                     incarnation.n = member.n
-                    incarnation.trail = trail.extend(incarnation.trail, member.cid)
+                    numbered.append(member.cid)
+        incarnation.trail = trail.extend(incarnation.trail, *numbered)
         return verdicts
 
     def _answer_known(

@@ -237,7 +237,7 @@ class Settling:
 
     def log(
         self, ruling: Ruling, raw: bytes, incarnation: Incarnation | None = None, n: int | None = None
-    ) -> None:
+    ) -> Entry:
         """Append a change as it came, with what became of it; of one about somebody erased no more."""
         change = ruling.change
         is_erased = ruling.code == "erased"
@@ -268,6 +268,7 @@ class Settling:
         if entry.is_open:
             self.batch.waits[change.group] = ruling.waits
             self._told[change.cid] = entry
+        return entry
 
     def note(self, entry: Entry, ruling: Ruling, closed: bool = False) -> None:
         """Append that a logged change has another verdict now, and tell its device."""

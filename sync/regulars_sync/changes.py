@@ -101,11 +101,6 @@ def decode(raw: bytes) -> Change:
     return change
 
 
-def _is_name(text: str) -> bool:
-    """Whether every storage can keep it in the log, where a refused change stands too."""
-    return len(text) <= NAME_CHARS_MAX and "\x00" not in text
-
-
 _ESCAPE = re.compile(
     rb"(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\."
 )
@@ -122,7 +117,9 @@ def mask_lone_surrogates(raw: bytes) -> bytes:
 def _misshapen(change: Change) -> str | None:
     if not (is_cid(change.cid) and is_cid(change.group)):
         return "cid and group are 32 lower-case hex digits"
-    if not all(map(_is_name, (change.entity, change.id, change.actor or "", *change.fields))):
+    names = (change.entity, change.id, change.actor or "", *change.fields)
+    if max(map(len, names)) > NAME_CHARS_MAX or "\x00" in "".join(names):
+        # no storage could keep it in the log, where a refused change stands too
         return f"entity, id, actor and paths are at most {NAME_CHARS_MAX} characters without NUL"
     if not 0 <= change.schema < 2**31:
         return "schema is out of range"

@@ -68,13 +68,13 @@ def moved(world: World) -> set[str]:
             stored = row.documents.get(Level.INTERNAL)
             before = orjson.loads(stored).get("decision") if stored else None
             if not {before, row.values.get("decision")} <= {None, "proposed"}:
-                result.update(row.entity.named_customers(row.values))
+                result.update(row.named)
     return result
 
 
 def affected(world: World) -> set[str]:
     """The customers who move and all who are, or were, in a cluster with one: load what names these."""
-    return moved(world).union(*(row.entity.named_customers(row.values) for row in world.kin))
+    return moved(world).union(*(row.named for row in world.kin))
 
 
 def unloaded(world: World, dependents: Iterable[Row] = ()) -> set[Key]:
@@ -82,7 +82,7 @@ def unloaded(world: World, dependents: Iterable[Row] = ()) -> set[Key]:
     wanted = {("customer", id) for id in affected(world)}
     for row in (*(row for row in world.rows.values() if row.written), *dependents):
         if row.entity.scope in (Scope.NAMED, Scope.SAME):
-            wanted.update(("customer", id) for id in row.entity.named_customers(row.values))
+            wanted.update(("customer", id) for id in row.named)
         if row.entity.is_fact:
             wanted.add(WINDOW)
     return wanted - world.rows.keys()
@@ -168,7 +168,7 @@ class _Placing:
 
     def place(self, row: Row, changed: set[Level]) -> None:
         """Note where the row enters, where it is another and where it leaves."""
-        bases = scopes_of(row.entity, row.id, row.values, self._units)
+        bases = scopes_of(row.entity, row.id, row.values, row.named, self._units)
         if row.entity.scope is Scope.SAME and bases:
             edge = Edge.of(row.values)
             if edge.other not in self._clusters.get(edge.one, ()):

@@ -61,6 +61,7 @@ class Row:
     written: frozenset[Level] = frozenset()
     """The levels whose documents are not what storage holds."""
     values_: dict[str, JSON] | None = None
+    named_: list[JSON] | None = None
     erased: bool = False
     """Its id never comes back."""
     seen: dict[str, int] = field(default_factory=dict)
@@ -84,6 +85,13 @@ class Row:
                 raw = self.documents.get(Level.INTERNAL)
                 self.values_ = orjson.loads(raw) if raw else {}
         return self.values_
+
+    @property
+    def named(self) -> list[JSON]:
+        """The customers that it names."""
+        if self.named_ is None:
+            self.named_ = self.entity.named_customers(self.values) if self.entity.naming else []
+        return self.named_
 
     def copy(self) -> Row:
         if self.registers is None:
@@ -162,6 +170,8 @@ def needs(registry: Registry, changes: Iterable[Change]) -> tuple[set[Key], set[
 
 def _named(entity: Entity, change: Change) -> list[str]:
     """The customers that a change names; a value of a wrong shape names none."""
+    if not entity.naming:
+        return []
     try:
         values = {name: change.fields[name].value for name, _ in entity.naming if name in change.fields}
         return [id for id in entity.named_customers(values) if is_id(id)]

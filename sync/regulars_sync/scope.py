@@ -50,9 +50,13 @@ def granted(units: Iterable[str], device: str | None, levels: Iterable[Level]) -
 
 
 def scopes_of(
-    entity: Entity, id: str, values: Mapping[str, JSON], units: Mapping[str, AbstractSet[str]]
+    entity: Entity,
+    id: str,
+    values: Mapping[str, JSON],
+    named: Iterable[JSON],
+    units: Mapping[str, AbstractSet[str]],
 ) -> set[str]:
-    """The scopes of a row with these shown values, before levels.
+    """The scopes of a row with these shown values that names these customers, before levels.
 
     `units` gives the units that hold each customer: the row itself, or those that it names. Empty when
     it has none: then only head office holds it.
@@ -69,10 +73,9 @@ def scopes_of(
         case Scope.SAME if values.get("decision") != "same":
             return set()
         case Scope.NAMED | Scope.SAME:
-            customers = entity.named_customers(values)
-            if not customers:
+            if not named:
                 return {unit_scope(values["unit"])} if values.get("unit") else set()
-            return {unit_scope(unit) for customer in customers for unit in units.get(customer, ())}
+            return {unit_scope(unit) for customer in named for unit in units.get(customer, ())}
 
 
 class Reach(Enum):

@@ -17,8 +17,12 @@ def start(incarnation: str) -> str:
     return blake2b(incarnation.encode(), digest_size=TRAIL_BYTES).hexdigest()
 
 
-def extend(trail: str, cid: str) -> str:
-    return blake2b(bytes.fromhex(trail) + bytes.fromhex(cid), digest_size=TRAIL_BYTES).hexdigest()
+def extend(trail: str, *cids: str) -> str:
+    """The trail that many numbers on."""
+    reached = bytes.fromhex(trail)
+    for cid in cids:
+        reached = blake2b(reached + bytes.fromhex(cid), digest_size=TRAIL_BYTES).digest()
+    return reached.hex()
 
 
 def acknowledged(own: Mapping[int, str], n: int, trail: str) -> bool:

@@ -261,7 +261,8 @@ def test_each_kind_of_scope_says_who_holds_a_row():
     units = {ONE: {UNIT_A}, TWO: {UNIT_A, UNIT_B}, THREE: set()}
 
     def scopes(entity: str, values: dict[str, Any], id: str = THREE) -> set[str]:
-        return scopes_of(REGISTRY.get(entity), id, values, units)
+        declared = REGISTRY.get(entity)
+        return scopes_of(declared, id, values, declared.named_customers(values), units)
 
     assert scopes("unit", {}) == {"chain"}
     assert scopes("customer", {"home_unit": UNIT_A}, ONE) == {A}

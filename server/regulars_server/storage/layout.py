@@ -85,15 +85,13 @@ def column_values(
     table: Table, entity: Entity, document: Mapping[str, JSON], columns: Sequence[str] | None = None
 ) -> list[JSON]:
     """What these columns, or all, hold of a row with this internal document."""
-    values: list[JSON] = []
-    for column in table.column_names if columns is None else columns:
-        if column == "name_sort":
-            name = document.get("name")
-            values.append(None if name is None else sort_name(name))
-        elif column == "search":
-            values.append(written(entity, nested(entity, document)))
-        else:
-            values.append(document.get(column))
+    names = table.column_names if columns is None else columns
+    values = list(map(document.get, names))
+    if table.sort_name and "name_sort" in names:
+        name = document.get("name")
+        values[names.index("name_sort")] = None if name is None else sort_name(name)
+    if table.search and "search" in names:
+        values[names.index("search")] = written(entity, nested(entity, document))
     return values
 
 
