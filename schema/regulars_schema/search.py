@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import assert_never
@@ -163,7 +163,7 @@ def tokens(entity: Entity, values: Mapping[str, JSON]) -> frozenset[str]:
             elif field.form is Form.PHONE:
                 found.update((text[:1], text[:2], *_grams(text, DIGITS)))
             else:
-                found.update(_text_tokens(text, single=field.is_set or len(text) <= 2 * WORD_CHARS_MAX))
+                _add_text_tokens(found, text, single=field.is_set or len(text) <= 2 * WORD_CHARS_MAX)
     return frozenset(found)
 
 
@@ -186,7 +186,8 @@ def _texts(entity: Entity, name: str, values: Mapping[str, JSON]) -> list[str]:
 
 @lru_cache(maxsize=65_536)
 def _name_tokens(name: str) -> frozenset[str]:
-    found = set(_text_tokens(name, single=True))
+    found: set[str] = set()
+    _add_text_tokens(found, name, single=True)
     spoken = [part for word in syllables(name) for part in _RUN.findall(word)]
     initials = "".join(word[0] for word in spoken)
     joined = "".join(spoken)
@@ -205,21 +206,21 @@ def _name_tokens(name: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def _text_tokens(text: str, single: bool) -> Iterator[str]:
+def _add_text_tokens(found: set[str], text: str, single: bool) -> None:
     """`single`: also of one Han character."""
     for run in _RUN.findall(text[:SCANNED_CHARS_MAX]):
         if _IS_HAN.match(run):
-            yield from _grams(run, 2)
+            found.update(_grams(run, 2))
             if single:
-                yield from run
+                found.update(run)
         else:
-            yield run[:WORD_CHARS_MAX]
-            for digits in _DIGITS.findall(run):
-                yield from _grams(digits, DIGITS)
+            found.add(run[:WORD_CHARS_MAX])
+            for digits in () if run.isalpha() else _DIGITS.findall(run):
+                found.update(_grams(digits, DIGITS))
 
 
-def _grams(text: str, size: int) -> Iterator[str]:
-    return (text[at : at + size] for at in range(len(text) - size + 1))
+def _grams(text: str, size: int) -> list[str]:
+    return [text[at : at + size] for at in range(len(text) - size + 1)]
 
 
 def _less_one(word: str) -> set[str]:
@@ -232,7 +233,7 @@ def _letters(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    return unicodedata.normalize("NFKC", text).lower()
+    return (text if text.isascii() else unicodedata.normalize("NFKC", text)).lower()
 
 
 # --- how well a row fits ------------------------------------------------------------------------------------
