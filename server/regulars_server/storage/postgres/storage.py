@@ -146,8 +146,7 @@ class PostgresStorage:
 
     def _begin(self, connection: Bridge, scopes: frozenset[str] | None) -> Snapshot:
         snapshot = Snapshot(connection, POSTGRES, self.registry, self._terms, scopes)
-        snapshot.fixed = snapshot.head()
-        ((epoch,),) = snapshot.rows("SELECT epoch FROM chain")
+        _, epoch = snapshot.fix()
         self._know(epoch)
         return snapshot
 

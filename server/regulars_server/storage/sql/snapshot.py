@@ -83,7 +83,7 @@ class Snapshot:
         self.terms = terms
         self.scopes = scopes
         self.fixed: Head | None = None
-        """The head, where nothing can move it any more: in a transaction that only reads."""
+        """The head, once it was looked at: a snapshot's stands, and nobody else moves a writer's."""
         self.names = {number: name for name, number in terms.items()}
         self.scope_ids: dict[str, int] = {}
         if scopes:
@@ -98,11 +98,17 @@ class Snapshot:
         return list(self.connection.execute(sql, parameters))
 
     def head(self) -> Head:
+        return self.fixed or self.fix()[0]
+
+    def fix(self) -> tuple[Head, str]:
+        """Look at the head, which nothing moves from here on, and at the epoch."""
         sql = (
-            "SELECT m.seq, m.mark, c.stamp_max, c.floor FROM chain c, commit_mark m"
+            "SELECT c.epoch, m.seq, m.mark, c.stamp_max, c.floor FROM chain c, commit_mark m"
             " WHERE m.seq = (SELECT max(seq) FROM commit_mark)"
         )
-        return Head(*self.rows(sql)[0])
+        epoch, *found = self.rows(sql)[0]
+        self.fixed = Head(*found)
+        return self.fixed, epoch
 
     # --- rows --------------------------------------------------------------------------------------
 
@@ -207,14 +213,14 @@ class Snapshot:
         if self.scopes is None and after:
             sql = "SELECT name, id FROM scope WHERE name IN (SELECT value FROM json_each(?))"
             ids = dict(self.rows(sql, self.dialect.list(after)))
-        head = (self.fixed or self.head()).seq
+        head = self.head().seq
         reached = dict(after)
         page: list[FeedRows] = []
         rows_left, bytes_left = max(rows_max, 1), bytes_max
         for scope in sorted(after):
             start = after[scope]
             number = ids.get(scope)
-            if number is None:
+            if number is None or start >= head:
                 reached[scope] = max(start, head)
                 continue
             if rows_left <= 0 or (bytes_left <= 0 and page):

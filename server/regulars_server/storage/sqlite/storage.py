@@ -270,7 +270,7 @@ def _begin_reading(
     roll_back(connection)
     connection.execute("BEGIN")
     snapshot = Snapshot(connection, SQLITE, registry, terms, scopes)
-    snapshot.fixed = snapshot.head()  # the first look: from here on the snapshot stands
+    snapshot.fix()  # the first look: from here on the snapshot stands
     return snapshot
 
 
