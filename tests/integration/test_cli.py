@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -468,6 +469,16 @@ def test_doctor_finds_a_whole_chain_whole_and_changes_nothing(branch):
     branch.asked("backup")
     assert states(branch, 0)["backup"] == "ok"
     assert inside(branch, head_seq) == head
+
+
+def test_doctor_leaves_an_older_database_as_it_is(branch):
+    with closing(sqlite3.connect(branch.data / DATABASE)) as connection:
+        connection.execute("PRAGMA user_version=1")
+    found = states(branch, 0)
+    assert found["version"] == "look"
+    assert "log" not in found
+    with closing(sqlite3.connect(branch.data / DATABASE)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
 
 
 @pytest.mark.parametrize(
