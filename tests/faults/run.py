@@ -1,202 +1,223 @@
-"""Lane L3: real processes, real sockets, kill -9. Acknowledged writes are counted afterwards.
+"""Lane L3: the simulator's plans on real processes, sockets and disks, with kill -9. Counted afterwards.
 
-python tests/faults/run.py --seconds 60 --tablets 5 --seed 1
+python tests/faults/run.py                              minutes: a few runs on both engines
+python tests/faults/run.py --seed 7 --engine postgres   one run, its processes killed at random instants
+python tests/faults/run.py --partition out --rate 20    ten tablets whose lines are cut again and again
+python tests/faults/run.py --matrix --seconds 60        4 kinds of partition, 10, 20 and 40 a second
+python tests/faults/run.py --long                       the 48 runs of 100 to 300 s, then kills until stopped
+python tests/faults/run.py --kills 200                  until so many kills of server and of tablets each
 
-Five tablets of two branches write and sync through a proxy that cuts, delays, doubles, trickles and stalls;
-server and tablets are killed at random instants and started again. Then the faults stop, nobody writes any
-more, and every tablet syncs until nothing is pending. What was acknowledged must be in the log once, every
-replica must equal the server, and tablets of one branch each other.
+A run that fails keeps its folder below build/faults: plan, logs, files, tables. `--record` adds a row for all
+runs together to docs/PROOF.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
-import os
-import random
+import shutil
 import sys
 import tempfile
+import time
+import traceback
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from regulars import Shop
-from regulars_schema.entities import REGISTRY
-from regulars_server.storage.interface import Order
-from regulars_server.storage.sqlite import SqliteStorage
-from tests.faults.proxy import Proxy
-from tests.support.server import ServerProcess
+from tests.faults.chain import ROOT, Chain
+from tests.faults.disk import may_mount
+from tests.faults.proxy import PARTITIONS
+from tests.faults.scenario import MATRIX, MATRIX_S, Scenario, partition, storm
+from tests.simulation.hq import eager_loop
+from tests.simulation.run import PROOF, commit, quiet
 
-TABLET = str(Path(__file__).with_name("tablet.py"))
-RATE = 0.25
-ALIVE_S = (0.3, 3.0)
-START_S_MAX = 60.0
-"""On a busy machine a process may take long to start; most are killed only once they have written."""
-
-
-@dataclass
-class Tablet:
-    file: Path
-    number: int
-    told: list[dict[str, Any]] = field(default_factory=list)
-    kills: int = 0
-    process: asyncio.subprocess.Process | None = None
-    writes: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def live(self, chance: random.Random, until: float) -> None:
-        """Be started and killed again and again, until then and until something was written."""
-        loop = asyncio.get_running_loop()
-        while loop.time() < until or not self.told:
-            self.writes.clear()
-            await self.start(str(chance.randrange(10**9)), "3600")
-            listening = asyncio.create_task(self.listen())
-            if chance.random() < 0.8:
-                async with asyncio.timeout(START_S_MAX):
-                    await self.writes.wait()
-            await asyncio.sleep(min(chance.uniform(*ALIVE_S), max(0.0, until - loop.time()) + 0.1))
-            assert self.process is not None
-            if self.process.returncode is None:
-                self.process.kill()
-                self.kills += 1
-            await self.process.wait()
-            await listening
-
-    async def start(self, *arguments: str) -> None:
-        self.process = await asyncio.create_subprocess_exec(
-            sys.executable, TABLET, str(self.file), *arguments,
-            stdout=asyncio.subprocess.PIPE, limit=64 * 1024 * 1024, env=dict(os.environ),
-        )  # fmt: skip
-
-    async def listen(self) -> None:
-        assert self.process is not None
-        assert self.process.stdout is not None
-        async for line in self.process.stdout:
-            if line.endswith(b"\n"):  # half a line: the write may have returned, nobody heard of it
-                self.told.append(json.loads(line))
-                self.writes.set()
+KEPT = ROOT / "build" / "faults"
+BAR = 24
+ENGINES = ("sqlite", "postgres")
+ROWS = "<!-- runs of lane L3 -->\n"
+KILLED = {
+    "server kill -9": ("server killed", "server killed in a round"),
+    "SDK kill -9": ("tablet killed", "tablet killed in a round", "tablet killed in a write"),
+    "PostgreSQL immediate": ("PostgreSQL stopped at once",),
+}
 
 
-class Chain:
-    """A server, its tablets and the proxy between them."""
+def run(folder: Path, scenario: Scenario, mounts: bool, progress: bool = True) -> dict[str, Any]:
+    """One run, and its report; `failure` says what did not hold."""
+    begun = time.monotonic()
 
-    def __init__(self, folder: Path, tablets: int, seed: int) -> None:
-        self.chance = random.Random(seed)
-        self.server = ServerProcess(folder / "chain")
-        self.proxy = Proxy(self.server.port, random.Random(seed + 1))
-        self.tablets = [Tablet(folder / f"tablet-{i}.db", i) for i in range(tablets)]
-        self.kills = 0
+    def tell(what: str, done: float, of: float) -> None:
+        if progress:
+            filled = min(BAR, round(BAR * done / max(of, 0.1)))
+            bar = "#" * filled + "." * (BAR - filled)
+            print(f"\r{scenario.name}  [{bar}] {what} {done:.0f} s   ", end="", file=sys.stderr, flush=True)
 
-    async def found(self) -> None:
-        self.server.start()
-        await self.proxy.open()
-        names = ("Nanjing Road", "Huaihai Road")
-        units = [str(self.server.run("unit", "add", name, "--kind", "branch")["id"]) for name in names]
-        for tablet in self.tablets:
-            code = str(self.server.run("device", "invite", units[tablet.number % 2])["code"])
-            async with Shop.open(tablet.file) as shop:
-                await shop.pair(self.proxy.url, code, f"tablet {tablet.number}")
+    async def live(chain: Chain) -> None:
+        try:
+            tell("being founded", 0, 1)
+            await chain.found()
+            await chain.suffer(lambda done: tell("faults", done, scenario.seconds))
+            await chain.settle(lambda done: tell("coming to rest", done, 30))
+        finally:
+            await chain.close()
 
-    async def suffer(self, seconds: float) -> None:
-        self.proxy.rate = RATE
-        until = asyncio.get_running_loop().time() + seconds
-        living = [asyncio.create_task(t.live(random.Random(t.number), until)) for t in self.tablets]
-        while asyncio.get_running_loop().time() < until:
-            await asyncio.sleep(self.chance.uniform(0.5, 4.0))
-            self.server.kill()
-            self.kills += 1
-            await asyncio.sleep(self.chance.uniform(0, 0.5))
-            await asyncio.to_thread(self.server.start)
-        await asyncio.gather(*living)
-        self.proxy.rate = 0.0
-
-    async def rest(self) -> list[dict[str, Any]]:
-        """No faults, no new writes: what each tablet says in the end."""
-        said: list[dict[str, Any]] = []
-        for _ in range(2):  # the first to finish gets what the others brought in the second turn
-            said = []
-            for tablet in self.tablets:
-                await tablet.start("drain")
-                assert tablet.process is not None
-                out, _ = await tablet.process.communicate()
-                said.append(json.loads(out.splitlines()[-1]))
-        return said
-
-
-async def logged(folder: Path) -> tuple[Counter[tuple[str, str]], Counter[tuple[str, str]]]:
-    """How often each row was created, and how often each value was written to a row."""
-    storage = SqliteStorage(folder / "chain.db", REGISTRY)
-    await storage.open()
+    report: dict[str, Any] = {"replay": scenario.replay, "failure": None}
+    chain: Chain | None = None
+    counts: dict[str, Any] = {}
     try:
-        await storage.verify_log()
-        creates: Counter[tuple[str, str]] = Counter()
-        wrote: Counter[tuple[str, str]] = Counter()
-        async with storage.unscoped_reader() as reader:
-            for entity in ("customer", "interaction"):
-                for row in await reader.select(entity, None, Order(), 1_000_000):
-                    for entry in await reader.history(entity, row.id):
-                        body = json.loads(entry.body or b"{}")
-                        if body.get("op") == "create":
-                            creates[entity, row.id] += 1
-                        for path, written in body.get("fields", {}).items():
-                            value = written.get("value") if isinstance(written, dict) else written
-                            wrote[row.id, path if path.startswith("tags/") else str(value)] += 1
-        return creates, wrote
-    finally:
-        await storage.close()
+        chain = Chain(folder, scenario, mounts)
+        asyncio.run(live(chain))
+        with quiet(), eager_loop():
+            counts = chain.judge()
+        assert not counts["lost"], f"acknowledged and lost: {counts['lost'][:5]}"
+        assert not counts["doubled"], f"doubled: {counts['doubled'][:5]}"
+    except Exception as error:
+        report["failure"] = f"{type(error).__name__}: {' '.join(map(str, error.args))}"[:3000]
+        (folder / "failure.txt").write_text(traceback.format_exc())
+    if chain is not None:
+        report |= {**chain.report(), **counts}
+        if report["failure"]:
+            report["kept"] = str(keep(folder, chain, report))
+        if chain.postgres is not None:
+            chain.postgres.stop()
+    report["wall_s"] = round(time.monotonic() - begun, 1)
+    if progress:
+        print(file=sys.stderr)
+    return report
 
 
-def shared(said: dict[str, Any]) -> tuple[Any, Any]:
-    """Of what a tablet says in the end: that in which tablets of one branch are alike."""
-    digests = said["digests"].items()
-    return said["rows"], {scope: digest for scope, digest in digests if not scope.startswith("device:")}
+def keep(folder: Path, chain: Chain, report: dict[str, Any]) -> Path:
+    """The evidence of a failed run, also of disks that are gone with it."""
+    scenario = chain.scenario
+    place = KEPT / f"{scenario.engine}-{scenario.seed}-{time.strftime('%H%M%S')}"
+    if chain.postgres is not None:
+        with suppress(Exception):
+            chain.server.run("backup", str(folder / "evidence"))
+    skip = shutil.ignore_patterns("data", "embedded_postgres*", "*.sock*", ".s.*", "ballast")
+    shutil.copytree(folder, place, ignore=skip, dirs_exist_ok=True)
+    (place / "plan.json").write_text(json.dumps({"chain": scenario.chain, "events": scenario.events}))
+    (place / "report.json").write_text(json.dumps(report, indent=1, default=str))
+    told = {index: list(tablet.wrote) for index, tablet in chain.tablets.items()}
+    (place / "acknowledged.json").write_text(json.dumps(told))
+    return place
 
 
-async def run(folder: Path, seconds: float, tablets: int, seed: int) -> dict[str, Any]:
-    chain = Chain(folder, tablets, seed)
-    await chain.found()
-    try:
-        await chain.suffer(seconds)
-        said = await chain.rest()
-    finally:
-        await chain.proxy.close()
-        if chain.server._process is not None:
-            chain.server.stop()
-    creates, wrote = await logged(chain.server.folder)
-    told = [line for tablet in chain.tablets for line in tablet.told]
-    lost = [t for t in told if "id" in t and creates[t["entity"], t["id"]] == 0]
-    lost += [t for t in told if "edited" in t and (t["edited"], t["note"]) not in wrote]
-    lost += [t for t in told if "tagged" in t and (t["tagged"], f"tags/{t['tag']}") not in wrote]
-    doubled = [key for times in (creates, wrote) for key, count in times.items() if count > 1]
-    stuck = [s for s in said if not s["equal"] or s["pending"] or s["problem"] or s["held"]]
-    unlike = [i for i, s in enumerate(said) if shared(s) != shared(said[i % 2])]
-    return {
-        "acknowledged": sum("refused" not in t for t in told),
-        "refused": Counter(t["refused"] for t in told if "refused" in t),
-        "rows": len(creates),
-        "server kills": chain.kills,
-        "tablet kills": sum(tablet.kills for tablet in chain.tablets),
-        "network": dict(chain.proxy.met),
-        "lost": lost,
-        "doubled": doubled[:10],
-        "stuck": [{**s, "rows": len(s["rows"])} for s in stuck],
-        "unlike": unlike,
-    }
+def run_all(scenarios: Iterable[Scenario], mounts: bool, wanted: int | None = None) -> list[dict[str, Any]]:
+    """One after the other, until somebody stops it, or so many kills of either kind were made."""
+    reports: list[dict[str, Any]] = []
+    with suppress(KeyboardInterrupt):
+        for scenario in scenarios:
+            with tempfile.TemporaryDirectory(prefix="regulars-faults-", ignore_cleanup_errors=True) as folder:
+                reports.append(run(Path(folder), scenario, mounts))
+            report = reports[-1]
+            print(json.dumps(report, default=str), flush=True)
+            if report["failure"]:
+                print(f"FAILED {report['failure']}\n  again: {scenario.replay}", file=sys.stderr)
+            if wanted is not None and all(
+                count >= wanted for name, count in counted(reports).items() if "kill -9" in name
+            ):
+                break
+    return reports
+
+
+def counted(reports: list[dict[str, Any]]) -> Counter[str]:
+    """What all runs together came to."""
+    total: Counter[str] = Counter(dict.fromkeys(KILLED, 0))
+    for report in reports:
+        faults = Counter(report.get("faults", {}))
+        for name, kinds in KILLED.items():
+            total[name] += sum(faults[kind] for kind in kinds)
+        total["acknowledged"] += report.get("acknowledged", 0)
+        total["lost"] += len(report.get("lost", ()))
+        total["doubled"] += len(report.get("doubled", ()))
+        total["other faults"] += sum(faults.values()) - sum(
+            faults[kind] for kinds in KILLED.values() for kind in kinds
+        )
+        total["on the line"] += sum(report.get("network", {}).values())
+        total["seconds"] += round(report.get("seconds", 0))
+        total["runs"] += 1
+        total["failed"] += bool(report["failure"])
+    return total
+
+
+def line_of(what: str, reports: list[dict[str, Any]], when: str, at: str) -> str:
+    total = counted(reports)
+    engines = Counter(report.get("engine", "?") for report in reports)
+    on = ", ".join(f"{count} {engine}" for engine, count in sorted(engines.items()))
+    failed = " ".join(str(report.get("seed")) for report in reports if report["failure"]) or "none"
+    kills = " | ".join(f"{total[name]:,}" for name in KILLED)
+    return (
+        f"| {what} | {when}, {at} | {on} | {total['seconds']:,} | {kills} | {total['other faults']:,} | "
+        f"{total['on the line']:,} | {total['acknowledged']:,} | "
+        f"{total['lost']} | {total['doubled']} | {failed} |"
+    )
+
+
+def record(what: str, reports: list[dict[str, Any]]) -> None:
+    text = PROOF.read_text()
+    line = line_of(what, reports, time.strftime("%Y-%m-%d", time.gmtime()), commit())
+    PROOF.write_text(text.replace(ROWS, f"{line}\n{ROWS}"))
+
+
+def matrix(seed: int, engines: Iterable[str], seconds: Iterable[float]) -> Iterator[Scenario]:
+    """Each kind of partition at each rate; the engines take turns."""
+    turns = itertools.cycle(engines)
+    for number, (length, (how, rate)) in enumerate(itertools.product(seconds, MATRIX)):
+        yield partition(seed + number, next(turns), length, how, rate)
+
+
+def storms(seed: int, engines: tuple[str, ...], seconds: float, tablets: int) -> Iterator[Scenario]:
+    for number in itertools.count():
+        yield storm(seed + number, engines[number % len(engines)], seconds, tablets)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seconds", type=float, default=30)
+    parser.add_argument("--seconds", type=float, help="of faults, in each run")
     parser.add_argument("--tablets", type=int, default=5)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, help="of one run; with more runs that of the first")
+    parser.add_argument("--engine", choices=ENGINES, help="one of the two only")
+    parser.add_argument("--partition", choices=PARTITIONS)
+    parser.add_argument("--rate", type=int, default=20, help="transactions a second of ten tablets together")
+    parser.add_argument("--matrix", action="store_true", help="every kind of partition, at three rates")
+    parser.add_argument("--long", action="store_true", help="the whole matrix, then kills until stopped")
+    parser.add_argument("--kills", type=int, help="until so many kills of the server, and of tablets")
+    parser.add_argument("--no-mounts", action="store_true", help="as where no disk can be mounted")
+    parser.add_argument("--record", metavar="WHAT", help="add a row of this name to docs/PROOF.md")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="regulars-faults-") as folder:
-        found = asyncio.run(run(Path(folder), given.seconds, given.tablets, given.seed))
-    print(json.dumps(found, indent=1, default=str))
-    return any(found[name] for name in ("lost", "doubled", "stuck", "unlike"))
+    mounts = not given.no_mounts and may_mount()
+    seed = given.seed or 1
+    engines = (given.engine,) if given.engine else ENGINES
+    seconds = given.seconds or 60.0
+    scenarios: Iterable[Scenario]
+    if given.long:
+        scenarios = itertools.chain(
+            matrix(seed, engines, MATRIX_S), storms(seed, engines, seconds, given.tablets)
+        )
+    elif given.matrix:
+        whole = matrix(seed, engines, [seconds])
+        scenarios = [one for one, (_, rate) in zip(whole, MATRIX, strict=True) if rate != 30]
+    elif given.partition:
+        scenarios = [partition(seed, engine, seconds, given.partition, given.rate) for engine in engines]
+    elif given.kills:
+        scenarios = storms(seed, engines, seconds, given.tablets)
+    else:
+        count = 1 if given.seed else 2
+        runs = itertools.islice(storms(seed, engines, seconds, given.tablets), count * len(engines))
+        cut = [partition(seed, engine, seconds / 2, "both", given.rate) for engine in engines]
+        scenarios = list(runs) if given.seed else [*runs, *cut]
+    reports = run_all(scenarios, mounts, given.kills)
+    total = counted(reports)
+    print(", ".join(f"{name} {count:,}" for name, count in total.items()))
+    if given.record:
+        record(given.record, reports)
+    return bool(total["failed"] or total["lost"] or total["doubled"])
 
 
 if __name__ == "__main__":

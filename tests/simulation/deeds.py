@@ -9,12 +9,11 @@ import orjson
 from msgspec.json import encode
 
 from regulars.records import LinkKind
-from regulars_schema.declare import Level
 from regulars_sync.changes import Value, Verified
 from regulars_sync.clock import instant_of
 from regulars_sync.ids import identity_id, link_id
 from regulars_sync.protocol import LookupRequest
-from tests.simulation.hq import run
+from tests.simulation.by_hand import run
 
 if TYPE_CHECKING:
     from tests.simulation.tablet import Tablet
@@ -384,14 +383,12 @@ def _customer_row(world: World) -> tuple[str, dict[str, Any]] | None:
     if not ids:
         return None
     id = world.random.choice(ids)
-
-    async def find() -> dict[str, Any]:
-        async with world.server.storage.unscoped_reader() as reader:
-            found = (await reader.find("customer", [id]))[id]
-        documents = [orjson.loads(found.documents[level]) for level in Level if level in found.documents]
-        return {path: seen for document in documents for path, seen in present(document).items()}
-
-    return id, run(find())
+    found = world.log("SELECT document FROM customer WHERE id = ?", id)
+    found += world.log(
+        "SELECT s.document FROM customer t JOIN customer_sensitive s USING (row) WHERE t.id = ?", id
+    )
+    documents = [orjson.loads(raw) for (raw,) in found if raw is not None]
+    return id, {path: seen for document in documents for path, seen in present(document).items()}
 
 
 def present(document: dict[str, Any]) -> dict[str, list[str]]:
@@ -429,11 +426,7 @@ def hq_move(world: World) -> str:
 
 
 def _held(world: World) -> Any:
-    async def read() -> Any:
-        async with world.server.storage.unscoped_reader() as reader:
-            return await reader.open_entries(50)
-
-    entries = run(read())
+    entries = world.open_entries()
     return world.random.choice(entries) if entries else None
 
 

@@ -47,6 +47,7 @@ from regulars_sync.protocol import (
     PushRequest,
 )
 from regulars_sync.reconcile import Author, Ruling
+from tests.simulation.by_hand import run
 from tests.simulation.trouble import Trouble, troubled
 
 T = TypeVar("T")
@@ -86,15 +87,6 @@ def eager_loop() -> Iterator[None]:
         yield
     finally:
         asyncio._set_running_loop(None)
-
-
-def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """The result of a coroutine that never has to wait, since nothing here does."""
-    try:
-        coroutine.send(None)
-    except StopIteration as stop:
-        return stop.value  # type: ignore[no-any-return]
-    raise AssertionError("it waits for something")
 
 
 async def at_once(work: Callable[..., Any], /, *given: Any) -> Any:

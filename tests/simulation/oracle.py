@@ -15,8 +15,8 @@ from regulars_schema.declare import JSON, Entity, Level, Nature
 from regulars_schema.entities import REGISTRY
 from regulars_sync.document import decode, nested
 from regulars_sync.history import Story, tell
+from tests.simulation.by_hand import run
 from tests.simulation.holding import Holding, Told
-from tests.simulation.hq import run
 from tests.simulation.model import (
     Accepted,
     Cell,

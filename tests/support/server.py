@@ -8,10 +8,12 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+PROGRAM = ("-m", "regulars_server.cli")
 
 
 def free_port() -> int:
@@ -23,8 +25,11 @@ def free_port() -> int:
 class ServerProcess:
     """Start, stop and kill; each start waits until the server says where it listens."""
 
-    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, settings: Mapping[str, str] | None = None, program: Sequence[str] = PROGRAM
+    ) -> None:
         self.folder = folder
+        self._program = program
         self._settings = dict(settings or {})
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -32,7 +37,7 @@ class ServerProcess:
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "regulars_server.cli", "serve", "--json"]
+        command = [sys.executable, *self._program, "serve", "--json"]
         with self._log.open("a") as log:
             self._process = subprocess.Popen(
                 [*command, "--data", str(self.folder), "--port", str(self.port)],
@@ -56,11 +61,21 @@ class ServerProcess:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def kill(self) -> None:
         """kill -9: no handler runs, nothing is flushed."""
         assert self._process is not None
         self._process.send_signal(signal.SIGKILL)
         self._end()
+
+    def forget(self) -> None:
+        """It ended by itself, or could not start."""
+        if self._process is not None:
+            self._process.kill()
+            self._end()
 
     def stop(self) -> int:
         """SIGTERM; the exit code."""
@@ -83,6 +98,7 @@ class ServerProcess:
             capture_output=True,
             text=True,
             timeout=60,
+            env={**os.environ, **self._settings},
         )
         assert done.returncode == 0, done.stderr
         said = json.loads(done.stdout)
