@@ -1,14 +1,26 @@
-"""A short run of real processes over a bad network, killed again and again."""
+"""A short run on each engine of real processes over a bad network, on bad disks, killed again and again."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import json
+import subprocess
+import sys
 
-from tests.faults.run import run
+import pytest
+
+from tests.faults.chain import ROOT, environment
 
 
-async def test_nothing_acknowledged_is_lost_or_doubled_and_nobody_is_stuck(tmp_path: Path) -> None:
-    found = await run(tmp_path, seconds=6, tablets=3, seed=11)
-    assert found["acknowledged"]
-    assert found["server kills"]
-    assert (found["lost"], found["doubled"], found["stuck"], found["unlike"]) == ([], [], [], [])
+@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+def test_nothing_acknowledged_is_lost_or_doubled_and_all_come_to_rest(engine: str) -> None:
+    command = [sys.executable, "tests/faults/run.py", "--engine", engine, "--seed", "11"]
+    done = subprocess.run(
+        [*command, "--seconds", "6", "--tablets", "3"],
+        cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=200,
+    )  # fmt: skip
+    report = json.loads(done.stdout.splitlines()[0])
+    assert report["failure"] is None, report
+    assert done.returncode == 0
+    assert report["acknowledged"]
+    assert sum(report["faults"].values())
+    assert (report["lost"], report["doubled"]) == ([], [])

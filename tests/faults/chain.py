@@ -39,8 +39,12 @@ START_S_MAX = 60.0
 ORDER_S_MAX = 90.0
 SETTLE_S_MAX = 180.0
 SETTLE_ROUNDS = 10
-SESSION_S = (1.0, 4.0)
+SESSION_S = (2.0, 8.0)
 DOWN_S = 0.5
+STILLBORN = 0.3
+"""How often a server that was killed is killed again while it starts."""
+UP_S = (0.2, 3.0)
+"""How long a server runs before it is killed; so many it takes to start on a busy machine."""
 BEHIND_MS_MAX = 300 * 86_400_000
 """A sighting ends after a year, and the oracle does not know when a real server looked."""
 TABLET_MIB, SERVER_MIB, POSTGRES_MIB = 24, 96, 320
@@ -75,6 +79,7 @@ class TabletEnd:
         self._listening: asyncio.Task[None] | None = None
         self._done: asyncio.Future[dict[str, Any] | None] | None = None
         self._heard = 0
+        self._number = 0
         self._worker: asyncio.Task[None] | None = None
 
     # --- the process ------------------------------------------------------------------------------
@@ -88,7 +93,7 @@ class TabletEnd:
         begun = time.monotonic()
         while True:
             await self._reap()
-            self._heard = 0
+            self._heard = self._number = 0
             with (self.chain.folder / f"tablet-{self.index}.log").open("ab") as log:
                 self.process = await asyncio.create_subprocess_exec(
                     sys.executable, *AFFLICTED, str(self.ailments.file), str(self.disk.folder),
@@ -131,7 +136,7 @@ class TabletEnd:
                 chain.refused[told["refused"]] += bool(told["refused"])
                 chain.transactions += bool(told["wrote"])
             assert self._done is not None
-            if not self._done.done():
+            if told["done"] == self._number and not self._done.done():
                 self._done.set_result(told)
 
     async def _order(self, order: dict[str, Any]) -> dict[str, Any] | None:
@@ -141,9 +146,12 @@ class TabletEnd:
         self._done = asyncio.get_running_loop().create_future()
         if self.process.returncode is not None:
             return None
+        self._number += 1
         news, self._heard = self.chain.news(self, self._heard)
         with contextlib.suppress(ConnectionError):
-            self.process.stdin.write(json.dumps({**order, "news": news}).encode() + b"\n")
+            self.process.stdin.write(
+                json.dumps({**order, "number": self._number, "news": news}).encode() + b"\n"
+            )
             await self.process.stdin.drain()
         try:
             return await asyncio.wait_for(asyncio.shield(self._done), ORDER_S_MAX)
@@ -257,6 +265,8 @@ class Chain:
         self._news: list[tuple[str, str, Any]] = []
         self._office: asyncio.Queue[tuple[str, int, list[Any]]] = asyncio.Queue()
         self._serving = asyncio.Lock()
+        self._is_condemned = False
+        self._up_since_s = 0.0
         self._ending: set[asyncio.Task[None]] = set()
         self._copies: dict[int, Path] = {}
         self._backup: Path | None = None
@@ -272,21 +282,20 @@ class Chain:
             **environment(),
         }
         if scenario.engine == "postgres":
-            self._begin_postgres()
-            assert self.postgres is not None
-            settings["REGULARS_DATABASE"] = self.postgres.url
+            settings["REGULARS_DATABASE"] = self._begin_postgres()
         program = (*AFFLICTED, str(self.ailments.file), str(self.data.folder), "regulars_server.cli")
         self.server = ServerProcess(self.data.folder, settings, program)
 
-    def _begin_postgres(self) -> None:
+    def _begin_postgres(self) -> str:
         folder = self.folder / "postgres"
         self.postgres_disk = Disk(folder, POSTGRES_MIB, self.mounts)
         found = programs(self.folder)
         if AS_NOBODY:
             os.chown(folder, NOBODY, NOBODY)
-        self.postgres = PostgresServer(folder, found, free_port(), **SMALL)
-        self.postgres.initialize()
-        self.postgres.start()
+        self.postgres = postgres = PostgresServer(folder, found, free_port(), **SMALL)
+        postgres.initialize()
+        postgres.start()
+        return postgres.url
 
     def check(self, holds: bool, law: str, *about: Any) -> None:
         if not holds:
@@ -354,8 +363,12 @@ class Chain:
     async def _start_server(self) -> None:
         begun = time.monotonic()
         while True:
+            is_killed = self._is_condemned and self.chance.random() < STILLBORN
             try:
+                if is_killed:
+                    self._soon(self._kill_newborn(self.chance.uniform(0, UP_S[1] / 2)))
                 await asyncio.to_thread(self.server.start)
+                self._up_since_s = time.monotonic()
                 return
             except AssertionError:  # its disk or its database fails, or it was killed while it started
                 self.server.forget()
@@ -363,6 +376,14 @@ class Chain:
                 said = (self.folder / "server.log").read_text()[-2000:]
                 self.check(time.monotonic() - begun < START_S_MAX, "the server does not start", said)
                 await asyncio.sleep(0.3)
+
+    async def _kill_newborn(self, wait_s: float) -> None:
+        """Kill the server while it starts; a quick one has started by then, and is killed soon enough."""
+        await asyncio.sleep(wait_s)
+        process = self.server.process
+        if process is not None and self._serving.locked():
+            process.kill()
+            self.faults["server killed while it starts"] += 1
 
     async def _restart(self, name: str, is_killed: bool = True) -> None:
         async with self._serving:
@@ -459,7 +480,7 @@ class Chain:
         elif do == "tablet killed":
             self._soon(self._kill_later(tablet, 0, do))
         elif do == "server killed":
-            self._soon(self._restart(do))
+            self._soon(self._restart_later(chance.uniform(*UP_S), do))
         elif do != "offline_day":
             self._ail(do, tablet, more[0])
 
@@ -468,16 +489,23 @@ class Chain:
         if fault in NETWORK["L3"]:
             tablet.proxy.armed = (fault, at)
         elif fault.startswith("server_crash"):
-            self._soon(self._restart_later(chance.uniform(0, 0.5)))
+            self._soon(self._restart_later(chance.uniform(0, 0.5), "server killed in a round"))
         elif fault == "device_crash":
             self._soon(self._kill_later(tablet, chance.uniform(0, 0.5), "tablet killed in a round"))
         elif fault:
             who, _, what = fault.partition("_")
             self._ail(f"{who}'s {WORN[what]}", tablet, chance.uniform(0.1, 1.0))
 
-    async def _restart_later(self, wait_s: float) -> None:
-        await asyncio.sleep(wait_s)
-        await self._restart("server killed in a round")
+    async def _restart_later(self, up_s: float, name: str) -> None:
+        """Kill it once it was up for so long; while it is to be killed already, that is that one."""
+        if self._is_condemned:
+            return
+        self._is_condemned = True
+        try:
+            await asyncio.sleep(max(0.0, self._up_since_s + up_s - time.monotonic()))
+            await self._restart(name)
+        finally:
+            self._is_condemned = False
 
     async def _kill_later(self, tablet: TabletEnd, wait_s: float, name: str) -> None:
         await asyncio.sleep(wait_s)
@@ -655,13 +683,12 @@ class Chain:
             return
         async with self._serving:
             self._trouble(10)
-            sql = "SELECT DISTINCT lower(hex(cid)) FROM log WHERE body IS NOT NULL"
-            before = {cid for (cid,) in self.world.log(sql)}
-            self.world.note_persons()
+            before = await asyncio.to_thread(self._logged)
+            await asyncio.to_thread(self.world.note_persons)
             if self.server.is_running:
                 self.server.kill()
             if self.world.shore is not None:
-                self.world.shore.look_away()
+                await asyncio.to_thread(self.world.shore.look_away)
             for _ in range(20):
                 if await asyncio.to_thread(self._command, "restore", str(self._backup)) is not None:
                     self.faults["server restored"] += 1
@@ -669,13 +696,17 @@ class Chain:
                 self._trouble(10)
                 await asyncio.sleep(0.5)
             self.world._told_of = 0
-            self._note_lost(before)
+            await self._note_lost(before)
             await self._start_server()
             self._trouble(1)
 
-    def _note_lost(self, cids: set[str]) -> None:
+    def _logged(self) -> set[str]:
+        sql = "SELECT DISTINCT lower(hex(cid)) FROM log WHERE body IS NOT NULL"
+        return {cid for (cid,) in self.world.log(sql)}
+
+    async def _note_lost(self, cids: set[str]) -> None:
         """Of these changes, whose file was copied over: those that no other file holds."""
-        held = {cid for (cid,) in self.world.log("SELECT DISTINCT lower(hex(cid)) FROM log")}
+        held = await asyncio.to_thread(self._logged)
         for tablet in self.tablets.values():
             held |= tablet.outbox()
         self.world.lost |= cids - held
@@ -694,13 +725,12 @@ class Chain:
         await tablet.stop()
         before = tablet.outbox()
         _copy(copy, tablet.file)
+        self.faults["tablet restored"] += 1
+        self.world.faults["tablet restored"] += 1
         with contextlib.suppress(Offline):
-            self._note_lost(before)
-            self.faults["tablet restored"] += 1
-            self.world.faults["tablet restored"] += 1
+            await self._note_lost(before)
             return
         self.world.lost |= before  # nobody can say what the server has
-        self.world.faults["tablet restored"] += 1
 
     async def clone(self, tablet: TabletEnd, slot: int) -> None:
         if not tablet.file.exists():

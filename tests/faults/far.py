@@ -51,7 +51,7 @@ class Far:
         """`Offline` while there is nothing to look at."""
         try:
             if self.shore is not None:
-                return self.shore.look(sql, given)
+                return self._look_ashore(self.shore, sql, given)
             with closing(sqlite3.connect(f"file:{self.file}?mode=ro", uri=True)) as connection:
                 return connection.execute(sql, given).fetchall()
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, sqlite3.OperationalError) as error:
@@ -59,13 +59,21 @@ class Far:
                 self.shore.forget()
             raise Offline("offline", reason=type(error).__name__) from error
 
+    def _look_ashore(self, shore: Shore, sql: str, given: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        """On a new connection where the one from before is gone."""
+        try:
+            return shore.look(sql, given)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            shore.forget()
+            return shore.look(sql, given)
+
 
 class Ashore(HeadOffice):
     """Head office on the database that is left behind."""
 
     def __init__(self, shore: Shore, world: Any) -> None:
         self._shore = shore
-        super().__init__(Path(), world.now_ms, world.entropy, 0, None)
+        super().__init__(world.folder / "chain.db", world.now_ms, world.entropy, 0, None)
 
     def start(self) -> None:
         pools = self._shore.pools()
@@ -134,12 +142,16 @@ class FarWorld(ByGraph):
         query = (
             "mutation($key: String!, $name: String!, $unit: UUID!, $sensitive: Boolean!) { deviceInvite("
             "idempotencyKey: $key, name: $name, unit: $unit, sensitive: $sensitive)"
-            " { ... on DeviceInvited { code } } }"
+            " { __typename ... on DeviceInvited { code } ... on Refusal { said: code } } }"
         )
         variables = {"key": f"key-{self._keys}", "name": name, "unit": unit, "sensitive": sensitive}
         asked = orjson.dumps({"query": query, "variables": variables})
         said = self.answered("deviceInvite", *self.send("/graphql", asked, self._admin))
-        return str(said["data"]["deviceInvite"]["code"])
+        code = said["data"]["deviceInvite"].get("code")
+        if code is None:  # it has no room, or no time
+            self.check(self.is_troubled, "nobody can be invited", said)
+            raise Offline("offline")
+        return str(code)
 
     def revoke(self, device: str) -> None:
         self.mutate("deviceRevoke", {"id": ("UUID!", device)})

@@ -40,7 +40,7 @@ BAR = 24
 ENGINES = ("sqlite", "postgres")
 ROWS = "<!-- runs of lane L3 -->\n"
 KILLED = {
-    "server kill -9": ("server killed", "server killed in a round"),
+    "server kill -9": ("server killed", "server killed in a round", "server killed while it starts"),
     "SDK kill -9": ("tablet killed", "tablet killed in a round", "tablet killed in a write"),
     "PostgreSQL immediate": ("PostgreSQL stopped at once",),
 }

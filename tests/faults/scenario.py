@@ -14,7 +14,7 @@ from tests.faults.proxy import PARTITIONS
 from tests.simulation.deeds import TABLET_DEEDS
 from tests.simulation.plan import DAY_MS, Event, Size, plan
 
-KILLS = {"server killed": (1.5, 6.0), "tablet killed": (2.0, 7.0)}
+KILLS = {"server killed": (1.0, 5.0), "tablet killed": (3.0, 10.0)}
 """Fault -> between how many seconds it comes again."""
 FAULTS = {
     **KILLS,

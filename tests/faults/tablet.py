@@ -38,6 +38,14 @@ def tell(**told: Any) -> None:
     os.write(1, json.dumps(told).encode() + b"\n")
 
 
+TALK: list[int] = [0]
+"""The number of the order that is being carried out."""
+
+
+def done(**told: Any) -> None:
+    tell(done=TALK[0], **told)
+
+
 class Told(dict[str, Any]):
     """What the whole chain knows: whatever is put in here is told before anything is written."""
 
@@ -173,7 +181,7 @@ class Process:
                 await self._deed(order["kind"], order["draw"])
             case "session":
                 self._begin(order["seconds"])
-                tell(done="session")
+                done()
             case "pair":
                 await self._pair(order["url"], order["code"])
             case "drain":
@@ -190,7 +198,7 @@ class Process:
             await TABLET_DEEDS[kind](world, tablet)
         except LocalError as error:
             refused = error.code
-        tell(done=kind, refused=refused, wrote=await self._wrote())
+        done(refused=refused, wrote=await self._wrote())
 
     async def _wrote(self) -> list[str]:
         try:
@@ -205,7 +213,7 @@ class Process:
         except (LocalError, Refused, Offline) as error:
             refused = error.code
         said = self.shop._said
-        tell(done="pair", refused=refused, device=said.get("device"), token=said.get("token"))
+        done(refused=refused, device=said.get("device"), token=said.get("token"))
 
     def _begin(self, seconds: float) -> None:
         """Be online for so long, beside whatever else it does."""
@@ -242,8 +250,7 @@ class Process:
             await asyncio.sleep(0.2)
         status = await self.shop.status()
         digests = await self.shop.verify()
-        tell(
-            done="drain",
+        done(
             equal=equal,
             problem=problem,
             pending=status.pending,
@@ -267,10 +274,11 @@ async def main(file: str, index: str, *more: str) -> None:
     ) as shop:
         process = Process(shop, Stage(shop, int(index), is_old))
         await process.stage.written()
-        tell(done="open")
+        done()
         loop = asyncio.get_running_loop()
         while line := await loop.run_in_executor(None, sys.stdin.buffer.readline):
             order = json.loads(line)
+            TALK[0] = order["number"]
             process.stage.hear(order.get("news", {}))
             await process.obey(order)
         await process._end()

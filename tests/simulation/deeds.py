@@ -69,8 +69,6 @@ def new_card(world: World, tablet: Tablet, id: str) -> dict[str, Any]:
 
 def text(world: World, *ids: str) -> str:
     """A text about these customers, with their branch's canary when none of them can ever leave it."""
-    from tests.simulation.world import canary
-
     drawn = f"{world.random.getrandbits(32):08x}".translate(LETTERS)
     homes = {world.customers.get(id) for id in ids}
     (home,) = homes if len(homes) == 1 else (None,)
@@ -78,6 +76,11 @@ def text(world: World, *ids: str) -> str:
         return drawn
     world.about[drawn] = ids
     return canary(home) + drawn
+
+
+def canary(number: int) -> str:
+    """What stands in all that is about a branch's customers who can't move; the world's `CANARY` finds it."""
+    return f"ca-{number}-"
 
 
 def circle(world: World, id: str) -> str:

@@ -703,8 +703,3 @@ class World:
         for tablet in self.tablets.values():
             tablet.close()
         self.server.stop()
-
-
-def canary(number: int) -> str:
-    """What stands in everything that is about a branch's customers who can't move; `CANARY` finds it."""
-    return f"ca-{number}-"

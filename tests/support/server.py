@@ -62,6 +62,11 @@ class ServerProcess:
         return self._process.pid
 
     @property
+    def process(self) -> subprocess.Popen[str] | None:
+        """Also while it starts."""
+        return self._process
+
+    @property
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
