@@ -10,7 +10,7 @@ READY := .venv/.ready
 COVERING := tests/unit tests/contract $(patsubst %,tests/integration/test_%.py,replica repair graph_ledger past)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check fmt sim faults outside coverage bench storm hostile fuzz generate sdl lock clean
+.PHONY: help demo serve test check fmt sim faults faults-long outside coverage bench storm hostile fuzz generate sdl lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -38,8 +38,11 @@ fmt: $(READY) ## Format, and fix what ruff can fix
 sim: $(READY) ## Simulate chains: SEED=7 replays one, SEEDS=1000 runs many
 	PYTHONPATH=. $(BIN)/python tests/simulation/run.py $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(ARGS)
 
-faults: $(READY) ## Real processes, real sockets, kill -9; ARGS="--seconds 60 --seed 2"
+faults: $(READY) ## Real processes, sockets and disks, kill -9, minutes; ARGS="--seed 2 --engine postgres"
 	PYTHONPATH=. $(BIN)/python tests/faults/run.py $(ARGS)
+
+faults-long: $(READY) ## The same for a night: 48 runs with partitions of 100 to 300 s, then kills until stopped
+	PYTHONPATH=. $(BIN)/python tests/faults/run.py --long $(ARGS)
 
 sim-long: $(READY) ## Simulate in both lanes until stopped; each run adds a line to docs/PROOF.md
 	PYTHONPATH=. $(BIN)/python tests/simulation/run.py --for-ever $(ARGS)

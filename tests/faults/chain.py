@@ -133,7 +133,7 @@ class TabletEnd:
         elif "done" in told:
             self.wrote.update(dict.fromkeys(told.get("wrote") or ()))
             if "wrote" in told:
-                chain.refused[told["refused"]] += bool(told["refused"])
+                chain.refused.update([told["refused"]] if told["refused"] else [])
                 chain.transactions += bool(told["wrote"])
             assert self._done is not None
             if told["done"] == self._number and not self._done.done():
