@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.faults.chain import ROOT, environment
+from tests.faults.end import ROOT, environment
 
 
 @pytest.mark.parametrize("engine", ["sqlite", "postgres"])

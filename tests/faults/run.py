@@ -18,20 +18,22 @@ import asyncio
 import itertools
 import json
 import shutil
+import signal
 import sys
 import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tests.faults.chain import ROOT, Chain
+from tests.faults.chain import Chain
 from tests.faults.disk import may_mount
+from tests.faults.end import ROOT
 from tests.faults.proxy import PARTITIONS
-from tests.faults.scenario import MATRIX, MATRIX_S, Scenario, partition, storm
+from tests.faults.scenario import FAULTS, MATRIX, MATRIX_S, Scenario, partition, storm
 from tests.simulation.hq import eager_loop
 from tests.simulation.run import PROOF, commit, quiet
 
@@ -170,9 +172,11 @@ def matrix(seed: int, engines: Iterable[str], seconds: Iterable[float]) -> Itera
         yield partition(seed + number, next(turns), length, how, rate)
 
 
-def storms(seed: int, engines: tuple[str, ...], seconds: float, tablets: int) -> Iterator[Scenario]:
+def storms(
+    seed: int, engines: tuple[str, ...], seconds: float, tablets: int, only: Sequence[str] = ()
+) -> Iterator[Scenario]:
     for number in itertools.count():
-        yield storm(seed + number, engines[number % len(engines)], seconds, tablets)
+        yield storm(seed + number, engines[number % len(engines)], seconds, tablets, only)
 
 
 def main() -> int:
@@ -188,17 +192,20 @@ def main() -> int:
     parser.add_argument("--matrix", action="store_true", help="every kind of partition, at three rates")
     parser.add_argument("--long", action="store_true", help="the whole matrix, then kills until stopped")
     parser.add_argument("--kills", type=int, help="until so many kills of the server, and of tablets")
+    parser.add_argument("--only", nargs="+", default=[], choices=[name.replace(" ", "-") for name in FAULTS])
     parser.add_argument("--no-mounts", action="store_true", help="as where no disk can be mounted")
     parser.add_argument("--record", metavar="WHAT", help="add a row of this name to docs/PROOF.md")
     given = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background too: it ends with its counts
     mounts = not given.no_mounts and may_mount()
     seed = given.seed or 1
     engines = (given.engine,) if given.engine else ENGINES
     seconds = given.seconds or 60.0
+    only = [name.replace("-", " ") for name in given.only]
     scenarios: Iterable[Scenario]
     if given.long:
         scenarios = itertools.chain(
-            matrix(seed, engines, MATRIX_S), storms(seed, engines, seconds, given.tablets)
+            matrix(seed, engines, MATRIX_S), storms(seed, engines, seconds, given.tablets, only)
         )
     elif given.matrix:
         whole = matrix(seed, engines, [seconds])
@@ -206,10 +213,10 @@ def main() -> int:
     elif given.partition:
         scenarios = [partition(seed, engine, seconds, given.partition, given.rate) for engine in engines]
     elif given.kills:
-        scenarios = storms(seed, engines, seconds, given.tablets)
+        scenarios = storms(seed, engines, seconds, given.tablets, only)
     else:
         count = 1 if given.seed else 2
-        runs = itertools.islice(storms(seed, engines, seconds, given.tablets), count * len(engines))
+        runs = itertools.islice(storms(seed, engines, seconds, given.tablets, only), count * len(engines))
         cut = [partition(seed, engine, seconds / 2, "both", given.rate) for engine in engines]
         scenarios = list(runs) if given.seed else [*runs, *cut]
     reports = run_all(scenarios, mounts, given.kills)
