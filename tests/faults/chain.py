@@ -30,6 +30,7 @@ from tests.support.server import ServerProcess
 
 SETTLE_S_MAX = 180.0
 SETTLE_ROUNDS = 10
+PAIRINGS = 5
 SESSION_S = (2.0, 8.0)
 DOWN_S = 0.5
 STILLBORN = 0.4
@@ -142,9 +143,11 @@ class Chain:
         await asyncio.to_thread(self.world.begin, scenario.chain, str(made["token"]))
         for i, given in enumerate(scenario.chain["tablets"]):
             await self._place(i, given)
-        await asyncio.gather(*(tablet.pair() for tablet in self.tablets.values()))
-        unpaired = [tablet.index for tablet in self.tablets.values() if not tablet.token]
-        self.check(not unpaired, "tablets can't be paired", unpaired)
+        unpaired = list(self.tablets.values())
+        for _ in range(PAIRINGS):
+            await asyncio.gather(*(tablet.pair() for tablet in unpaired))
+            unpaired = [tablet for tablet in unpaired if not tablet.token]
+        self.check(not unpaired, "tablets can't be paired", [tablet.index for tablet in unpaired])
 
     async def _place(self, index: int, given: dict[str, Any]) -> TabletEnd:
         world = self.world

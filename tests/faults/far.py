@@ -9,6 +9,7 @@ import sqlite3
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +21,8 @@ import orjson
 from regulars_schema.entities import REGISTRY
 from regulars_server.admission import Admission
 from regulars_server.storage.postgres import PostgresStorage
+from regulars_server.storage.sqlite import SqliteStorage
+from regulars_server.storage.sqlite.connection import InlineConnection
 from regulars_sync.errors import Offline
 from regulars_sync.log import Entry
 from tests.simulation import deeds
@@ -68,22 +71,31 @@ class Far:
             return shore.look(sql, given)
 
 
-class Ashore(HeadOffice):
-    """Head office on the database that is left behind."""
+class Left(HeadOffice):
+    """What a server left behind, as it is: nothing that waits is tried again."""
 
-    def __init__(self, shore: Shore, world: Any) -> None:
-        self._shore = shore
-        super().__init__(world.folder / "chain.db", world.now_ms, world.entropy, 0, None)
+    def __init__(self, world: FarWorld) -> None:
+        self._shore = world.shore
+        super().__init__(world.server.file, world.now_ms, world.entropy, 100, None)
 
     def start(self) -> None:
-        pools = self._shore.pools()
-        self.storage = PostgresStorage(self._shore.address, REGISTRY, self.entropy, open_pool=pools)
+        async def connect(opener: Callable[[], sqlite3.Connection]) -> InlineConnection:
+            return InlineConnection(opener())
+
+        shore = self._shore
+        if shore is None:
+            self.storage = SqliteStorage(self.path, REGISTRY, self.entropy, readers=1, connect=connect)
+        else:
+            pools = shore.pools()
+            self.storage = PostgresStorage(shore.address, REGISTRY, self.entropy, open_pool=pools)
         run(self.storage.open())
         self.admission = Admission(self.storage, self.now_ms, self.entropy)
-        run(self.admission.sweep())
 
     def look(self, sql: str, given: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        return self._shore.look(sql, given)
+        if self._shore is not None:
+            return self._shore.look(sql, given)
+        writer: Any = self.storage._writer  # type: ignore[attr-defined]
+        return writer._connection.execute(sql, given).fetchall()  # type: ignore[no-any-return]
 
 
 class FarWorld(ByGraph):
@@ -222,11 +234,7 @@ class FarWorld(ByGraph):
         self.is_calm = True
         self.now_ms()
         tokens = self.server.tokens
-        self.server = (
-            Ashore(self.shore, self)
-            if self.shore is not None
-            else HeadOffice(self.server.file, self.now_ms, self.entropy, 100, None)
-        )
+        self.server = Left(self)
         self.server.tokens = tokens
         for given in kept:
             for suffix in SUFFIXES:
