@@ -16,7 +16,7 @@ import phonenumbers
 from regulars_schema.declare import JSON, Enum, Field, Form, Ref, Text, Unfit, check_text
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=4_096)
 def phone_key(typed: str, country: str | None) -> str:
     """E.164 (`+8613800138000`) where the number can be understood, else `?` and its digits.
 
@@ -96,7 +96,7 @@ def element_path(field: Field, key: str, value: JSON, country: str | None) -> st
     return f"{field.name}/{plain}"
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=4_096)
 def syllables(name: str) -> list[str]:
     """The words of a name in Latin letters, lower case; each Han character is one: `林芳 Ann` gives
     `lin`, `fang`, `ann`. The common reading is taken where a character has several.

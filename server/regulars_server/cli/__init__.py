@@ -36,6 +36,7 @@ def create_cli() -> typer.Typer:
             devices,
             doctor,
             documents,
+            exports,
             founding,
             held,
             identities,
@@ -51,7 +52,7 @@ def create_cli() -> typer.Typer:
             raise
         raise LocalError("extra_missing", module=error.name) from error
     app = typer.Typer(help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-    rooms = (founding, serving, loading, units, staff, customers, identities, devices, logins, held)
+    rooms = (founding, serving, loading, exports, units, staff, customers, identities, devices, logins, held)
     for room in (*rooms, documents, backups, moving, doctor, demo):
         room.register(app)
     return app

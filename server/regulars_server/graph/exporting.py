@@ -11,7 +11,7 @@ have, null where a row has none.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Protocol
@@ -356,30 +356,46 @@ class Exporting:
         context = await self._context(work)
         path = works.data(work.id)
         try:
-            plan = await self.plan(asked["query"], context)
             works.folder.mkdir(parents=True, exist_ok=True)
             rights = rights_of(context)
             bytes_max = min(works.settings.export_bytes_max, await works.room())
             async with context.reading() as reader:
                 erased = (await reader.since({}, 0)).erased
             await works.begin(work.id, erased)
-            rows = 0
-            variables, format = asked["variables"], asked["format"]
             with path.open("wb") as file:
-                with closing(await asyncio.to_thread(self._sink, file, plan, variables, format)) as sink:
-                    async for found in self._pages(plan, variables, context):
-                        if rows:
-                            await pause()
-                            await self._require_same(work, rights)
-                        await asyncio.to_thread(sink.write, found)
-                        rows += len(found)
-                        await works.note(work.id, rows, _size(file, bytes_max))
-                    await asyncio.to_thread(sink.close)
+
+                async def tell(rows: int) -> None:
+                    await works.note(work.id, rows, _size(file, bytes_max))
+                    await pause()
+                    await self._require_same(work, rights)
+
+                variables, format = asked["variables"], asked["format"]
+                rows = await self.write(asked["query"], variables, format, context, file, tell)
                 _size(file, bytes_max)
                 file.flush()
             await works.finish(work.id, path, rows, rights)
         finally:
             await context.close()
+
+    async def write(
+        self,
+        query: str,
+        variables: Mapping[str, Any],
+        format: str,
+        context: Context,
+        file: IO[bytes],
+        tell: Callable[[int], Awaitable[None]],
+    ) -> int:
+        """Write all rows into a file; how many they are, which `tell` is told after each page. `Refused`."""
+        plan = await self.plan(query, context)
+        rows = 0
+        with closing(await asyncio.to_thread(self._sink, file, plan, variables, format)) as sink:
+            async for found in self._pages(plan, variables, context):
+                await asyncio.to_thread(sink.write, found)
+                rows += len(found)
+                await tell(rows)
+            await asyncio.to_thread(sink.close)
+        return rows
 
     async def _context(self, work: WorkRow) -> Context:
         principal = await self._operations.service.access.standing(work.token)
