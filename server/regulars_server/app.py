@@ -34,6 +34,7 @@ from regulars_server import (
     work_endpoints,
 )
 from regulars_server.access import Access
+from regulars_server.access.budgets import MemoryBuckets, SharedBuckets
 from regulars_server.access.models import PostgresDatabase
 from regulars_server.admission import Admission
 from regulars_server.ageing import Ageing
@@ -43,7 +44,7 @@ from regulars_server.graph.importing import Importing
 from regulars_server.graph.operations import Operations
 from regulars_server.hub import Hub
 from regulars_server.origins import Origins
-from regulars_server.service import Service
+from regulars_server.service import Reports, Service
 from regulars_server.settings import Settings
 from regulars_server.snapshots import Snapshots
 from regulars_server.storage.interface import Storage
@@ -74,13 +75,18 @@ def create_service(
     """The parts, wired and not yet open. Without `storage` it is what the settings name."""
     database: str | Path | PostgresDatabase = settings.data / DATABASE
     has_folder = storage is None
+    reports: Reports | None = None
     if settings.database:
         from regulars_server.access.postgres import AccessTables  # an extra
         from regulars_server.storage.postgres import Address, PostgresStorage
+        from regulars_server.storage.postgres.reports import Reports as PostgresReports
 
         address = Address.parse(settings.database)
         database = AccessTables(address)
         storage = storage or PostgresStorage(address, REGISTRY, entropy)
+        if settings.reports_database and isinstance(storage, PostgresStorage):
+            replica = Address.parse(settings.reports_database, "REGULARS_REPORTS_DATABASE", "prefer-standby")
+            reports = PostgresReports(storage, replica)
     storage = storage or SqliteStorage(settings.data / DATABASE, REGISTRY, entropy)
     if telemetry.is_on:
         storage = cast(Storage, WatchedStorage(storage, telemetry))
@@ -88,7 +94,20 @@ def create_service(
     hub = Hub()
     admission = Admission(storage, now_ms, entropy, hub.publish, telemetry)
     made = Snapshots(settings, storage, now_ms, entropy, lambda: hub.is_closing) if has_folder else None
-    return Service(settings, storage, admission, access, now_ms, entropy, hub, made, telemetry=telemetry)
+    buckets = SharedBuckets(access.counts) if settings.database else MemoryBuckets()
+    return Service(
+        settings,
+        storage,
+        admission,
+        access,
+        now_ms,
+        entropy,
+        hub,
+        made,
+        buckets,
+        telemetry=telemetry,
+        reports=reports,
+    )
 
 
 @contextlib.asynccontextmanager
@@ -101,6 +120,8 @@ async def opened(service: Service, sweep: bool = True) -> AsyncIterator[Service]
     try:
         await service.access.open()
         try:
+            if service.reports is not None:
+                await service.reports.open()
             await devices.replay(service)
             await erasure.replay(service)
             await tokens.replay(service)
@@ -108,6 +129,8 @@ async def opened(service: Service, sweep: bool = True) -> AsyncIterator[Service]
                 await service.admission.sweep()
             yield service
         finally:
+            if service.reports is not None:
+                await service.reports.close()
             await service.access.close()
     finally:
         await service.storage.close()
@@ -121,6 +144,7 @@ def jobs_of(service: Service) -> list[jobs.Job]:
         jobs.Job("tidy", DAY_S, lambda: retention.tidy(service.storage, service.now_ms(), days)),
         jobs.Job("ageing", HOUR_S, ageing.once),
         jobs.Job("answers", HOUR_S, lambda: service.answers.tidy(service.settings.answers_hours)),
+        jobs.Job("counts", HOUR_S, service.access.counts.tidy),
         jobs.Job("works", HOUR_S, service.works.tidy),
         jobs.Job("snapshots", HOUR_S, service.forget_snapshots),
     ]

@@ -27,9 +27,9 @@ ORDERS: Mapping[str, Mapping[str, JSON]] = {
 """What the journal calls it -> what then stands in the device's row."""
 
 
-async def enrol(service: Service, asked: PairRequest) -> PairAnswer:
-    """Turn a pairing code into a device with a token; `Refused("pairing_code_invalid")`."""
-    invitation = await service.access.redeem(asked.code)
+async def enrol(service: Service, asked: PairRequest, remote: str | None = None) -> PairAnswer:
+    """Turn a pairing code into a device with a token; `Refused`: pairing_code_invalid, too_many_tries."""
+    invitation = await service.access.redeem(asked.code, remote)
     tree = await service.admission.tree()
     if invitation.unit not in tree:  # a command beside this server may just have made it
         async with service.storage.unscoped_reader() as reader:

@@ -38,7 +38,7 @@ async def look_up(
     if author.scopes is not None and (unit is None or unit_scope(unit) not in author.scopes):
         raise Refused("not_allowed")
     now_ms = service.now_ms()
-    service.lookups.take(principal.token, now_ms, service.settings.lookups_per_hour)
+    await service.lookups.take(principal.token, now_ms, service.settings.lookups_per_hour)
     test = _test(field, key, tree.country(unit) if unit else author.country)
 
     async def work(settling: Settling) -> list[str]:

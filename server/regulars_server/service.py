@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal
+from typing import Literal, Protocol
 
 from regulars_schema.declare import JSON
 from regulars_server.access import Access, Principal
@@ -21,12 +22,24 @@ from regulars_server.lines import Lines
 from regulars_server.pace import Pace
 from regulars_server.settings import Settings
 from regulars_server.snapshots import Snapshots
-from regulars_server.storage.interface import Storage
+from regulars_server.storage.interface import Reader, Storage
 from regulars_server.telemetry import SILENT, Telemetry
 from regulars_server.works import Works
 from regulars_sync.changes import Change, Source, Stated, Value
 from regulars_sync.errors import Refused
 from regulars_sync.reconcile import Author
+
+
+class Reports(Protocol):
+    """Readers that a replica of the database may serve; `storage.postgres.reports.Reports` is one."""
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    def reader(self, scopes: frozenset[str] | None, from_ms: int) -> AbstractAsyncContextManager[Reader]:
+        """A snapshot with all that was committed by `from_ms`. `scopes`: None is everything."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -40,10 +53,11 @@ class Service:
     hub: Hub
     snapshots: Snapshots | None = None
     """None where the chain has no folder: tablets pull by pages."""
-    lookups: Tally = field(default_factory=Tally)
     buckets: Buckets = field(default_factory=MemoryBuckets)
     pace: Pace = field(default_factory=Pace)
     telemetry: Telemetry = SILENT
+    reports: Reports | None = None
+    """None: there is no replica."""
 
     @cached_property
     def lines(self) -> Lines:
@@ -55,6 +69,19 @@ class Service:
     def gates(self) -> Gates:
         """How much of each kind of work is under way, and how much waits."""
         return Gates(self.settings, lambda: int.from_bytes(self.entropy(4)) / 2**32)
+
+    @cached_property
+    def lookups(self) -> Tally:
+        """How often tokens look customers up."""
+        return Tally(self.access.counts)
+
+    def reader(
+        self, scopes: frozenset[str] | None, from_ms: int | None = None
+    ) -> AbstractAsyncContextManager[Reader]:
+        """A snapshot with all that was committed by `from_ms`, or by now. `scopes`: None is everything."""
+        if from_ms is not None and self.reports is not None:
+            return self.reports.reader(scopes, from_ms)
+        return self.storage.unscoped_reader() if scopes is None else self.storage.reader(scopes)
 
     @property
     def journal(self) -> Journal:

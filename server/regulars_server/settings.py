@@ -18,6 +18,11 @@ class Settings:
     database: str = ""
     """A PostgreSQL database instead of a file in the folder: `postgresql://user@host/name?schema=songhe`;
     the folder keeps journal and snapshots. REGULARS_DATABASE"""
+    reports_database: str = ""
+    """A replica of that database for exports, and for queries of whoever may only read.
+    REGULARS_REPORTS_DATABASE"""
+    reports_lag_s_max: int = 10
+    """How far behind it may be for such queries; else the primary answers. REGULARS_REPORTS_LAG_S_MAX"""
     host: str = "127.0.0.1"
     """The address to listen at; 0.0.0.0 for all. REGULARS_HOST"""
     port: int = 8470

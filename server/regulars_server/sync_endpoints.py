@@ -53,7 +53,8 @@ def routes(service: Service) -> list[Route]:
         with gates.entry.visit() as visit:
             asked = web.decode(await web.read_body(request, body_bytes_max, visit), PairRequest)
             _require_schema(service.storage.registry, asked.schema)
-            return web.answer(request, msgspec.json.encode(await enrol(service, asked)))
+            remote = request.client.host if request.client else None
+            return web.answer(request, msgspec.json.encode(await enrol(service, asked, remote)))
 
     async def do_pull(request: Request) -> Response:
         with gates.pull.visit(web.bearer(request)) as visit:

@@ -475,7 +475,7 @@ async def test_steps_make_exactly_the_columns_of_the_declarations(empty):
         assert bool(await columns(empty, f"{table.name}_sensitive")) is table.sensitive
 
 
-@pytest.mark.parametrize("version", range(1, len(STEPS)))
+@pytest.mark.parametrize("version", [1, 2])
 async def test_upgrade_of_a_filled_database_keeps_and_fills_its_rows(empty, version):
     await upgrade(empty, STEPS[:version])
     said = {"name": "林芳", "birth": {"month": 5, "day": 3}, "wechat": "w", "hobbies/tea": True}

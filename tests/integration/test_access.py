@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from regulars_server.access import ACCESS_DDL, Access, Argon2, Invitation
 from regulars_server.access.access import CODE_DIGITS, KEPT_MS, SESSION_MS
 from regulars_server.access.bearers import digest, is_whole, write
+from regulars_server.access.counts import MemoryCounts
 from regulars_server.access.models import TokenRow
 from regulars_server.access.postgres import AccessTables
 from regulars_server.access.throttle import TRIES_FREE, Throttle, remote_keys
@@ -328,28 +329,61 @@ async def test_a_hundred_wrong_tries_at_once_are_five(access, verified):
     assert len(verified) == 5
 
 
-def test_a_clock_set_back_does_not_lengthen_the_wait():
+async def test_a_clock_set_back_does_not_lengthen_the_wait():
     clock = Clock()
-    throttle = Throttle(clock)
+    throttle = Throttle(MemoryCounts(), clock)
     for _ in range(TRIES_FREE):
-        throttle.take([("name", "lin")])
+        await throttle.take([("name", "lin")])
     clock.pass_(hours=-9_000)
     with pytest.raises(Refused) as caught:
-        throttle.take([("name", "lin")])
+        await throttle.take([("name", "lin")])
     assert caught.value.detail == {"seconds": 1}
+    clock.pass_(seconds=1)
+    await throttle.take([("name", "lin")])
 
 
-def test_wrong_tries_are_forgotten_after_a_while_and_never_fill_the_memory():
+async def test_wrong_tries_are_forgotten_after_a_while():
     clock = Clock()
-    throttle = Throttle(clock)
+    throttle = Throttle(MemoryCounts(), clock)
     for _ in range(TRIES_FREE):
-        throttle.take([("name", "lin")])
+        await throttle.take([("name", "lin")])
     clock.pass_(minutes=15)
     for _ in range(TRIES_FREE):
-        throttle.take([("name", "lin")])
-    for i in range(20_000):
-        throttle.take([("name", f"guess {i}")])
-    assert len(throttle._tries) == 10_000
+        await throttle.take([("name", "lin")])
+
+
+async def test_tries_are_counted_together_by_all_who_share_the_database(path, clock):
+    """Also those at the same instant, and those before a restart."""
+    async with opened(make_access(path, clock)) as one, opened(make_access(path, clock, seed=2)) as other:
+        await one.add_login("lin", PASSWORD, "clerk")
+        tries = [access.login("lin", f"wrong horse {i}") for i in range(10) for access in (one, other)]
+        codes = await asyncio.gather(*map(code_of, tries))
+        assert (codes.count("login_failed"), codes.count("too_many_tries")) == (5, 15)
+    async with opened(make_access(path, clock, seed=3)) as again:
+        assert await code_of(again.login("lin", PASSWORD)) == "too_many_tries"
+        clock.pass_(seconds=1)
+        await again.login("lin", PASSWORD)
+        assert await wrong(again, "lin", 6) == ["login_failed"] * 5 + ["too_many_tries"]
+
+
+async def test_what_is_counted_names_nobody_and_goes_when_it_counts_no_longer(access, path, clock):
+    await wrong(access, "a password typed as a name", 1)
+    ((key, _, _),) = query(path, "SELECT * FROM counted")
+    assert set(key) <= set("0123456789abcdef")
+    clock.pass_(minutes=14)
+    await access.counts.tidy()
+    assert query(path, "SELECT count(*) FROM counted") == [(1,)]
+    clock.pass_(minutes=2)
+    await access.counts.tidy()
+    assert query(path, "SELECT count(*) FROM counted") == [(0,)]
+
+
+async def test_a_password_that_can_not_be_counted_is_not_tried(access, path, verified):
+    await access.add_login("lin", PASSWORD, "clerk")
+    query(path, "DROP TABLE counted")
+    with pytest.raises(Exception, match="counted"):
+        await access.login("lin", PASSWORD)
+    assert verified == []
 
 
 def test_an_address_is_one_key_however_it_is_spelled():
@@ -737,7 +771,7 @@ async def test_a_cancelled_request_leaves_access_usable(access):
             await asyncio.sleep(0)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        access._throttle.forgive(("name", "lin"))
+        await access._throttle.forgive(("name", "lin"))
     _, bearer = await access.login("lin", PASSWORD)
     assert (await access.principal(bearer)).name == "lin"
 

@@ -232,3 +232,44 @@ def test_a_database_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_what_is_no_backup_makes_no_folder(tmp_path: Path) -> None:
     assert Commands(tmp_path / "new").problem("restore", "none.db")["code"] == "file_missing"
     assert not (tmp_path / "new").exists()
+
+
+def test_a_limit_is_one_limit_whichever_server_answers(
+    commands: Commands, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REGULARS_LOOKUPS_PER_HOUR", "5")
+    monkeypatch.setenv("REGULARS_SESSION_COST_MAX", "60")
+    monkeypatch.setenv("REGULARS_SESSION_COST_PER_S", "1")
+    with (
+        serving(commands.data, "--database", url) as (_, one),
+        serving(tmp_path / "two", "--database", url) as (_, two),
+        httpx2.Client(base_url=one["urls"][0]) as at_one,
+        httpx2.Client(base_url=two["urls"][0]) as at_two,
+    ):
+        servers = [at_one, at_two]
+        login = {"name": one["login"], "password": one["password"]}
+        session = at_one.post("/auth/login", json=login).json()["token"]
+        commands("unit", "add", "Orchard")
+        device = token_of(one["urls"][0], invited(commands, "Orchard"))
+
+        asked = {"key": "M-1", "field": "member_no"}
+        head = {"authorization": f"Bearer {device}"}
+        told = [servers[i % 2].post("/sync/v1/lookup", json=asked, headers=head).json() for i in range(8)]
+        assert [answer["code"] for answer in told] == ["not_found"] * 5 + ["too_many_tries"] * 3
+
+        query = {"query": "{ units(first: 10) { edges { node { name } } } }"}
+        head = {"authorization": f"Bearer {session}"}
+        begun, spent, refused = time.monotonic(), 0, 0
+        for i in range(60):
+            answer = servers[i % 2].post("/graphql", json=query, headers=head).json()
+            spent += answer["extensions"]["cost"]["actualQueryCost"]
+            refused += "errors" in answer
+        assert 30 < spent <= 60 + 1 * (time.monotonic() - begun + 1)
+        assert refused > 10
+
+        login["password"] = "wrong"
+        told = [servers[i % 2].post("/auth/login", json=login).json() for i in range(8)]
+        assert [answer["code"] for answer in told] == ["login_failed"] * 5 + ["too_many_tries"] * 3
+        for server in servers:
+            pairing = {"code": "2222-2222", "name": "till", "schema": REGISTRY.version}
+            assert server.post("/sync/v1/pair", json=pairing).json()["code"] == "too_many_tries"

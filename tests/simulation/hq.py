@@ -20,6 +20,7 @@ import msgspec
 
 from regulars_schema.entities import REGISTRY
 from regulars_server import snapshot_endpoint
+from regulars_server.access.counts import MemoryCounts
 from regulars_server.access.throttle import Tally
 from regulars_server.admission import Admission
 from regulars_server.ageing import Ageing
@@ -179,7 +180,7 @@ class HeadOffice:
             admission=self.admission,
             now_ms=self.now_ms,
             entropy=self.entropy,
-            lookups=Tally(),
+            lookups=Tally(MemoryCounts()),
             settings=Settings(),
         )
         self.snapshots = Snapshots(

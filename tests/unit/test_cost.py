@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -10,10 +11,12 @@ from graphql import GraphQLInterfaceType, GraphQLObjectType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regulars_server.access.budgets import Budget, MemoryBuckets
+from regulars_server.access.budgets import SHARE_MS, WAIT_S_MAX, Budget, MemoryBuckets, SharedBuckets
+from regulars_server.access.counts import MemoryCounts
 from regulars_server.graph.cost import INTROSPECTED, WEIGHTS
 from regulars_server.graph.documents import Documents
 from regulars_server.graph.schema import build_schema
+from regulars_sync.errors import Refused
 
 SCHEMA = build_schema()._schema
 DOCUMENTS = Documents(SCHEMA, 64 * 1024, 4_000, 12)
@@ -147,3 +150,78 @@ async def test_no_one_spends_more_than_the_brim_and_what_came_back(asked: list[t
             assert (await buckets.take("a", cost_, BUDGET, now + taken.wait_ms)).wait_ms == 0
             spent += cost_
             now += taken.wait_ms
+
+
+# --- buckets that several servers share ------------------------------------------------------------------
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 2), st.integers(0, 1_000), st.integers(0, 100), st.integers(0, 3_000)),
+        max_size=60,
+    )
+)
+async def test_servers_together_let_through_one_budget(asked: list[tuple[int, int, int, int]]):
+    """Each operation reserves, and gives the part back that it did not use. A share serves for a second."""
+    counts = MemoryCounts()
+    servers, now, spent = [SharedBuckets(counts) for _ in range(3)], 10**12, 0
+    begun = now
+    for server, cost_, used, pause in asked:
+        now += pause
+        taken = await servers[server].take("a", cost_, BUDGET, now)
+        assert 0 <= taken.available <= BUDGET.most
+        if taken.wait_ms:
+            continue
+        back = cost_ * (100 - used) // 100
+        assert (await servers[server].take("a", -back, BUDGET, now)).wait_ms == 0
+        spent += cost_ - back
+        assert spent <= BUDGET.most + (now - begun + SHARE_MS) * BUDGET.per_s / 1_000
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 50), st.integers(500, 1_500)), max_size=60))
+async def test_who_spends_less_than_comes_back_never_waits_whichever_server_answers(
+    asked: list[tuple[int, int, int]],
+):
+    counts = MemoryCounts()
+    servers, now = [SharedBuckets(counts) for _ in range(3)], 10**12
+    for server, cost_, pause in asked:
+        now += pause
+        assert (await servers[server].take("a", 800, BUDGET, now)).wait_ms == 0
+        await servers[server].take("a", cost_ - 800, BUDGET, now)
+
+
+class Away(MemoryCounts):
+    is_away = True
+    asked = 0
+
+    async def change(self, *given: Any) -> Any:
+        self.asked += 1
+        if self.is_away:
+            raise Refused("busy", seconds=2)
+        return await super().change(*given)
+
+
+async def test_while_counts_can_not_be_had_each_server_has_its_own_budget_and_asks_once_a_second():
+    counts, now = Away(), 10**12
+    buckets = SharedBuckets(counts)
+    assert await buckets.take("a", 1_000, BUDGET, now) == (0, 0)
+    assert (await buckets.take("a", 1_000, BUDGET, now)).wait_ms == 10_000
+    assert (await buckets.take("b", 1_000, BUDGET, now)).wait_ms == 0
+    assert counts.asked == 1
+    counts.is_away = False
+    assert (await buckets.take("a", 1_000, BUDGET, now + 999)).wait_ms > 0
+    assert (await buckets.take("a", 1_000, BUDGET, now + 1_000)).wait_ms == 0
+    assert counts.asked == 2
+
+
+async def test_counts_that_do_not_answer_hold_nobody_up():
+    class Hanging(MemoryCounts):
+        async def change(self, *given: Any) -> Any:
+            await asyncio.Event().wait()
+
+    buckets = SharedBuckets(Hanging())
+    async with asyncio.timeout(10 * WAIT_S_MAX):
+        assert (await buckets.take("a", 1_000, BUDGET, 0)).wait_ms == 0
+        assert (await buckets.take("a", 1_000, BUDGET, 0)).wait_ms > 0

@@ -6,7 +6,7 @@
 
 What ends a right ends it at once in this process, and in other processes on the same database within
 `KEPT_MS`: for so long a `Principal` is answered from memory, which keeps look-ups off the hot path.
-Wrong passwords and codes are counted in memory, by each process for itself.
+Wrong passwords and codes are counted in the database, for all of them together.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ from tortoise.expressions import F, Q
 from regulars_schema.entities import STAFF_ROLE
 from regulars_server.access import bearers
 from regulars_server.access.bearers import Kind
+from regulars_server.access.counts import SharedCounts
 from regulars_server.access.documents import TrustedDocuments
 from regulars_server.access.models import Database, LoginRow, PairingRow, PostgresDatabase, TokenRow
 from regulars_server.access.passwords import Argon2, Passwords, check_name, check_password, plain_name
-from regulars_server.access.rights import OF_PEOPLE, RANKS, RIGHTS, rights_of, standing
+from regulars_server.access.rights import EXPORT, OF_PEOPLE, RANKS, READS, RIGHTS, rights_of, standing
 from regulars_server.access.throttle import Throttle, remote_keys
 from regulars_sync.errors import Refused
 from regulars_sync.ids import ENTROPY_BYTES, uuid7
@@ -85,6 +86,11 @@ class Principal:
     @property
     def rights(self) -> frozenset[str]:
         return rights_of(self.standing, self.scopes, self.kind == "developer")
+
+    @property
+    def only_reads(self) -> bool:
+        """Whether nothing that it reads is what it wrote. A tablet writes by another road."""
+        return self.device is None and self.rights <= READS | {EXPORT}
 
     def require(self, right: str) -> None:
         """`Refused`: not_allowed (the role has it not), scope_missing (the token was not given it)."""
@@ -164,7 +170,8 @@ class Access:
         self._entropy = entropy
         self.documents = TrustedDocuments(self._database, now_ms)
         self._passwords = Passwords(argon2, entropy)
-        self._throttle = Throttle(now_ms)
+        self.counts = SharedCounts(self._database, now_ms)
+        self._throttle = Throttle(self.counts, now_ms)
         self._kept: dict[str, _Kept] = {}
         self._forgotten = 0
         self._unsaved: dict[str, int] = {}
@@ -288,14 +295,14 @@ class Access:
         """
         name, now = plain_name(name), self._now_ms()
         by_name, by_remote = ("name", name), remote_keys(remote)
-        self._throttle.take([by_name, *by_remote])
+        await self._throttle.take([by_name, *by_remote])
         async with self._database.reader() as db:
             row = await LoginRow.get_or_none(name=name, active=True, using_db=db)
         if not await self._passwords.fits(password, row.password if row else None) or row is None:
             raise Refused("login_failed")
-        self._throttle.forgive(by_name)
+        await self._throttle.forgive(by_name)
         for key in by_remote:
-            self._throttle.give_back(key)
+            await self._throttle.give_back(key)
         async with self._database.writer() as db:
             if self._passwords.is_dated(row.password):
                 fresh = await self._passwords.hash(password)
@@ -656,7 +663,7 @@ class Access:
         plain = unicodedata.normalize("NFKC", code).upper()
         plain = "".join(c for c in plain if not c.isspace() and c not in "-‐‑‒–—−_.")
         keys = remote_keys(remote)
-        self._throttle.take(keys)
+        await self._throttle.take(keys)
         if len(plain) != 2 * CODE_HALF or any(c not in CODE_DIGITS for c in plain):
             raise Refused("pairing_code_invalid")
         now = self._now_ms()
@@ -673,7 +680,7 @@ class Access:
             if not await open_codes.filter(verifier=row.verifier).update(used_ms=self._now_ms()):
                 raise Refused("pairing_code_invalid")
         for key in keys:
-            self._throttle.give_back(key)
+            await self._throttle.give_back(key)
         return Invitation(row.unit, row.name, row.sensitive)
 
 

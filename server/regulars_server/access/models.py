@@ -87,8 +87,17 @@ SCOPES_DDL: tuple[str, ...] = (
     )
     """,
 )
-ACCESS_DDL = (*FIRST_DDL, *SCOPES_DDL)
-"""The only source of these tables; SQLite and PostgreSQL both take it. `FIRST_DDL` is released."""
+COUNTED_DDL: tuple[str, ...] = (
+    """
+    CREATE TABLE counted (
+        key TEXT NOT NULL PRIMARY KEY,
+        state TEXT NOT NULL,
+        until_ms BIGINT NOT NULL
+    )
+    """,
+)
+ACCESS_DDL = (*FIRST_DDL, *SCOPES_DDL, *COUNTED_DDL)
+"""The only source of these tables; SQLite and PostgreSQL both take it. All but `COUNTED_DDL` is released."""
 
 
 class LoginRow(Model):
@@ -162,9 +171,22 @@ class DocumentRow(Model):
         table = "trusted_document"
 
 
+class CountedRow(Model):
+    key = fields.CharField(32, primary_key=True)
+    """A hash: what is typed as a name is sometimes a password."""
+    state = fields.TextField()
+    """A JSON list of whole numbers."""
+    until_ms = fields.BigIntField()
+    """What it says counts no longer than this."""
+
+    class Meta:
+        table = "counted"
+
+
 BESIDE = ("regulars_server.answers", "regulars_server.works")
 """Modules whose tables stand beside these and share their connections."""
-SQLITE, POSTGRES = ("sqlite_reader", "sqlite_writer"), ("postgres_reader", "postgres_writer")
+SQLITE = ("sqlite_reader", "sqlite_writer", "sqlite_counter")
+POSTGRES = ("postgres_reader", "postgres_writer", "postgres_counter")
 """The names of connections: Tortoise keeps statements by them, and each engine has its own. Only one is open
 in a process at a time."""
 
@@ -177,13 +199,19 @@ class PostgresDatabase(Protocol):
         """Of a connection, for Tortoise."""
         ...
 
+    @property
+    def lax(self) -> dict[str, Any]:
+        """Of one whose last writes may be lost when the database fails, and which waits for no disk."""
+        ...
+
     def say(self, error: Exception) -> RegularsError | None:
         """A driver's failure in the words of this project."""
         ...
 
 
 class Database:
-    """Two connections to one chain's access tables, so that no look-up waits behind a write.
+    """Three connections to one chain's access tables, so that no look-up waits behind a write, and no write
+    behind a count.
 
     `database` is the path of a SQLite file, or an address of PostgreSQL and how its connections are made.
     """
@@ -191,17 +219,20 @@ class Database:
     def __init__(self, database: str | Path | PostgresDatabase, busy_ms: int) -> None:
         if isinstance(database, str | Path):
             # The chain's own connections share this file's WAL: don't cut it down to Tortoise's 16 KiB.
-            pragmas = {"busy_timeout": busy_ms, "synchronous": "FULL", "journal_size_limit": 1 << 26}
-            config = {
-                "engine": "tortoise.backends.sqlite",
-                "credentials": {"file_path": str(database), **pragmas},
-            }
+            pragmas = {"busy_timeout": busy_ms, "journal_size_limit": 1 << 26}
+            config, lax = (
+                {
+                    "engine": "tortoise.backends.sqlite",
+                    "credentials": {"file_path": str(database), "synchronous": how, **pragmas},
+                }
+                for how in ("FULL", "NORMAL")
+            )
             self._names, self._say = SQLITE, _said_by_sqlite
         else:
-            config = database.config
+            config, lax = database.config, database.lax
             self._names, self._say = POSTGRES, database.say
         self._config = {
-            "connections": dict.fromkeys(self._names, config),
+            "connections": dict(zip(self._names, (config, config, lax), strict=True)),
             "apps": {"access": {"models": [__name__, *BESIDE], "default_connection": self._names[0]}},
         }
         self._context: TortoiseContext | None = None
@@ -224,7 +255,7 @@ class Database:
             raise
 
     async def close(self) -> None:
-        """Close both connections. Idempotent."""
+        """Close the connections. Idempotent."""
         clients, loop = self._clients, self._loop
         self._clients, self._context, self._loop = [], None, None
         await _close(clients, loop)
@@ -234,6 +265,10 @@ class Database:
 
     def writer(self) -> AbstractAsyncContextManager[BaseDBAsyncClient]:
         return self._current(1)
+
+    def counter(self) -> AbstractAsyncContextManager[BaseDBAsyncClient]:
+        """Reads and writes what may be lost with the last instants before a database fails."""
+        return self._current(2)
 
     @asynccontextmanager
     async def _current(self, which: int) -> AsyncIterator[BaseDBAsyncClient]:

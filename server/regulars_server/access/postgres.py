@@ -13,7 +13,7 @@ from regulars_server.storage.postgres.pool import Address, OpenPool, Pool, open_
 from regulars_sync.errors import RegularsError
 
 CONNECTIONS_MAX = 2
-"""Of each of the two clients of `Database`."""
+"""Of each of the clients of `Database`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,14 @@ class AccessTables:
 
     @property
     def config(self) -> dict[str, Any]:
-        credentials = {"address": self.address, "open_pool": self.open_pool}
-        return {"engine": __name__, "credentials": credentials}
+        return self._config(self.address)
+
+    @property
+    def lax(self) -> dict[str, Any]:
+        return self._config(self.address.with_setting("synchronous_commit", "off"))
+
+    def _config(self, address: Address) -> dict[str, Any]:
+        return {"engine": __name__, "credentials": {"address": address, "open_pool": self.open_pool}}
 
     def say(self, error: Exception) -> RegularsError | None:
         return said(error, self.address)

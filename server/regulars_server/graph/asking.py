@@ -1,11 +1,8 @@
-"""The mutation that a request is about to answer, and turns for those with the same key."""
+"""The mutation that a request is about to answer."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from regulars_server.answers import Answer
 from regulars_sync.errors import Refused
@@ -31,23 +28,3 @@ class Asking:
         """`Refused("idempotency_reused")` when the key was used for something else. `cid`: it is a key."""
         if self.known is not None and self.known.content != self.content:
             raise Refused("idempotency_reused")
-
-
-@dataclass(slots=True)
-class OneByOne:
-    """Whoever asks under a key that is being answered waits, and is then told what the other one was."""
-
-    _waiting: dict[str, list[asyncio.Lock]] = field(default_factory=dict)
-
-    @asynccontextmanager
-    async def of(self, id: str) -> AsyncIterator[None]:
-        users = self._waiting.setdefault(id, [])
-        lock = users[0] if users else asyncio.Lock()
-        users.append(lock)
-        try:
-            async with lock:
-                yield
-        finally:
-            users.pop()
-            if not users:
-                del self._waiting[id]

@@ -351,9 +351,21 @@ class Exporting:
         return JsonLines(file)
 
     async def run(self, work: WorkRow, pause: Callable[[], Any]) -> None:
-        """Write the file; `RegularsError` says why it can't be, `Stopped` that nobody wants it."""
+        """Write the file; `RegularsError` says why it can't be, `Stopped` that nobody wants it.
+
+        It holds all that was written when it was asked for. A replica that gives up is not asked again.
+        """
+        try:
+            await self._run(work, pause, work.made_ms)
+        except Refused as refused:
+            if refused.code != "busy" or self._operations.service.reports is None:
+                raise
+            await self._run(work, pause, None)
+
+    async def _run(self, work: WorkRow, pause: Callable[[], Any], from_ms: int | None) -> None:
         works, asked = self._works, work.wanted
         context = await self._context(work)
+        context.from_ms = from_ms
         path = works.data(work.id)
         try:
             works.folder.mkdir(parents=True, exist_ok=True)

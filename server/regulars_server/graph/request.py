@@ -19,9 +19,10 @@ from strawberry.dataloader import DataLoader
 from regulars_schema.declare import JSON, Entity, Level
 from regulars_server.access import Principal
 from regulars_server.access.rights import READ, READS
-from regulars_server.graph.asking import Asking, OneByOne
+from regulars_server.graph.asking import Asking
 from regulars_server.graph.connection import Connection, clamp, connected, decode_cursor
 from regulars_server.graph.rows import Node, Row
+from regulars_server.one_by_one import OneByOne
 from regulars_server.service import Service
 from regulars_server.storage.interface import All, Any_, Found, Order, Reader, Test, Where
 from regulars_sync import document
@@ -72,6 +73,8 @@ class Context:
         """Of the subscription that it began."""
         self.one_by_one = one_by_one or OneByOne()
         self.asking = Asking()
+        self.from_ms: int | None = None
+        """What was committed by then is read at least; None: all that was."""
         self.operations: Operations | None = None
         """What runs it, for mutations that run a query later."""
         self._registry = service.storage.registry
@@ -90,8 +93,7 @@ class Context:
             if self._is_closed:  # a part of an answer that nobody waits for any more
                 raise Refused("busy", seconds=1)
             if self._reader is None:
-                storage, scopes = self.service.storage, self.author.scopes
-                opened = storage.unscoped_reader() if scopes is None else storage.reader(scopes)
+                opened = self.service.reader(self.author.scopes, self.from_ms)
                 self._reader = await self._stack.enter_async_context(opened)
             yield self._reader
 

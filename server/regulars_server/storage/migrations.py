@@ -21,7 +21,7 @@ import orjson
 from regulars_schema.entities import REGISTRY
 from regulars_schema.normal import likenesses
 from regulars_schema.search import written
-from regulars_server.access.models import FIRST_DDL, SCOPES_DDL
+from regulars_server.access.models import COUNTED_DDL, FIRST_DDL, SCOPES_DDL
 from regulars_server.answers import ANSWERS_DDL
 from regulars_server.storage.layout import LIKENESS
 from regulars_server.storage.search_index import index
@@ -206,11 +206,15 @@ def graph_and_search(connection: Connection) -> None:
         connection.execute(statement)
 
 
-def tokens_by_difference(connection: Connection) -> None:
-    """Step 4: an index of tokens is told what a row's lose and gain; in a SQLite file it is another index."""
+def limits_and_tokens(connection: Connection) -> None:
+    """Step 4: what limits count. And an index of tokens is told what a row's lose and gain; in a SQLite file
+    it is another index.
+    """
+    for statement in COUNTED_DDL:
+        connection.execute(statement)
 
 
-STEPS: tuple[Step, ...] = (create, identity_and_window, graph_and_search, tokens_by_difference)
+STEPS: tuple[Step, ...] = (create, identity_and_window, graph_and_search, limits_and_tokens)
 """Step `i` brings version `i` to `i + 1`."""
 
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -34,15 +34,24 @@ class Address:
     schema: str = "public"
 
     @classmethod
-    def parse(cls, url: str) -> Address:
-        """`LocalError("setting_invalid")` for what is no address."""
+    def parse(cls, url: str, name: str = "REGULARS_DATABASE", wanted: str = "read-write") -> Address:
+        """`LocalError("setting_invalid")`, which names the setting, for what is no address.
+
+        `wanted`: which of several hosts, as `target_session_attrs` says it.
+        """
         parts = urlsplit(url)
         given = dict(parse_qsl(parts.query))
         schema = given.pop("schema", "public")
         if parts.scheme not in SCHEMES or not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", schema):
-            raise LocalError("setting_invalid", name="REGULARS_DATABASE", value=cls._safe(url))
-        given.setdefault("target_session_attrs", "read-write")
+            raise LocalError("setting_invalid", name=name, value=cls._safe(url))
+        given.setdefault("target_session_attrs", wanted)
         return cls(urlunsplit(parts._replace(query=urlencode(given))), schema)
+
+    def with_setting(self, name: str, value: str) -> Address:
+        """The same, for connections that begin with this setting of PostgreSQL."""
+        parts = urlsplit(self.dsn)
+        query = urlencode([*parse_qsl(parts.query), (name, value)])
+        return replace(self, dsn=urlunsplit(parts._replace(query=query)))
 
     @property
     def shown(self) -> str:

@@ -138,17 +138,34 @@ class PostgresStorage:
         return run
 
     @asynccontextmanager
-    async def _snapshot(self, scopes: frozenset[str] | None) -> AsyncIterator[SqlReader[Snapshot]]:
-        async with self._connection(self._reading) as connection:
+    async def _snapshot(
+        self, scopes: frozenset[str] | None, replica: Pool | None = None
+    ) -> AsyncIterator[SqlReader[Snapshot]]:
+        async with self._connection(replica or self._reading) as connection:
             await connection.execute(_READ)
             run = self._runner()
-            yield SqlReader(run, await run(lambda: self._begin(Bridge(connection), scopes)))
+            is_primary = replica is None
+            yield SqlReader(run, await run(lambda: self._begin(Bridge(connection), scopes, is_primary)))
 
-    def _begin(self, connection: Bridge, scopes: frozenset[str] | None) -> Snapshot:
+    def _begin(self, connection: Bridge, scopes: frozenset[str] | None, is_primary: bool) -> Snapshot:
         snapshot = Snapshot(connection, POSTGRES, self.registry, self._terms, scopes)
         _, epoch = snapshot.fix()
-        self._know(epoch)
+        if is_primary:
+            self._know(epoch)
+        elif epoch != self.chain.epoch:
+            raise Refused("busy", seconds=1)
         return snapshot
+
+    def replica_reader(
+        self, pool: Pool, scopes: frozenset[str] | None
+    ) -> AbstractAsyncContextManager[SqlReader[Snapshot]]:
+        """A reader of a replica of this schema. `Refused("busy")` when it has not heard of the epoch."""
+        return self._snapshot(scopes if scopes is None else check_scopes(scopes), pool)
+
+    async def fetch_row(self, sql: str, *given: object) -> Any:
+        """One row of this database as it is now."""
+        async with self._connection(self._reading) as connection:
+            return await connection.fetchrow(sql, *given)
 
     def _know(self, epoch: str) -> None:
         """Another server may have drawn another one."""
