@@ -97,6 +97,7 @@ def test_upgrade_of_a_filled_file_keeps_its_rows_and_a_copy_of_before(filled, co
 async def test_tokens_of_a_file_of_the_third_step_are_told_by_difference_from_then_on(filled, connection):
     """Its own index was told of each update by a trigger, which would tell it twice."""
     connection.execute("PRAGMA user_version = 3")
+    connection.execute("DROP TABLE counted")
     connection.execute(
         "CREATE TRIGGER customer_search_changed AFTER UPDATE OF search ON customer BEGIN"
         " INSERT INTO customer_search(customer_search, rowid, search)"
