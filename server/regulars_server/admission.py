@@ -70,6 +70,8 @@ class Admission:
         self._telemetry = telemetry
         self._tree: UnitTree | None = None
         self._tree_read_ms = 0
+        self._touched = 0
+        """How often units or devices may have changed."""
         self._is_unmatched = False
         """Whether customers wait to be matched."""
         self._postings: dict[str, Posting] = {}
@@ -79,12 +81,15 @@ class Admission:
     async def tree(self) -> UnitTree:
         """The chain's units, read anew after every commit here that touched one, and now and then."""
         now = self._now_ms()
-        if self._tree is None or not 0 <= now - self._tree_read_ms < TREE_MS_MAX:
+        tree = self._tree
+        if tree is None or not 0 <= now - self._tree_read_ms < TREE_MS_MAX:
+            touched = self._touched
             async with self._storage.unscoped_reader() as reader:
-                self._tree = await UnitTree.read(reader)
+                tree = await UnitTree.read(reader)
             self._postings.clear()
-            self._tree_read_ms = now
-        return self._tree
+            if touched == self._touched:  # else it may be from before the last commit
+                self._tree, self._tree_read_ms = tree, now
+        return tree
 
     async def posting(self, device: str) -> Posting | None:
         """Where a device belongs now, as fresh as the tree; None when there is no such device."""
@@ -101,7 +106,10 @@ class Admission:
     def others_wrote(self, scopes: frozenset[str] | None) -> None:
         """Another process touched these scopes, or any: units and devices are in the chain's."""
         if scopes is None or CHAIN in scopes:
-            self._tree = None
+            self._outdate()
+
+    def _outdate(self) -> None:
+        self._tree, self._touched = None, self._touched + 1
 
     @asynccontextmanager
     async def _settling(self, author: Author) -> AsyncIterator[Settling]:
@@ -117,7 +125,7 @@ class Admission:
             for verdict, count in verdicts.items():
                 self._telemetry.note(VERDICTS, count, *verdict)
         if any(entity.name in {"unit", "device"} for entity, *_ in settling.batch.writes.documents):
-            self._tree = None
+            self._outdate()
         self._is_unmatched = self._is_unmatched or bool(settling.batch.unmatched) or settling.batch.scan
         if settling.regrants:
             self._ready += await self._held_groups()

@@ -188,6 +188,8 @@ def create_app(settings: Settings, service: Service | None = None) -> Starlette:
 
     async def readyz(request: Request) -> Response:
         try:
+            if parts.hub.is_leaving:
+                raise Refused("busy", seconds=1)
             async with parts.storage.unscoped_reader() as reader:
                 head = await reader.head()
         except RegularsError as error:

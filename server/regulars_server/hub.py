@@ -31,6 +31,8 @@ class Hub:
         self._closing = False
         self._told: set[int] = set()
         """The last seqs of commits that were told here since the last look at the head."""
+        self.is_leaving = False
+        """The server still answers, and wants to be asked no more."""
 
     @contextmanager
     def waiting(self, scopes: Iterable[str]) -> Iterator[asyncio.Event]:

@@ -47,6 +47,9 @@ class Settings:
     """How many GraphQL requests and look-ups are worked on at once. REGULARS_QUERIES_AT_ONCE"""
     queries_waiting_max: int = 256
     """How many more may wait. REGULARS_QUERIES_WAITING_MAX"""
+    drain_seconds: int = 0
+    """For so long a server that is told to stop goes on, while /readyz says 503: a balancer looks there and
+    sends to others from then on. REGULARS_DRAIN_SECONDS"""
     page_rows_max: int = 2_000
     """The most rows in one page of a pull. REGULARS_PAGE_ROWS_MAX"""
     query_bytes_max: int = 64 * 1024

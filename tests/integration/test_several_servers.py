@@ -7,7 +7,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 
 from regulars import Shop
 from regulars_schema.entities import REGISTRY
+from tests.support.chain import new_chain
 from tests.support.commands import Commands
 from tests.support.postgres import FAST, Databases, postgres_server
 from tests.support.server import serving
@@ -273,3 +275,24 @@ def test_a_limit_is_one_limit_whichever_server_answers(
         for server in servers:
             pairing = {"code": "2222-2222", "name": "till", "schema": REGISTRY.version}
             assert server.post("/sync/v1/pair", json=pairing).json()["code"] == "too_many_tries"
+
+
+async def test_units_are_known_while_other_servers_write(tmp_path: Path) -> None:
+    """A commit that is told between the end of a snapshot and its answer: the tree is given, and not kept."""
+    async with new_chain(tmp_path) as chain:
+        admission, units = chain.service.admission, chain.units.values()
+        unscoped_reader = chain.service.storage.unscoped_reader
+
+        @asynccontextmanager
+        async def interrupted() -> AsyncIterator[Any]:
+            async with unscoped_reader() as reader:
+                yield reader
+            admission.others_wrote(None)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(chain.service.storage, "unscoped_reader", interrupted)
+            admission.others_wrote(None)
+            tree = await admission.tree()
+            assert all(unit in tree for unit in units)
+            await chain.unit("Bishan", "branch", chain.units["hq"])
+            assert chain.units["Bishan"] in await admission.tree()

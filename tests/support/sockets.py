@@ -7,7 +7,6 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import count
 from types import TracebackType
 from typing import Any, Self
@@ -18,7 +17,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from regulars_server.cli.serving import end_lines, listen, server
+from regulars_server.cli.serving import listen, server
 from tests.support.chain import Chain
 
 PATIENCE_S = 10.0
@@ -30,7 +29,7 @@ async def served(chain: Chain) -> AsyncIterator[Served]:
     """The chain's app at an address of its own, as `regulars serve` serves it."""
     listening = listen("127.0.0.1", 0)
     ready = asyncio.Event()
-    running = server(chain.app, ready.set, partial(end_lines, chain.service))
+    running = server(chain.app, ready.set, chain.service)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     task = asyncio.create_task(running.serve([listening]))
     try:

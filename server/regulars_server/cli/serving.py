@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -25,11 +25,16 @@ from regulars_sync.errors import LocalError
 
 if TYPE_CHECKING:
     import uvicorn
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from regulars_server.hub import Hub
     from regulars_server.service import Service
 
 STOP_S_MAX = 30
 """What is under way when the server is told to stop may take so long."""
+LOOK_S = 0.02
+LAST_S_MAX = 0.5
+"""So long a connection that was accepted last may take to say what it wants."""
 BACKLOG = 2_048
 ADMINISTRATOR = "admin"
 
@@ -99,7 +104,7 @@ async def _serve(run: Run, company: Company, handle: int | None) -> None:
             spare_the_collector()
             with wiring.page(settings, told, os.environ) as metrics:
                 ready = partial(_tell, run, listening, password, metrics)
-                await listen_and_serve(app, listening, ready, partial(end_lines, service))
+                await listen_and_serve(app, listening, ready, service)
         await asyncio.to_thread(told.close)
     run.terminal.line("已停止。", "Stopped.")
 
@@ -134,22 +139,30 @@ def _tell(run: Run, listening: socket.socket, password: str | None, metrics: str
 
 
 async def listen_and_serve(
-    app: object, listening: socket.socket, ready: Callable[[], None], stopping: Callable[[], Awaitable[None]]
+    app: ASGIApp, listening: socket.socket, ready: Callable[[], None], service: Service
 ) -> None:
     """Serve on this socket until a signal; requests that were accepted are answered first.
 
-    `stopping` is awaited then: it ends what would listen for ever.
+    Whoever listens for ever is told then.
     """
-    await server(app, ready, stopping).serve([listening])
+    await server(leaving(app, service.hub), ready, service).serve([listening])
 
 
-async def end_lines(service: Service) -> None:
-    """Tell everybody who listens that the server stops."""
-    service.hub.close()
-    await service.lines.close()
+def leaving(app: ASGIApp, hub: Hub) -> ASGIApp:
+    """The app; once its server leaves, each answer ends its connection, so that none is cut off later."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        async def closing(message: Message) -> None:
+            if hub.is_leaving and message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
+            await send(message)
+
+        await app(scope, receive, closing if scope["type"] == "http" else send)
+
+    return answer
 
 
-def server(app: object, ready: Callable[[], None], stopping: Callable[[], Awaitable[None]]) -> uvicorn.Server:
+def server(app: ASGIApp, ready: Callable[[], None], service: Service) -> uvicorn.Server:
     import uvicorn
 
     from regulars_server.graph.live.socket import MESSAGE_BYTES_MAX
@@ -160,8 +173,25 @@ def server(app: object, ready: Callable[[], None], stopping: Callable[[], Awaita
             ready()
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            await stopping()
+            service.hub.is_leaving = True
+            await self._wait(service.settings.drain_seconds, lambda: False)
+            for listening in self.servers:
+                listening.close()  # where others accept on this socket too, they do
+            service.hub.close()
+            await service.lines.close()
+            await self._wait(LAST_S_MAX, self._all_have_asked)
             await super().shutdown(sockets)
+
+        def _all_have_asked(self) -> bool:
+            """Whether no connection is so new that its first request is still on its way."""
+            connections = self.server_state.connections
+            return all(getattr(connection, "cycle", connection) is not None for connection in connections)
+
+        async def _wait(self, seconds_max: float, is_over: Callable[[], bool]) -> None:
+            for _ in range(round(seconds_max / LOOK_S)):
+                if is_over() or self.force_exit:
+                    return
+                await asyncio.sleep(LOOK_S)
 
         @contextlib.contextmanager
         def capture_signals(self) -> Iterator[None]:
@@ -174,7 +204,7 @@ def server(app: object, ready: Callable[[], None], stopping: Callable[[], Awaita
             yield
 
     config = uvicorn.Config(
-        app,  # type: ignore[arg-type]
+        app,
         http="httptools",
         ws=patient_socket(),
         ws_max_size=MESSAGE_BYTES_MAX,
