@@ -10,7 +10,7 @@ from regulars_schema.entities import REGISTRY
 from regulars_server.storage.interface import Batch, Chosen, Order
 from regulars_server.storage.layout import LIKENESS
 from regulars_server.storage.migrations import STEPS
-from regulars_server.storage.postgres import Address, PostgresStorage, open_pool
+from regulars_server.storage.postgres import Address, PostgresStorage, is_laid_out, open_pool
 from regulars_server.storage.postgres.bridge import Bridge, crossed
 from regulars_server.storage.postgres.dialect import translated
 from regulars_server.storage.postgres.migrating import migrate
@@ -473,6 +473,47 @@ async def test_steps_make_exactly_the_columns_of_the_declarations(empty):
         own = ["row", "id", "seq", "document", "hash"]
         assert sorted(await columns(empty, table.name)) == sorted([*own, *table.column_names])
         assert bool(await columns(empty, f"{table.name}_sensitive")) is table.sensitive
+
+
+async def test_before_a_filled_schema_is_upgraded_a_copy_is_made_that_goes_on_as_it_was(postgres, scribe):
+    url = postgres.new()
+
+    async def more(step):
+        connection = await asyncpg.connect(url)
+        try:
+            async with connection.transaction():
+                await crossed(lambda: migrate(Bridge(connection), "public", "here", [*STEPS, step]))
+        finally:
+            await connection.close()
+
+    def add_note(connection):
+        connection.execute("ALTER TABLE customer ADD COLUMN note TEXT")
+
+    def fail(connection):
+        add_note(connection)
+        raise RuntimeError
+
+    storage = PostgresStorage(url, REGISTRY)
+    await storage.open()
+    await scribe.push(storage, [scribe.customer(1), scribe.fact(50, 1)])
+    chain, before = storage.chain, await ids_and_digest(storage)
+    await storage.close()
+    copy = f"{url}?schema=public_before_{len(STEPS)}"
+    with pytest.raises(RuntimeError):
+        await more(fail)
+    assert not await is_laid_out(Address.parse(copy))
+    await more(add_note)
+    with pytest.raises(LocalError, match="file_newer"):
+        await PostgresStorage(url, REGISTRY).open()
+    storage = PostgresStorage(copy, REGISTRY)
+    await storage.open()
+    assert storage.chain == chain
+    assert await ids_and_digest(storage) == before
+    await scribe.push(storage, [scribe.customer(2)])
+    assert (await ids_and_digest(storage))[0] == [uid(1), uid(2)]
+    assert await storage.verify_log() == 3
+    await storage.close()
+    postgres.drop(url)
 
 
 @pytest.mark.parametrize("version", [1, 2])

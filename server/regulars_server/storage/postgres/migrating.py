@@ -1,6 +1,7 @@
 """The numbered steps on PostgreSQL: all that are due are one transaction, so there is nothing half done.
 
-Whoever upgrades a filled database keeps a copy first (`pg_dump`); nothing here makes one.
+Before a filled schema is upgraded a copy of it is made in the same transaction, `<schema>_before_<version>`,
+for whoever wants the version before back, which refuses to open what a newer one wrote.
 """
 
 from __future__ import annotations
@@ -19,8 +20,11 @@ _ONE_AT_A_TIME = 0x52474C52
 UNFINISHED = "unfinished"
 """The table that a schema has as long as a chain is being copied to it."""
 
+NAME_CHARS = 48
+"""Of a schema, in the name of its copy: a name has 63."""
+
 _WRITTEN = """
-CREATE OR REPLACE FUNCTION written(body bytea) RETURNS SETOF text LANGUAGE plpgsql STABLE AS $$
+CREATE OR REPLACE FUNCTION {}.written(body bytea) RETURNS SETOF text LANGUAGE plpgsql STABLE AS $$
 BEGIN
   RETURN QUERY SELECT json_object_keys(convert_from(body, 'UTF8')::json -> 'fields');
 EXCEPTION WHEN data_exception THEN
@@ -45,9 +49,11 @@ def migrate(connection: Bridge, schema: str, shown: str, steps: Sequence[Step] =
         connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
         connection.execute("CREATE TABLE layout(version INTEGER NOT NULL)")
         connection.execute("INSERT INTO layout VALUES(0)")
+    else:
+        keep(connection, schema, f"{schema[:NAME_CHARS]}_before_{version}")
     for step in steps[version:]:
         step(connection)
-    connection.execute(_WRITTEN)
+    connection.execute(_WRITTEN.format(f'"{schema}"'))
     for table in TABLES.values():
         if table.search:
             name = f"{table.name}_search"
@@ -68,3 +74,24 @@ def version_of(connection: Bridge, schema: str, shown: str) -> int:
         raise LocalError("copy_unfinished", file=shown)
     ((version,),) = connection.execute("SELECT version FROM layout")
     return int(version)
+
+
+def keep(connection: Bridge, schema: str, copy: str) -> None:
+    """Copy a schema's tables, within the transaction that is open; no commit comes between."""
+    connection.execute(f'SELECT 1 FROM "{schema}".chain FOR UPDATE')
+    connection.execute(f'DROP SCHEMA IF EXISTS "{copy}" CASCADE')
+    connection.execute(f'CREATE SCHEMA "{copy}"')
+    connection.execute(_WRITTEN.format(f'"{copy}"'))
+    sql = "SELECT tablename FROM pg_tables WHERE schemaname=?"
+    for (table,) in list(connection.execute(sql, (schema,))):
+        connection.execute(f'CREATE TABLE "{copy}"."{table}" (LIKE "{schema}"."{table}" INCLUDING ALL)')
+        connection.execute(f'INSERT INTO "{copy}"."{table}" SELECT * FROM "{schema}"."{table}"')
+    sql = (
+        "SELECT table_name, column_name FROM information_schema.columns"
+        " WHERE table_schema=? AND is_identity='YES'"
+    )
+    for table, column in list(connection.execute(sql, (copy,))):
+        connection.execute(
+            f"SELECT setval(pg_get_serial_sequence('\"{copy}\".\"{table}\"', '{column}'),"
+            f' coalesce((SELECT max("{column}") FROM "{copy}"."{table}"), 0) + 1, false)'
+        )
