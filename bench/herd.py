@@ -29,6 +29,7 @@ from regulars_schema.entities import REGISTRY
 from regulars_server.app import create_service, opened, wall_ms
 from regulars_server.authors import SERVER
 from regulars_server.devices import enrol
+from regulars_server.process import take_all_files
 from regulars_server.pull import pull
 from regulars_server.service import Service
 from regulars_server.settings import Settings
@@ -473,7 +474,7 @@ def _trail(told: Told) -> str:
 def main(folder: str, port: str, seconds_max: str, over_s: str) -> None:
     import uvloop
 
-    raise_limit_of_files()
+    take_all_files()
     bodies = Path(folder) / "bodies"
     told = msgspec.msgpack.decode(bodies.with_suffix(".told").read_bytes(), type=list[Told])
     print("ready", flush=True)
@@ -481,12 +482,6 @@ def main(folder: str, port: str, seconds_max: str, over_s: str) -> None:
     herd = Herd(int(port), bodies, told, float(seconds_max), float(over_s))
     outcome = uvloop.run(herd.run())
     sys.stdout.buffer.write(msgspec.json.encode(outcome) + b"\n")
-
-
-def raise_limit_of_files() -> None:
-    """As many connections as this process is allowed at all."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from bench.herd import LISTEN, Sizes
 from bench.report import machine
 from bench.server import ROOT, Server, Wire, running
 from bench.storm import percentile
+from regulars_server.process import take_all_files
 
 PER_UNIT = 20
 WAKES = 100
@@ -129,7 +130,7 @@ async def measure(server: Server, made: herd.Prepared, count: int) -> list[tuple
 
 def main(lines: Annotated[int, typer.Option(min=PER_UNIT)] = 10_000) -> None:
     """Many tablets that only wait."""
-    herd.raise_limit_of_files()
+    take_all_files()
     load = os.getloadavg()[0]
     place = ROOT / "build" / "bench"
     place.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import resource
 import socket
 import sys
 from dataclasses import replace
@@ -16,6 +15,8 @@ from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
+
+from regulars_server.process import take_all_files
 
 
 def floor(folder: Path, database: str) -> Starlette:
@@ -61,8 +62,7 @@ def core(folder: Path, database: str) -> Starlette:
 def main() -> None:
     kind, folder, *database = sys.argv[1:]
     app = {"floor": floor, "core": core}.get(kind, ours)(Path(folder), "".join(database))
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    take_all_files()
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
     print(listening.getsockname()[1], flush=True)

@@ -24,7 +24,7 @@ CAP_S = 300.0
 IDLE_S = 300.0
 """How long a quiet tablet waits before it looks by itself."""
 GATHER_S = 0.5
-"""Writes and wake-ups that follow one another closely make one round."""
+"""The first write or wake-up makes a round at once; those that follow it closely make one together."""
 STANDING_S = 60.0
 """How long a line has to stand to be a good one."""
 
@@ -104,9 +104,12 @@ class Loop:
         return self.chance() * min(ceiling, CAP_S - least / 2)
 
     async def _idle(self) -> None:
-        await self.wait(self.nudged, IDLE_S)
-        if self.nudged.is_set() and not self.urgent.is_set():
-            await self.wait(self.urgent, GATHER_S)
+        gathering = asyncio.ensure_future(self.wait(self.urgent, GATHER_S))
+        try:
+            await self.wait(self.nudged, IDLE_S)
+            await gathering
+        finally:
+            await ended(gathering)
 
     async def _listen(self) -> None:
         """Turn the server's wake-ups into nudges; a dead line is opened again, ever more patiently.

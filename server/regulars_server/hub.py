@@ -29,6 +29,8 @@ class Hub:
     def __init__(self) -> None:
         self._waiting: dict[str, set[asyncio.Event]] = {}
         self._closing = False
+        self.listeners = 0
+        """Tablets that are told of changes."""
         self._told: set[int] = set()
         """The last seqs of commits that were told here since the last look at the head."""
         self.is_leaving = False
@@ -51,6 +53,15 @@ class Hub:
                 others.discard(event)
                 if not others:
                     del self._waiting[scope]
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """One more tablet listens."""
+        self.listeners += 1
+        try:
+            yield
+        finally:
+            self.listeners -= 1
 
     @property
     def is_closing(self) -> bool:

@@ -13,12 +13,14 @@ from regulars_server import web
 from regulars_server.devices import refusal
 from regulars_server.hub import HEARTBEAT_S
 from regulars_server.service import Service
-from regulars_sync.errors import RegularsError
+from regulars_sync.errors import Refused, RegularsError
 
 
 def routes(service: Service) -> list[Route]:
     async def live(request: Request) -> Response:
         token = web.bearer(request)
+        if service.hub.listeners >= service.settings.listeners_max:
+            raise Refused("streams_too_many", limit=service.settings.listeners_max)
         principal, author = await service.device(token)
         if principal.revoked:
             raise await refusal(service, principal.device or "")
@@ -36,7 +38,7 @@ async def events(service: Service, token: str | None, scopes: frozenset[str]) ->
 
     The right to listen is checked anew before every event.
     """
-    with service.hub.waiting(scopes) as touched:
+    with service.hub.listening(), service.hub.waiting(scopes) as touched:
         yield b"event: ready\ndata: {}\n\n"
         while True:
             try:

@@ -80,6 +80,8 @@ class Settings:
     """The most sockets and event streams that are open at once. REGULARS_LINES_MAX"""
     lines_per_token_max: int = 100
     """The most of them for one token. REGULARS_LINES_PER_TOKEN_MAX"""
+    listeners_max: int = 20_000
+    """The most tablets that listen for wake-ups at once. REGULARS_LISTENERS_MAX"""
     line_operations_max: int = 50
     """The most GraphQL operations under way on one of them. REGULARS_LINE_OPERATIONS_MAX"""
     token_days: int = 90

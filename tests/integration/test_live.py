@@ -18,6 +18,7 @@ from regulars_server.hub import EVERYTHING, HEARTBEAT_S, Hub
 from regulars_server.live import events
 from regulars_sync.round import SyncReport
 from tests.support.chain import Chain, new_chain
+from tests.support.sockets import served
 
 PATIENCE_S = 20.0
 """Far beyond what anything here takes: a test that waits so long has failed."""
@@ -204,3 +205,22 @@ async def test_who_loses_a_row_is_woken_as_well_as_who_gets_it(chain: Chain) -> 
         assert await asyncio.gather(*woken) == [b"event: change\ndata: {}\n\n"] * 2
     for stream in streams:
         await stream.aclose()  # type: ignore[attr-defined]
+
+
+async def test_no_more_tablets_listen_than_is_set(tmp_path: Path) -> None:
+    async with new_chain(tmp_path, listeners_max=1) as chain, served(chain) as site:
+        await chain.tablet("one")
+        token, _ = await listener(chain, "one")
+        async with site.http(token) as http:
+            async with http.stream("GET", "/sync/v1/live") as first:
+                assert first.status_code == 200
+                lines = first.aiter_lines()
+                assert await anext(lines) == "event: ready"
+                refused = await http.get("/sync/v1/live")
+                assert (refused.status_code, refused.json()["code"]) == (429, "streams_too_many")
+                assert int(refused.headers["retry-after"]) > 0
+            async with asyncio.timeout(PATIENCE_S):
+                while chain.service.hub.listeners:
+                    await asyncio.sleep(0.01)
+            async with http.stream("GET", "/sync/v1/live") as second:
+                assert second.status_code == 200

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regulars.looping import BASE_S, CAP_S, IDLE_S, STANDING_S, Loop, asked_s
+from regulars.looping import BASE_S, CAP_S, GATHER_S, IDLE_S, STANDING_S, Loop, asked_s
 from regulars.transport import Download
 from regulars_sync.errors import LocalError, Offline
 from regulars_sync.protocol import Problem
@@ -57,6 +57,8 @@ class Rounds:
         return report
 
     async def wait(self, event: asyncio.Event, seconds: float) -> None:
+        if seconds == GATHER_S:
+            return
         if event in (self.loop.stopped, self.loop.nudged, self.loop.urgent):
             self.waits.append(seconds)
             if len(self.waits) in self.nudge_at:

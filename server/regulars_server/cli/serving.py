@@ -90,7 +90,7 @@ def register(app: typer.Typer) -> None:
 
 async def _serve(run: Run, company: Company, handle: int | None) -> None:
     from regulars_server.app import create_app
-    from regulars_server.process import spare_the_collector
+    from regulars_server.process import spare_the_collector, take_all_files
 
     settings = run.settings
     taken = listen(settings.host, settings.port) if handle is None else workers.inherited(handle)
@@ -102,6 +102,7 @@ async def _serve(run: Run, company: Company, handle: int | None) -> None:
             password = await founding.found(service, company, ADMINISTRATOR, None) if is_new else None
             app = create_app(settings, service)
             spare_the_collector()
+            take_all_files()
             with wiring.page(settings, told, os.environ) as metrics:
                 ready = partial(_tell, run, listening, password, metrics)
                 await listen_and_serve(app, listening, ready, service)
