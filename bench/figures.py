@@ -43,6 +43,7 @@ class Sizes:
     graph_share: float = 1.0
     """Of the requests that are one sample."""
     local_writes: int = 50
+    live: int = 20
     repetitions: int = 3
 
     @classmethod
@@ -62,6 +63,7 @@ class Sizes:
             graph_customers=1_100,
             graph_share=0.05,
             local_writes=5,
+            live=3,
             repetitions=1,
         )
 

@@ -436,6 +436,8 @@ class Tablet:
         return float(_problem.decode(said).detail.get("seconds", 0))
 
     async def _post(self, path: str, body: bytes, coded: str) -> tuple[int, bytes]:
+        if self._streams is not None and self._streams[0].at_eof():  # idle for too long
+            await self._hang_up()
         if self._streams is None:
             self._streams = await asyncio.open_connection("127.0.0.1", self.herd.port, limit=1 << 20)
         reader, writer = self._streams

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from bench import data, first_sync, graph, wires
+from bench import data, first_sync, graph, live, wires
 from bench.figures import CATCH_UP, CLIENTS, PULL, PUSH, SMALL, UPDATES, Results, Sizes, Step
 from bench.postgres import Postgres, postgres
 from bench.server import Cost, Kind, Server, Wire, no_database_ms, running
@@ -24,7 +24,7 @@ START_S = 1.0
 
 
 def steps(sizes: Sizes) -> int:
-    return (len(PUSHED) + len(PULLED) + 2) * sizes.repetitions + 6
+    return (len(PUSHED) + len(PULLED) + 2) * sizes.repetitions + 7
 
 
 async def measure(folder: Path, sizes: Sizes, on_step: Step) -> Results:
@@ -131,6 +131,8 @@ async def _pulls(folder: Path, beside: Postgres, sizes: Sizes, results: Results,
             )
         on_step(CATCH_UP)
         _catch_up(servers, lines, workload, sizes, results)
+        on_step("live")
+        await live.measure(folder, servers["ours"], workload, results, sizes)
 
 
 def _codings(server: Server, token: str, results: Results, on_step: Step) -> int:

@@ -18,6 +18,9 @@ from starlette.applications import Starlette
 
 from regulars_server.process import take_all_files
 
+WIRE_S_MAX = 600
+"""A wire that waits for the others to be measured stays open."""
+
 
 def floor(folder: Path, database: str) -> Starlette:
     from bench.floor import create_floor
@@ -66,7 +69,14 @@ def main() -> None:
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
     print(listening.getsockname()[1], flush=True)
-    config = uvicorn.Config(app, loop="uvloop", http="httptools", log_level="warning", access_log=False)
+    config = uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        log_level="warning",
+        access_log=False,
+        timeout_keep_alive=WIRE_S_MAX,
+    )
     uvicorn.Server(config).run(sockets=[listening])
 
 

@@ -138,13 +138,14 @@ def running(
 
     `database` is a PostgreSQL address, and `beside_ms` the CPU milliseconds of that server so far.
     """
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bench.serve", kind, str(folder), *filter(None, [database])],
-        cwd=ROOT,
-        env={**os.environ, **(settings or {})},
-        stdout=subprocess.PIPE,
-        stderr=(folder / "log").open("wb"),
-    )
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "bench.serve", kind, str(folder), *filter(None, [database])],
+            cwd=ROOT,
+            env={**os.environ, **(settings or {})},
+            stdout=subprocess.PIPE,
+            stderr=log,
+        )
     try:
         assert process.stdout is not None
         said = process.stdout.readline()

@@ -20,11 +20,11 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 import orjson
@@ -36,6 +36,8 @@ from bench.report import machine
 from bench.server import ROOT, Server, Wire, running
 from regulars_server.app import DATABASE, create_service, opened
 from regulars_server.settings import Settings
+
+T = TypeVar("T")
 
 PAUSE_S = 0.03
 SAMPLE_S = 0.2
@@ -119,28 +121,36 @@ class Office:
                 self._storm.own_mib = max(self._storm.own_mib, self._server.memory_kib("RssAnon") / 1024)
 
 
-def beside(module: str, *arguments: object) -> subprocess.Popen[bytes]:
-    """A process of this benchmark that has said that it is ready."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", module, *map(str, arguments)],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    if _out(process).readline() != b"ready\n":
-        raise RuntimeError(f"{module} did not start")
-    return process
+class Beside:
+    """A process of this benchmark, which has said that it is ready; told to go, it ends with its outcome."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        if self._line() != b"ready\n":
+            raise RuntimeError(f"{process.args!r} did not start")
+
+    def tell(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"go\n")
+        self._process.stdin.flush()
+
+    def outcome(self, of: type[T]) -> T:
+        return msgspec.json.decode(self._line(), type=of)
+
+    def _line(self) -> bytes:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline()
 
 
-def _out(process: subprocess.Popen[bytes]) -> IO[bytes]:
-    assert process.stdout is not None
-    return process.stdout
-
-
-def tell(process: subprocess.Popen[bytes]) -> None:
-    assert process.stdin is not None
-    process.stdin.write(b"go\n")
-    process.stdin.flush()
+@contextmanager
+def beside(module: str, *arguments: object) -> Iterator[Beside]:
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe) as process:
+        try:
+            yield Beside(process)
+        finally:
+            process.kill()
 
 
 def prepared(sizes: Sizes, place: Path) -> Path:
@@ -166,20 +176,20 @@ def run(folder: Path, at: Path, sizes: Sizes, settings: Mapping[str, str], secon
     storm = Storm(sizes)
     for part in ("ours", "tablets"):
         shutil.copytree(folder / part, at / part)
-    with running("ours", at / "ours", settings=settings) as server:
-        replaying = beside("bench.herd", folder, server.port, seconds_max, sizes.over_s)
-        real = beside("bench.shops", at / "tablets", sizes.shops, server.port, sizes.over_s)
+    with (
+        running("ours", at / "ours", settings=settings) as server,
+        beside("bench.herd", folder, server.port, seconds_max, sizes.over_s) as replaying,
+        beside("bench.shops", at / "tablets", sizes.shops, server.port, sizes.over_s) as real,
+    ):
         cpu = server.cpu_ms()
         with Office(server, (folder / "office").read_text("ascii"), storm):
-            tell(replaying)
-            tell(real)
-            storm.herd = msgspec.json.decode(_out(replaying).readline(), type=herd.Outcome)
+            replaying.tell()
+            real.tell()
+            storm.herd = replaying.outcome(herd.Outcome)
             storm.cpu_s = (server.cpu_ms() - cpu) / 1_000
-        tell(real)
-        storm.shops = msgspec.json.decode(_out(real).readline(), type=shops.Outcome)
+        real.tell()
+        storm.shops = real.outcome(shops.Outcome)
         storm.rss_mib = server.peak_mib()
-        for process in (replaying, real):
-            process.communicate(timeout=30)
     storm.wrong = [*storm.herd.failed, *in_log(at / "ours", folder / "bodies.told", sizes)]
     storm.wrong += asyncio.run(differing(at / "ours", [*storm.herd.digests, *storm.shops.digests]))
     if storm.shops.pending or storm.shops.held:
