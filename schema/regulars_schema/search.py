@@ -162,8 +162,10 @@ def tokens(entity: Entity, values: Mapping[str, JSON]) -> frozenset[str]:
                 found |= _name_tokens(text)
             elif field.form is Form.PHONE:
                 found.update((text[:1], text[:2], *_grams(text, DIGITS)))
+            elif field.is_set:
+                found |= _element_tokens(text)
             else:
-                _add_text_tokens(found, text, single=field.is_set or len(text) <= 2 * WORD_CHARS_MAX)
+                _add_text_tokens(found, text, single=len(text) <= 2 * WORD_CHARS_MAX)
     return frozenset(found)
 
 
@@ -203,6 +205,13 @@ def _name_tokens(name: str) -> frozenset[str]:
     for word in {joined, *(spoken if name.isascii() else ())}:
         if LOOSE_CHARS_MIN <= len(word) <= LOOSE_CHARS_MAX and word.isalpha():
             found |= _less_one(word)
+    return frozenset(found)
+
+
+@lru_cache(maxsize=16_384)
+def _element_tokens(text: str) -> frozenset[str]:
+    found: set[str] = set()
+    _add_text_tokens(found, text, single=True)
     return frozenset(found)
 
 

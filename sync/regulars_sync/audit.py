@@ -71,36 +71,30 @@ def look(connection: Connection, registry: Registry, after: Key, rows_max: int) 
             trusted.add((entity, id, level))
         else:
             members.append((scope, entity, id))
-    words: dict[Key, str | None] = {
-        (entity, id): text
-        for entity, id, text in connection.execute(f"SELECT entity, id, text FROM words WHERE {within}", keys)
-    }
-    found: dict[Key, tuple[str, str | None, set[Key]]] = {
-        (entity, id): (sort, words.pop((entity, id), None), set())
-        for entity, id, sort in connection.execute(f"SELECT entity, id, sort FROM find WHERE {within}", keys)
-    }
-    for key, text in words.items():
-        found[key] = ("", text, set())
-    for entity, id, field, key_ in connection.execute(
-        f"SELECT entity, id, field, key FROM element WHERE {within}", keys
-    ):
-        found.setdefault((entity, id), ("", None, set()))[2].add((field, key_))
-    indexed: list[Key] = []
+    sorts: dict[Key, str] = {}
+    words: dict[Key, str] = {}
+    elements: set[tuple[str, str, str, str]] = set()
     for name, id, level in trusted:
         declared = registry.by_name.get(name)
         if declared is None or level != Level.INTERNAL:
             continue
         values = nested(declared, orjson.loads(documents[name, id, level]))
-        text = written(declared, values) if declared.searched else None
-        expected = sort_key(declared, values), text, {*index_keys(declared, values)}
-        if found.pop((name, id), None) != expected:
-            indexed.append((name, id))
+        sorts[name, id] = sort_key(declared, values)
+        if declared.searched:
+            words[name, id] = written(declared, values)
+        elements.update([(name, id, field, key) for field, key in index_keys(declared, values)])
+    differs: set[Key] = set()
+    for table, column, expected in (("find", "sort", sorts), ("words", "text", words)):
+        found = connection.execute(f"SELECT entity, id, {column} FROM {table} WHERE {within}", keys)
+        differs.update(key for key, _ in expected.items() ^ {(e, id): said for e, id, said in found}.items())
+    found = connection.execute(f"SELECT entity, id, field, key FROM element WHERE {within}", keys)
+    differs.update((name, id) for name, id, _, _ in elements.symmetric_difference(found))
     return Slice(
         bound,
         {scope: add(EMPTY, of) for scope, of in whole.items()},
         members,
         [key for key in documents if key not in trusted],
-        [*indexed, *found],
+        list(differs),
     )
 
 

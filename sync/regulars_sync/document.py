@@ -162,6 +162,8 @@ def elements(values: Mapping[str, JSON], field: str) -> dict[str, JSON]:
 
 def nested(entity: Entity, values: Mapping[str, JSON]) -> Document:
     """Flat paths as one value a field: a set becomes a dict of its elements, present ones only."""
+    if not entity.set_names:
+        return dict(values)
     result: Document = {}
     for path, value in values.items():
         if "/" in path:
