@@ -120,6 +120,7 @@ async def check_cursor(
     stopped = [at for scope, at in said.scopes.items() if scope in scopes and at]
     if head.floor > said.floor and min([said.seq, *stopped]) < head.floor:
         raise Refused("cursor_expired")
-    if said.seq and not await reader.knows_mark(said.seq, said.mark):
+    is_latest = (said.seq, said.mark) == (head.seq, head.mark)
+    if said.seq and not is_latest and not await reader.knows_mark(said.seq, said.mark):
         await storage.new_epoch()
         raise Refused("epoch_changed")
