@@ -38,14 +38,6 @@ def tell(**told: Any) -> None:
     os.write(1, json.dumps(told).encode() + b"\n")
 
 
-TALK: list[int] = [0]
-"""The number of the order that is being carried out."""
-
-
-def done(**told: Any) -> None:
-    tell(done=TALK[0], **told)
-
-
 class Told(dict[str, Any]):
     """What the whole chain knows: whatever is put in here is told before anything is written."""
 
@@ -172,16 +164,23 @@ class Process:
     def __init__(self, shop: Shop, stage: Stage) -> None:
         self.shop = shop
         self.stage = stage
+        self.number = 0
+        """Of the order that is being carried out."""
         self._session: asyncio.Task[None] | None = None
         self._stopped = asyncio.Event()
 
+    def done(self, **told: Any) -> None:
+        tell(done=self.number, **told)
+
     async def obey(self, order: dict[str, Any]) -> None:
+        self.number = order["number"]
+        self.stage.hear(order["news"])
         match order["do"]:
             case "deed":
                 await self._deed(order["kind"], order["draw"])
             case "session":
                 self._begin(order["seconds"])
-                done()
+                self.done()
             case "pair":
                 await self._pair(order["url"], order["code"])
             case "drain":
@@ -198,7 +197,7 @@ class Process:
             await TABLET_DEEDS[kind](world, tablet)
         except LocalError as error:
             refused = error.code
-        done(refused=refused, wrote=await self._wrote())
+        self.done(refused=refused, wrote=await self._wrote())
 
     async def _wrote(self) -> list[str]:
         try:
@@ -213,7 +212,7 @@ class Process:
         except (LocalError, Refused, Offline) as error:
             refused = error.code
         said = self.shop._said
-        done(refused=refused, device=said.get("device"), token=said.get("token"))
+        self.done(refused=refused, device=said.get("device"), token=said.get("token"))
 
     def _begin(self, seconds: float) -> None:
         """Be online for so long, beside whatever else it does."""
@@ -250,7 +249,7 @@ class Process:
             await asyncio.sleep(0.2)
         status = await self.shop.status()
         digests = await self.shop.verify()
-        done(
+        self.done(
             equal=equal,
             problem=problem,
             pending=status.pending,
@@ -274,13 +273,10 @@ async def main(file: str, index: str, *more: str) -> None:
     ) as shop:
         process = Process(shop, Stage(shop, int(index), is_old))
         await process.stage.written()
-        done()
+        process.done()
         loop = asyncio.get_running_loop()
         while line := await loop.run_in_executor(None, sys.stdin.buffer.readline):
-            order = json.loads(line)
-            TALK[0] = order["number"]
-            process.stage.hear(order.get("news", {}))
-            await process.obey(order)
+            await process.obey(json.loads(line))
         await process._end()
 
 
