@@ -120,6 +120,7 @@ MESSAGES: Mapping[str, Message] = {
     "parquet_missing": Message(R, 501, False, "This server writes no Parquet: pyarrow is not installed. Install it: pip install 'regulars[parquet]'; or ask for JSONL.", "服务器未安装 pyarrow，无法写 Parquet。请安装：pip install 'regulars[parquet]'，或选用 JSONL。"),
     "import_too_large": Message(R, 413, False, "The file has more than {lines_max} lines. Split it.", "文件超过 {lines_max} 行，请拆分后导入。"),
     "rights_changed": Message(R, 403, False, "Your rights are others than when this was made. Ask for it anew.", "您的权限已变更，请重新导出。"),
+    "work_elsewhere": Message(R, 503, True, "Another server has the file; ask again, or let servers share REGULARS_WORKS_FOLDER.", "文件在另一台服务器上，请重试，或为各服务器设置共用的 REGULARS_WORKS_FOLDER。"),
     "works_full": Message(R, 503, True, "Too much is waiting, or there is no room for its files. Try again in {seconds} seconds.", "等待的任务过多或存储空间不足，请 {seconds} 秒后重试。"),
     "work_interrupted": Message(R, 500, True, "It was cut off again and again. Ask for it anew.", "任务多次中断，请重新发起。"),
     "reverse_nothing": Message(R, 409, False, "There is nothing to reverse: it was not applied, or others have decided since, or its value can only rise.", "没有可撤销的内容：该修改未被采用、之后已有人处理，或其取值只升不降。"),

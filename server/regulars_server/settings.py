@@ -102,6 +102,9 @@ class Settings:
     """For how many hours the answer of a mutation is kept, should it be sent again. REGULARS_ANSWERS_HOURS"""
     works_days: int = 7
     """For how many days an export, an upload and what an import tells are kept. REGULARS_WORKS_DAYS"""
+    works_folder: str = ""
+    """Where exports and uploads lie: a folder that all servers of a chain share. Without it each has its
+    own, in its data folder. REGULARS_WORKS_FOLDER"""
     works_bytes_max: int = 4 * 1024 * 1024 * 1024
     """The most bytes that exports and uploads may take together. REGULARS_WORKS_BYTES_MAX"""
     export_bytes_max: int = 1024 * 1024 * 1024

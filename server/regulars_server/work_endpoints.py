@@ -43,6 +43,7 @@ def routes(service: Service, operations: Operations) -> list[Route]:
         bearer = web.bearer(request)
         row = await found(request, bearer)
         assert row.sha256 is not None
+        works.require_here(row)
         path = works.data(row.id) if row.kind == "export" else works.report(row.id)
         try:
             file = await asyncio.to_thread(path.open, "rb")

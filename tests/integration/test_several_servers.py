@@ -8,7 +8,8 @@ import signal
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -296,3 +297,112 @@ async def test_units_are_known_while_other_servers_write(tmp_path: Path) -> None
             assert all(unit in tree for unit in units)
             await chain.unit("Bishan", "branch", chain.units["hq"])
             assert chain.units["Bishan"] in await admission.tree()
+
+
+@dataclass
+class Node:
+    """A server, and somebody at it."""
+
+    client: httpx2.Client
+    session: str
+
+    def post(self, query: str, **variables: Any) -> httpx2.Response:
+        head = {"authorization": f"Bearer {self.session}"}
+        return self.client.post("/graphql", json={"query": query, "variables": variables}, headers=head)
+
+    def ask(self, query: str, **variables: Any) -> Any:
+        answer = self.post(query, **variables).json()
+        assert "errors" not in answer, answer
+        (found,) = answer["data"].values()
+        return found
+
+    def get(self, path: str) -> httpx2.Response:
+        return self.client.get(path, headers={"authorization": f"Bearer {self.session}"})
+
+    def upload(self, content: bytes) -> str:
+        head = {"authorization": f"Bearer {self.session}"}
+        return str(self.client.post("/works/uploads", content=content, headers=head).json()["id"])
+
+
+@contextmanager
+def two_nodes(
+    url: str, folder: Path, commands: Commands, session: str | None = None
+) -> Iterator[tuple[Node, Node]]:
+    """One person's session at two servers."""
+    with (
+        serving(commands.data, "--database", url) as (_, one),
+        serving(folder / "two", "--database", url) as (_, two),
+        httpx2.Client(base_url=one["urls"][0], timeout=20) as at_one,
+        httpx2.Client(base_url=two["urls"][0], timeout=20) as at_two,
+    ):
+        login = {"name": one["login"], "password": one["password"]}
+        session = session or at_one.post("/auth/login", json=login).json()["token"]
+        yield Node(at_one, session), Node(at_two, session)
+
+
+CREATE = """mutation ($key: String!, $name: String!) { customerCreate(idempotencyKey: $key,
+    input: {name: $name}) { ... on CustomerSaved { customer { id name version } } ... on Error { code } } }"""
+TOKEN = """mutation { tokenCreate(idempotencyKey: "t", input: {label: "p", role: CLERK,
+    scopes: ["read:customers"]}) {
+    ... on TokenIssued { secret token { id } } ... on Error { code message } } }"""
+REVOKE = """mutation ($id: UUID!) { tokenRevoke(idempotencyKey: "r", id: $id) { __typename
+    ... on Error { code message } } }"""
+EXPORT = """mutation ($key: String!) { exportStart(idempotencyKey: $key,
+    input: {query: "{ customers { nodes { name } } }"}) {
+    ... on ExportSaved { export { id } } ... on Error { code message } } }"""
+EXPORTED = "query ($id: UUID!) { export(id: $id) { state } }"
+IMPORT = """mutation ($key: String!, $id: UUID!) {
+    importStart(idempotencyKey: $key, input: {uploadId: $id, entity: CUSTOMER, source: "pos"}) {
+    ... on ImportSaved { import { id } } ... on Error { code message } } }"""
+IMPORTED = "query ($id: UUID!) { import(id: $id) { state error { code } } }"
+ROWS = "external_id,name\np1,林芳\np2,王伟\n".encode()
+
+
+def test_what_one_server_answered_made_and_ended_another_one_knows(
+    commands: Commands, url: str, tmp_path: Path
+) -> None:
+    with two_nodes(url, tmp_path, commands) as (one, two):
+        made = one.post(CREATE, key="k", name="林芳")
+        again = two.post(CREATE, key="k", name="林芳")
+        assert again.json()["data"] == made.json()["data"]
+        assert two.ask(CREATE, key="k", name="王伟")["code"] == "idempotency_reused"
+
+        document = tmp_path / "names.graphql"
+        document.write_text("query Names { customers { nodes { name } } }")
+        (id,) = commands.asked("documents", "publish", str(document))["published"]
+        for node in (one, two):
+            head = {"authorization": f"Bearer {node.session}"}
+            answer = node.client.post("/graphql", json={"documentId": id}, headers=head).json()
+            assert answer["data"]["customers"]["nodes"] == [{"name": "林芳"}]
+
+        token = one.ask(TOKEN)
+        program = Node(two.client, token["secret"])
+        names = "{ customers { nodes { name } } }"
+        assert program.ask(names)["nodes"] == [{"name": "林芳"}]
+        one.ask(REVOKE, id=token["token"]["id"])
+        until(lambda: program.post(names).status_code == 401)
+
+
+def test_files_of_works_are_fetched_and_imported_where_they_are(
+    commands: Commands, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a folder that servers share that is everywhere; without one the others say so."""
+    with two_nodes(url, tmp_path, commands) as (one, two):
+        for key, uploader, asker in (("i1", one, two), ("i2", two, one)):
+            id = asker.ask(IMPORT, key=key, id=uploader.upload(ROWS))["import"]["id"]
+            until(lambda id=id: one.ask(IMPORTED, id=id)["state"] not in ("QUEUED", "RUNNING"))  # type: ignore[misc]
+            assert one.ask(IMPORTED, id=id) == {"state": "COMPLETED", "error": None}
+        id = one.ask(EXPORT, key="e1")["export"]["id"]
+        until(lambda: one.ask(EXPORTED, id=id)["state"] == "COMPLETED")
+        told = sorted(
+            (node.get(f"/works/{id}") for node in (one, two)), key=lambda answer: answer.status_code
+        )
+        assert [answer.status_code for answer in told] == [200, 503]
+        assert "林芳" in told[0].text
+        assert told[1].json()["code"] == "work_elsewhere"
+        assert int(told[1].headers["retry-after"]) > 0
+    monkeypatch.setenv("REGULARS_WORKS_FOLDER", str(tmp_path / "shared"))
+    with two_nodes(url, tmp_path, commands, one.session) as (one, two):
+        id = one.ask(EXPORT, key="e2")["export"]["id"]
+        until(lambda: two.ask(EXPORTED, id=id)["state"] == "COMPLETED")
+        assert one.get(f"/works/{id}").text == two.get(f"/works/{id}").text != ""

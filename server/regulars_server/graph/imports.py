@@ -138,7 +138,7 @@ class ImportMutations:
             id = Mutations.new_id("import", writing.cid)
             await context.refresh()
             token = context.principal.token
-            row = await works.ask(id, "import", owner, token, asked, upload.erased)
+            row = await works.ask(id, "import", owner, token, asked, upload.erased, place=upload.place)
             return ImportSaved(import_=_import(context, row))
 
         return await settled(info.context, idempotency_key, run)

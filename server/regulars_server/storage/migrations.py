@@ -26,7 +26,7 @@ from regulars_server.answers import ANSWERS_DDL
 from regulars_server.storage.layout import LIKENESS
 from regulars_server.storage.search_index import index
 from regulars_server.storage.sql.dialect import Connection
-from regulars_server.works import WORKS_DDL
+from regulars_server.works import PLACES_DDL, WORKS_DDL
 from regulars_sync.document import nested
 from regulars_sync.errors import LocalError
 
@@ -207,10 +207,11 @@ def graph_and_search(connection: Connection) -> None:
 
 
 def limits_and_tokens(connection: Connection) -> None:
-    """Step 4: what limits count. And an index of tokens is told what a row's lose and gain; in a SQLite file
-    it is another index.
+    """Step 4: what limits count, and where files of works lie.
+
+    And an index of tokens is told what a row's lose and gain; in a SQLite file it is another index.
     """
-    for statement in COUNTED_DDL:
+    for statement in (*COUNTED_DDL, *PLACES_DDL):
         connection.execute(statement)
 
 
