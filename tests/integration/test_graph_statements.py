@@ -2,15 +2,18 @@
 """No N+1 anywhere in the SDL: whatever a list of rows is asked for, one row costs as many statements as fifty.
 
 The walk takes every field of every type that a query reaches through a list, so a new field is in it as
-soon as it is in the schema. It asks a chain in which each relation leads to something.
+soon as it is in the schema. It asks a chain in which each relation leads to something. What a bulk mutation
+gives back and what an event of `changes` tells are walked alike.
 """
 
 from __future__ import annotations
 
 import itertools
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +36,7 @@ from regulars_schema.entities import REGISTRY
 from regulars_server import pace
 from regulars_server.authors import SERVER
 from regulars_server.graph.schema import build_schema
+from regulars_server.storage.interface import Order
 from regulars_server.storage.sqlite import SqliteStorage
 from regulars_server.storage.sqlite.connection import InlineConnection as Driver
 from regulars_sync.changes import Change
@@ -40,6 +44,7 @@ from regulars_sync.ids import identity_id, link_id
 from tests.support.chain import Chain, new_chain, seeded
 from tests.support.counted import Counted
 from tests.support.graph import Graph, Tablet, caller
+from tests.support.sockets import served
 
 SIZES = (1, 10, 50)
 ROWS = SIZES[-1]
@@ -94,6 +99,15 @@ class Walk:
                 for field_name, field in type_.fields.items():
                     if field.args or not is_leaf_type(get_named_type(field.type)):
                         yield f"{name}.{field_name}", way.to(self._asked(type_, field_name, field))
+
+    def of(self, name: str) -> Iterator[tuple[str, str]]:
+        """(`Type.field`, what to select) of a type that is reached in another way; plain fields all in one."""
+        type_ = self.schema.type_map[name]
+        assert isinstance(type_, GraphQLObjectType)
+        yield f"{name}.*", self._plain(type_)
+        for field_name, field in type_.fields.items():
+            if field.args or not is_leaf_type(get_named_type(field.type)):
+                yield f"{name}.{field_name}", f"__typename {self._asked(type_, field_name, field)}"
 
     def _steps(
         self, type_: GraphQLObjectType, name: str, field: GraphQLField
@@ -226,20 +240,35 @@ async def filled(chain: Chain, office: Graph) -> dict[str, str]:
     return {"entity": "CUSTOMER", "ids": "[]", **{name: f'"{id}"' for name, id in ids.items()}}
 
 
-async def test_no_field_of_the_schema_asks_once_for_each_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """But for answers so long that they are made in slices: each slice asks for itself."""
+async def twice_if_unequal(
+    asked: Callable[[], Awaitable[tuple[list[int], list[int]]]],
+) -> tuple[list[int], list[int]]:
+    """Statements and objects by the number of rows; the server itself reads the tree of units now and then."""
+    statements, sizes = await asked()
+    return (statements, sizes) if len(set(statements)) == 1 else await asked()
+
+
+@asynccontextmanager
+async def counting(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[Chain, Graph, list[str]]]:
+    """A chain whose statements are noted. Answers so long that they are made in slices ask for each: not here."""
     monkeypatch.setattr(pace, "SLICE_S", 3_600)
     counted: list[str] = []
 
     async def connect(opener: Callable[[], sqlite3.Connection]) -> Driver:
         return Driver(Counted(opener(), counted.append))  # type: ignore[arg-type]
 
-    storage = SqliteStorage(tmp_path / "chain.db", REGISTRY, seeded(1), readers=1, connect=connect)
+    storage = SqliteStorage(folder / "chain.db", REGISTRY, seeded(1), readers=1, connect=connect)
     unlimited = {"query_cost_max": 10**9, "developer_cost_max": 0, "query_depth_max": 20}
+    async with new_chain(folder, storage, **unlimited) as chain:
+        yield chain, await caller(chain, "admin", sensitive=True), counted
+
+
+async def test_no_field_of_the_schema_asks_once_for_each_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     wrong = []
     parents = [0]
-    async with new_chain(tmp_path, storage, **unlimited) as chain:
-        office = await caller(chain, "admin", sensitive=True)
+    async with counting(tmp_path, monkeypatch) as (chain, office, counted):
         given = await filled(chain, office)
 
         async def asked(document: str) -> tuple[list[int], list[int]]:
@@ -253,12 +282,98 @@ async def test_no_field_of_the_schema_asks_once_for_each_row(tmp_path: Path, mon
             return statements, sizes
 
         for name, document in Walk(build_schema()._schema, given).questions():
-            statements, sizes = await asked(document)
-            if len(set(statements)) > 1:  # the server itself reads the tree of units anew now and then
-                statements, sizes = await asked(document)
+            statements, sizes = await twice_if_unequal(partial(asked, document))
             if name.endswith(".*"):
                 parents = sizes
             leads_on = name.partition(".")[2] in OF_THE_ROW or sizes[-1] > parents[-1]
             if len(set(statements)) > 1 or not sizes[0] < sizes[1] < sizes[2] or not leads_on:
                 wrong.append((name, statements, sizes))
+    assert wrong == []
+
+
+async def test_no_row_that_a_bulk_mutation_gives_back_is_asked_for_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    wrong = []
+    async with counting(tmp_path, monkeypatch) as (chain, office, counted):
+        walk = Walk(build_schema()._schema, await filled(chain, office))
+        page = await office.ask("{ customers(first: 50, orderBy: ID_DESC) { nodes { id } } }")
+        ids = [node["id"] for node in page["customers"]["nodes"]]
+        for field, selection in walk.of("Customer"):
+            wanted = f"... on CustomersSaved {{ results {{ ... on CustomerSaved {{ customer {{ {selection} }} }} }} }}"
+            document = f"mutation ($key: String!, $ids: [UUID!]!, $tags: [String!]!) {{ customersTag(idempotencyKey: $key, ids: $ids, tags: $tags) {{ __typename {wanted} }} }}"
+
+            async def asked() -> tuple[list[int], list[int]]:
+                statements, sizes = [], []
+                for rows in SIZES:
+                    variables = {"key": office.key(), "ids": ids[:rows], "tags": [office.key()]}
+                    counted.clear()
+                    answer = await office.ask(document, **variables)  # noqa: B023 (called at once)
+                    assert answer["customersTag"]["__typename"] == "CustomersSaved", answer
+                    statements.append(len(counted))
+                    sizes.append(objects(answer))
+                return statements, sizes
+
+            statements, sizes = await twice_if_unequal(asked)
+            if len(set(statements)) > 1 or not sizes[0] < sizes[1] < sizes[2]:
+                wrong.append((field, statements, sizes))
+    assert wrong == []
+
+
+TOUCHED = {
+    "customer": "notes", "unit": "name", "staff": "name", "segment": "purpose", "product": "category",
+    "device": "name", "link": "note", "identity": "matched", "interaction": "note",
+}  # fmt: skip
+"""What is written anew of a row, so that it is in an event."""
+
+
+async def test_no_row_of_an_event_is_asked_for_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    wrong = []
+    async with counting(tmp_path, monkeypatch) as (chain, office, counted), served(chain) as site:
+        walk = Walk(build_schema()._schema, await filled(chain, office))
+        everybody = await office.ask("{ customers(first: 1, orderBy: ID_DESC) { nodes { id } } }")
+        party = [{"customer": everybody["customers"]["nodes"][0]["id"], "role": "principal"}]
+
+        async def touch(entity: str, ids: list[str]) -> None:
+            said: dict[str, Any] = {"kind": "visit", "at": "2027-01-02T10:00:00.000Z", "party": party}
+            for id in ids:
+                if entity == "interaction":  # a fact is never edited
+                    change = chain.service.change("create", entity, chain.new_id(), said)
+                else:
+                    change = chain.service.change("edit", entity, id, {TOUCHED[entity]: "anew"})
+                changes.append([change])
+
+        for type_ in sorted(walk.schema.get_possible_types(walk.schema.type_map["Node"]), key=str):
+            entity = type_.name.lower()
+            async with chain.service.storage.unscoped_reader() as reader:
+                ids = [row.id for row in await reader.select(entity, None, Order(), 5_000)][-ROWS:]
+            cursors = {}
+            for rows, part in ((50, ids[10:]), (10, ids[1:10]), (1, ids[:1])):
+                async with site.socket(office.token) as socket:
+                    await socket.subscribe(
+                        f"subscription {{ changes(entities: [{entity.upper()}]) {{ cursor }} }}"
+                    )
+                    cursors[rows] = (await socket.data())["cursor"]
+                changes: list[list[Change]] = []
+                await touch(entity, part)
+                for (ruling,) in await chain.service.admission.write(SERVER, changes):
+                    assert ruling.verdict in ("applied", "merged"), (entity, ruling)
+            for field, selection in walk.of(type_.name):
+                document = f"subscription ($after: String) {{ changes(after: $after, entities: [{entity.upper()}]) {{ rows {{ row {{ __typename ... on {type_.name} {{ {selection} }} }} }} }} }}"
+
+                async def asked() -> tuple[list[int], list[int]]:
+                    statements, sizes = [], []
+                    for rows in SIZES:
+                        async with site.socket(office.token) as socket:
+                            counted.clear()
+                            await socket.subscribe(document, after=cursors[rows])  # noqa: B023
+                            event = await socket.data()
+                            statements.append(len(counted))
+                        assert len(event["rows"]) == rows, (field, len(event["rows"]), rows)  # noqa: B023
+                        sizes.append(objects(event))
+                    return statements, sizes
+
+                statements, sizes = await twice_if_unequal(asked)
+                if len(set(statements)) > 1 or not sizes[0] < sizes[1] < sizes[2]:
+                    wrong.append((field, statements, sizes))
     assert wrong == []
