@@ -343,7 +343,9 @@ async def test_no_row_of_an_event_is_asked_for_alone(tmp_path: Path, monkeypatch
                     change = chain.service.change("edit", entity, id, {TOUCHED[entity]: "anew"})
                 changes.append([change])
 
-        for type_ in sorted(walk.schema.get_possible_types(walk.schema.type_map["Node"]), key=str):
+        node = walk.schema.type_map["Node"]
+        assert is_abstract_type(node)
+        for type_ in sorted(walk.schema.get_possible_types(node), key=str):
             entity = type_.name.lower()
             async with chain.service.storage.unscoped_reader() as reader:
                 ids = [row.id for row in await reader.select(entity, None, Order(), 5_000)][-ROWS:]
