@@ -10,7 +10,7 @@ READY := .venv/.ready
 COVERING := tests/unit tests/contract $(patsubst %,tests/integration/test_%.py,replica repair graph_ledger past)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check fmt sim faults faults-long outside coverage bench storm hostile fuzz generate sdl lock clean
+.PHONY: help demo serve test check fmt sim faults faults-long outside coverage bench storm idle hostile fuzz generate sdl lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -62,6 +62,9 @@ bench: $(READY) ## Measure
 
 storm: $(READY) ## 9:00: 2,000 tablets come back at once; ARGS="--tablets 200"
 	PYTHONPATH=. $(BIN)/python bench/storm.py $(ARGS)
+
+idle: $(READY) ## 10,000 tablets that only listen: memory of each, and how soon they are told
+	PYTHONPATH=. $(BIN)/python bench/idle.py $(ARGS)
 
 hostile: $(READY) ## Send a real server what is made to hurt; a table of what it cost
 	PYTHONPATH=. $(BIN)/python -m bench.hostile $(ARGS)

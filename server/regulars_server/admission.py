@@ -127,9 +127,9 @@ class Admission:
         if any(entity.name in {"unit", "device"} for entity, *_ in settling.batch.writes.documents):
             self._outdate()
         self._is_unmatched = self._is_unmatched or bool(settling.batch.unmatched) or settling.batch.scan
+        self._on_commit({place.scope for place in settling.batch.writes.places}, settling.seq)
         if settling.regrants:
             self._ready += await self._held_groups()
-        self._on_commit({place.scope for place in settling.batch.writes.places}, settling.seq)
 
     # --- a push ------------------------------------------------------------------------------------
 
