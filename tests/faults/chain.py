@@ -429,7 +429,7 @@ class Chain:
     async def _lock_postgres(self, lasts_s: float) -> None:
         assert self.postgres is not None
         with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            held = await asyncpg.connect(self.postgres.url)
+            held = await asyncpg.connect(self.postgres.url, timeout=5)
             async with held.transaction():
                 await held.execute("SELECT * FROM chain FOR UPDATE")
                 self.faults["PostgreSQL's lock held"] += 1

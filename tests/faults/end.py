@@ -141,7 +141,8 @@ class TabletEnd:
             )
             await self.process.stdin.drain()
         try:
-            return await asyncio.wait_for(asyncio.shield(self._done), ORDER_S_MAX)
+            async with asyncio.timeout(ORDER_S_MAX):  # wait_for may swallow a cancellation
+                return await asyncio.shield(self._done)
         except TimeoutError:
             raise Failure("a tablet hangs", self.index, order["do"]) from None
 
