@@ -10,10 +10,10 @@ READY := .venv/.ready
 COVERING := tests/unit tests/contract $(patsubst %,tests/integration/test_%.py,replica repair graph_ledger past)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check fmt sim faults faults-long outside coverage bench storm idle hostile fuzz generate sdl lock clean
+.PHONY: help demo serve test check fmt sim faults faults-long outside coverage bench storm idle hostile fuzz generate sdl lock clean bench-growth bench-peers
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 demo: $(READY) ## Two branches and head office, offline and back, in one process
 	$(BIN)/python examples/demo.py $(ARGS)
@@ -65,6 +65,11 @@ storm: $(READY) ## 9:00: 2,000 tablets come back at once; ARGS="--tablets 200"
 
 idle: $(READY) ## 10,000 tablets that only listen: memory of each, and how soon they are told
 	PYTHONPATH=. $(BIN)/python bench/idle.py $(ARGS)
+bench-growth: $(READY) ## Measure chains of 10 k, 100 k and 1 M rows; some twenty minutes
+	PYTHONPATH=. $(BIN)/python -m bench.growth $(ARGS)
+
+bench-peers: $(READY) ## Measure PostGraphile, Kinto and PouchDB at the same work; needs node and npm
+	PYTHONPATH=. $(BIN)/python -m bench.peers $(ARGS)
 
 hostile: $(READY) ## Send a real server what is made to hurt; a table of what it cost
 	PYTHONPATH=. $(BIN)/python -m bench.hostile $(ARGS)

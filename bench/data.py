@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from itertools import islice
 from pathlib import Path
@@ -28,20 +28,35 @@ BATCH = 2_000
 async def build(folder: Path, workload: Workload, customers: int, interactions: int) -> str:
     """Make `folder/ours` and `folder/floor` with so many rows; the bearer token of a paired tablet."""
     ours = folder / "ours"
-    ours.mkdir(parents=True)
-    async with opened(create_service(Settings(data=ours))) as service:
-        for reference in workload.reference():
-            await _write(service, reference)
-        code = await service.access.new_pairing_code(workload.unit, "tablet")
-        token = (await enrol(service, PairRequest(code, "tablet", service.storage.registry.version))).token
-        rows = workload.new_customers(customers)
-        while batch := list(islice(rows, BATCH)):
-            await _write(service, batch)
-        facts = workload.new_interactions(interactions, days=365)
-        while batch := list(islice(facts, BATCH)):
-            await _write(service, batch)
+    token = await found(ours, workload)
+    await fill(ours, workload, customers, interactions)
     _copy_documents(ours, folder / "floor")
     return token
+
+
+async def found(folder: Path, workload: Workload) -> str:
+    """Make a chain with its branch, staff and products; the bearer token of a paired tablet."""
+    os.makedirs(folder)
+    async with opened(create_service(Settings(data=folder))) as service:
+        for reference in workload.reference():
+            await _write(service, reference)
+    (token,) = await tablets(folder, workload.unit, 1)
+    return token
+
+
+async def fill(
+    folder: Path,
+    workload: Workload,
+    customers: int,
+    interactions: int,
+    on_rows: Callable[[int], None] = lambda rows: None,
+) -> None:
+    """Add so many, as head office does; told of each batch."""
+    async with opened(create_service(Settings(data=folder))) as service:
+        for rows in (workload.new_customers(customers), workload.new_interactions(interactions, days=365)):
+            while batch := list(islice(rows, BATCH)):
+                await _write(service, batch)
+                on_rows(len(batch))
 
 
 async def tablets(folder: Path, unit: str, count: int) -> list[str]:

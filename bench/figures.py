@@ -18,6 +18,7 @@ FIRST_SYNC = "first sync"
 LIST = "list"
 ONE = "one"
 SEARCH = "search"
+NUMBER = "number"
 THROUGH = "through"
 
 Goal = Callable[[float, float], tuple[str, bool]]

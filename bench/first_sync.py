@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import sqlite3
 import threading
 import time
 from collections.abc import Awaitable
@@ -16,7 +15,7 @@ from typing import TypeVar
 
 import orjson
 
-from bench import data, wires
+from bench import data, floor, wires
 from bench.figures import FIRST_SYNC, Results, Sizes
 from bench.server import SETTLE_S, Cost, Server, Wire
 from bench.workload import Workload
@@ -38,7 +37,7 @@ async def measure(
     """Each road once. `paged_bytes`: those of all pages."""
     place = folder / "tablet"
     place.mkdir()
-    results.add(FIRST_SYNC, "pages", _by_json_pages(place / "pages.db", bare, sizes.rows))
+    results.add(FIRST_SYNC, "pages", _by_json_pages(place / "pages", bare, sizes.rows))
     for road in ("built", "snapshot", "paged"):
         if road == "built":
             shutil.rmtree(folder / "ours" / SNAPSHOTS, ignore_errors=True)
@@ -73,25 +72,18 @@ _ROADS = {
 }
 
 
-def _by_json_pages(file: Path, server: Server, rows: int) -> Cost:
-    """A bare client: each page in a transaction of its own, durably, then fifty rows."""
+def _by_json_pages(place: Path, server: Server, rows: int) -> Cost:
+    """A bare client: each page into an SQLite file, in a transaction of its own; then fifty rows."""
     wire = Wire(server.port)
-    connection = sqlite3.connect(file, isolation_level=None)
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
+    place.mkdir()
+    connection = floor.connect(place)
 
     def work() -> None:
-        connection.execute("CREATE TABLE document(id TEXT PRIMARY KEY, json BLOB) WITHOUT ROWID")
         after = "0"
         while True:
             page = orjson.loads(wire.post(*wires.pull_body("floor", after)))
             after = page["after"]
-            connection.execute("BEGIN")
-            connection.executemany(
-                "INSERT INTO document VALUES(?, ?)",
-                ((row["id"], orjson.dumps(row)) for row in page["rows"]),
-            )
-            connection.execute("COMMIT")
+            floor.store(connection, ((row["id"], orjson.dumps(row)) for row in page["rows"]))
             if len(page["rows"]) < wires.PAGE_ROWS:
                 break
         connection.execute("SELECT json FROM document ORDER BY id LIMIT 50").fetchall()

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from bench import data
-from bench.figures import LIST, ONE, SEARCH, THROUGH
+from bench.figures import LIST, NUMBER, ONE, SEARCH, THROUGH
 from bench.server import Kind, Server, Wire
 from regulars_schema.normal import pinyin
 
@@ -37,7 +37,7 @@ fragment card on Customer {{ {_FIELDS} homeUnit {{ id name kind }} }}"""
 _ONE = f"""query Customer($id: UUID!) {{
     customer(id: $id) {{ {_FIELDS} phones {{ key typed }} tags contactBy tradingSince privacyNotice }}
 }}"""
-_CARD = "query ($id: UUID!) { customer(id: $id) { name homeUnit { name } } }"
+_CARD = "query ($id: UUID!) { customer(id: $id) { name phones { key } homeUnit { name } } }"
 _PAGE = """query ($after: String) { customers(first: 250, after: $after) {
     nodes { id } pageInfo { endCursor } totalCount } }"""
 _SEARCH = """query Search($text: String) { customers(search: $text, orderBy: RELEVANCE, first: 20) {
@@ -56,42 +56,21 @@ COUNTS: dict[str, dict[Kind, int]] = {
 
 
 class Asking:
-    """The two requests, ready to be sent to any of the servers."""
+    """The requests, ready to be sent to any of the servers."""
 
     def __init__(self, servers: Mapping[Kind, Server], token: str) -> None:
         self._wires = {kind: Wire(server.port, token) for kind, server in servers.items()}
-        (first, *_) = self._ask(_PAGE)["customers"]["nodes"]
-        card = self._ask(_CARD, **first)["customer"]
-        self.bodies = {
-            LIST: self._list(),
-            ONE: _body(_ONE, first),
-            SEARCH: _body(_SEARCH, {"text": pinyin(card["name"])[0]}),
-            THROUGH: _body(_THROUGH, {"unit": card["homeUnit"]["name"]}),
-        }
+        self.bodies = bodies(self._wires["ours"])
         for name in NAMES:
             answers = [self._wires[kind].post("/graphql", self.bodies[name]) for kind in ("ours", "core")]
             ours, core = (orjson.loads(answer) for answer in answers)
             if "errors" in ours or ours["data"] != core["data"]:
                 raise RuntimeError(f"{name}: not the same answer, or not one: {ours.get('errors')}")
-            self._wires["floor"].post(f"/keep/{_key(name)}", answers[0])
-
-    def _ask(self, query: str, **variables: Any) -> Any:
-        answer = orjson.loads(self._wires["ours"].post("/graphql", _body(query, variables)))
-        if "errors" in answer:
-            raise RuntimeError(f"{answer['errors'][:2]}")
-        return answer["data"]
-
-    def _list(self) -> bytes:
-        after: dict[str, str | None] = {}
-        cursor: str | None = None
-        for n in range(PAGES):
-            after[f"after{n}"] = cursor
-            cursor = self._ask(_PAGE, after=cursor)["customers"]["pageInfo"]["endCursor"]
-        return _body(_LIST, after)
+            self._wires["floor"].post(f"/keep/{name}", answers[0])
 
     def send(self, name: str, kind: Kind, count: int) -> None:
         """So many of this request, one after the other."""
-        path = f"/kept/{_key(name)}" if kind == "floor" else "/graphql"
+        path = f"/kept/{name}" if kind == "floor" else "/graphql"
         for _ in range(count):
             self._wires[kind].post(path, self.bodies[name])
 
@@ -103,8 +82,29 @@ class Asking:
             wire.close()
 
 
-def _key(name: str) -> str:
-    return str(NAMES.index(name))
+def bodies(wire: Wire) -> dict[str, bytes]:
+    """Each request, by figure, for the chain behind this wire."""
+    (first, *_) = _ask(wire, _PAGE)["customers"]["nodes"]
+    card = _ask(wire, _CARD, **first)["customer"]
+    after: dict[str, str | None] = {}
+    cursor: str | None = None
+    for n in range(PAGES):
+        after[f"after{n}"] = cursor
+        cursor = _ask(wire, _PAGE, after=cursor)["customers"]["pageInfo"]["endCursor"]
+    return {
+        LIST: _body(_LIST, after),
+        ONE: _body(_ONE, first),
+        SEARCH: _body(_SEARCH, {"text": pinyin(card["name"])[0]}),
+        NUMBER: _body(_SEARCH, {"text": card["phones"][0]["key"]}),
+        THROUGH: _body(_THROUGH, {"unit": card["homeUnit"]["name"]}),
+    }
+
+
+def _ask(wire: Wire, query: str, **variables: Any) -> Any:
+    answer = orjson.loads(wire.post("/graphql", _body(query, variables)))
+    if "errors" in answer:
+        raise RuntimeError(f"{answer['errors'][:2]}")
+    return answer["data"]
 
 
 def _body(query: str, variables: dict[str, Any]) -> bytes:

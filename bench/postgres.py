@@ -41,13 +41,17 @@ class Postgres:
 
     async def copy_of(self, folder: Path) -> str:
         """The address of a copy of the chain in a folder, made as `regulars move` makes it."""
-        url = self._databases.new()
+        url = self.new()
         async with (
             copying.from_sqlite(str(folder / DATABASE)) as source,
             copying.to_postgres(Address.parse(url)) as target,
         ):
             await copying.copy(source, target)
         return url
+
+    def new(self) -> str:
+        """The address of an empty database."""
+        return self._databases.new()
 
     def copy(self, url: str) -> str:
         """The address of a copy of a database that nobody is connected to."""

@@ -128,16 +128,17 @@ def markdown(results: Results, sizes: Sizes, load: Sequence[float]) -> str:
     for section in SECTIONS:
         found = [line.cells for line in lines(section, results, filled)]
         ruler = ("---", "---", "---:", "---:", "---:", "---")
-        parts += [f"## {section.title}", section.about, _rows([_header(section), ruler, *found])]
+        parts += [f"## {section.title}", section.about, rows([_header(section), ruler, *found])]
     more = [("figure", "value"), ("---", "---:"), *further(results)]
     repeated = ("repetitions", f"{sizes.repetitions}; catch-up {sizes.catch_ups}")
     measured_on = [("what", "value"), ("---", "---"), *machine(load), repeated]
-    parts += ["## Alone", _rows(more), "## Measured on", _rows(measured_on)]
+    parts += ["## Alone", rows(more), "## Measured on", rows(measured_on)]
     return "\n\n".join(parts) + "\n"
 
 
-def _rows(rows: Sequence[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+def rows(cells: Sequence[Sequence[str]]) -> str:
+    """A table of Markdown; header and ruler come first."""
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
 
 
 def machine(load: Sequence[float]) -> Iterator[tuple[str, str]]:

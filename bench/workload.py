@@ -120,7 +120,7 @@ class Workload:
     def new_customers(self, count: int, first: int = 0) -> Iterator[Change]:
         """Each with a phone number of its own, counted from `first`."""
         rng = self.rng
-        for n in range(first, first + count):
+        for n in range(first + len(self.customers), first + len(self.customers) + count):
             at = self.now_ms - rng.randrange(DAY_MS, STORY_DAYS * DAY_MS)
             number = f"+86{rng.choice(('138', '139', '150', '186'))}{n % 100_000_000:08}"
             fields: dict[str, JSON] = {

@@ -4,22 +4,29 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 from bench.figures import SECTIONS
+from bench.growth import FIGURES
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_bench_quick_measures_every_figure(tmp_path):
-    out = tmp_path / "RESULTS.md"
-    ran = subprocess.run(
-        [sys.executable, "bench/run.py", "--quick", "--out", str(out)],
+def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
+    return subprocess.run(
+        [sys.executable, *command],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])},
+        env={**os.environ, "PYTHONPATH": path, **environment},
         capture_output=True,
         text=True,
         timeout=240,
     )
+
+
+def test_bench_quick_measures_every_figure(tmp_path):
+    out = tmp_path / "RESULTS.md"
+    ran = run("bench/run.py", "--quick", "--out", str(out))
     assert ran.returncode == 0, ran.stdout + ran.stderr
     page = out.read_text("utf-8")
     for section in SECTIONS:
@@ -33,3 +40,22 @@ def test_bench_quick_measures_every_figure(tmp_path):
         "coding zstd",
     ):
         assert figure in page, f"{figure} is missing:\n{page}"
+
+
+def test_growth_is_measured_on_both_engines_and_drawn(tmp_path):
+    places = [argument for name in ("out", "kept") for argument in (f"--{name}", str(tmp_path))]
+    sizes = ["--rows", "200", "--rows", "400", "--repetitions", "1", "--facts", "20"]
+    ran = run("-m", "bench.growth", *sizes, *places)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    page = (tmp_path / "GROWTH.md").read_text("utf-8")
+    for title in FIGURES.values():
+        assert page.count(f"| {title} | SQLite |") == page.count(f"| {title} | PostgreSQL |") == 2
+    drawn = ElementTree.parse(tmp_path / "growth.svg")
+    lines = drawn.findall(".//{http://www.w3.org/2000/svg}polyline")
+    assert len(lines) == 2 * len(FIGURES)
+
+
+def test_peers_say_what_they_need(tmp_path):
+    ran = run("-m", "bench.peers", PATH=str(tmp_path))
+    assert ran.returncode == 1
+    assert "needs node and npm; not found: node, npm" in ran.stderr
