@@ -25,7 +25,7 @@ Kind: TypeAlias = str
 
 
 class Wire:
-    """A keep-alive connection that sends prepared bytes and reads the answer whole."""
+    """A keep-alive connection that sends prepared bytes and reads the answer whole; again when told so."""
 
     def __init__(self, port: int, token: str | None = None, accept: str = coding.IDENTITY) -> None:
         self._connection = HTTPConnection("127.0.0.1", port, timeout=120)
@@ -36,9 +36,13 @@ class Wire:
         self.received = 0
 
     def post(self, path: str, body: bytes) -> bytes:
-        self._connection.request("POST", path, body, self._headers)
-        answer = self._connection.getresponse()
-        said = answer.read()
+        while True:
+            self._connection.request("POST", path, body, self._headers)
+            answer = self._connection.getresponse()
+            said = answer.read()
+            if answer.status != 503 or "Retry-After" not in answer.headers:
+                break
+            time.sleep(int(answer.headers["Retry-After"]))  # it counts as any other time
         if answer.status != 200:
             raise RuntimeError(f"{path}: {answer.status} {said[:400]!r}")
         self.sent += len(body)
