@@ -105,7 +105,8 @@ class Desk:
         try:
             while True:
                 try:
-                    told = [await asyncio.wait_for(queue.get(), NOTICE_S)]
+                    async with asyncio.timeout(NOTICE_S):
+                        told = [await queue.get()]
                 except TimeoutError:
                     await self._look()
                     continue

@@ -30,9 +30,14 @@ STANDING_S = 60.0
 
 
 async def wait(event: asyncio.Event, seconds: float) -> None:
-    """Until the event is set, but no longer than this."""
+    """Until the event is set, but no longer than this.
+
+    Without `wait_for`, which swallows a cancellation that comes when the event was just set (Python 3.11):
+    who cancels would wait for ever.
+    """
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await event.wait()
 
 
 async def ended(*tasks: asyncio.Future[None]) -> None:

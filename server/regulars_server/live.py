@@ -42,7 +42,8 @@ async def events(service: Service, token: str | None, scopes: frozenset[str]) ->
         yield b"event: ready\ndata: {}\n\n"
         while True:
             try:
-                await asyncio.wait_for(touched.wait(), HEARTBEAT_S)
+                async with asyncio.timeout(HEARTBEAT_S):
+                    await touched.wait()
                 event = b"event: change\ndata: {}\n\n"
             except TimeoutError:
                 event = b": still here\n\n"

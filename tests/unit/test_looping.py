@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regulars.looping import BASE_S, CAP_S, GATHER_S, IDLE_S, STANDING_S, Loop, asked_s
+from regulars.looping import BASE_S, CAP_S, GATHER_S, IDLE_S, STANDING_S, Loop, asked_s, wait
 from regulars.transport import Download
 from regulars_sync.errors import LocalError, Offline
 from regulars_sync.protocol import Problem
@@ -238,3 +238,22 @@ async def test_a_pull_answers_every_wake_up_before_it(meanwhile: list[str], roun
     assert made == rounds
     loop.stop()
     await running
+
+
+async def test_who_waits_again_and_again_ends_when_cancelled_as_the_event_is_set() -> None:
+    event = asyncio.Event()
+
+    async def listen() -> None:
+        while True:
+            await wait(event, 60)
+            event.clear()
+
+    listening = asyncio.create_task(listen())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    event.set()
+    await asyncio.sleep(0)  # it has been told, and may not have gone on yet
+    listening.cancel()
+    done, _ = await asyncio.wait([listening], timeout=0.5)
+    listening.cancel()
+    assert done

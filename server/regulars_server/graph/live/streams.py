@@ -115,7 +115,8 @@ class Stream:
                 yield COMMENT
                 while True:
                     try:
-                        event = await asyncio.wait_for(self._events.get(), HEARTBEAT_S)
+                        async with asyncio.timeout(HEARTBEAT_S):
+                            event = await self._events.get()
                     except TimeoutError:
                         event = COMMENT
                         yield event
