@@ -15,7 +15,7 @@ from tests.faults.end import ROOT, environment
 def test_nothing_acknowledged_is_lost_or_doubled_and_all_come_to_rest(engine: str) -> None:
     command = [sys.executable, "tests/faults/run.py", "--engine", engine, "--seed", "11"]
     done = subprocess.run(
-        [*command, "--seconds", "6", "--tablets", "3"],
+        [*command, "--seconds", "4", "--tablets", "3"],
         cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=200,
     )  # fmt: skip
     report = json.loads(done.stdout.splitlines()[0])

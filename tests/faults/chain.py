@@ -31,6 +31,7 @@ from tests.support.server import ServerProcess
 SETTLE_S_MAX = 180.0
 SETTLE_ROUNDS = 10
 PAIRINGS = 5
+END_S = 30
 SESSION_S = (2.0, 8.0)
 DOWN_S = 0.5
 STILLBORN = 0.4
@@ -394,7 +395,7 @@ class Chain:
         if fault == "server stopped for a while":
             self._soon(self._stop(self._pid(next(iter(self.tablets.values())), True), fault, lasts_s))
         elif fault == "PostgreSQL stopped for a while":
-            self._soon(self._stop(self.postgres.pid, fault, lasts_s))
+            self._soon(self._stop(self.postgres.pid if self.postgres.is_running else None, fault, lasts_s))
         elif "full" in fault:
             self._soon(self._full(self.postgres_disk, None, "PostgreSQL's disk full", lasts_s))
         elif "locked" in fault:
@@ -621,8 +622,10 @@ class Chain:
             if tablet.process is not None and tablet.process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     tablet.process.send_signal(signal.SIGCONT)
-            with contextlib.suppress(Failure):
-                await asyncio.wait_for(tablet.stop(), 30)
+            process, ending = tablet.process, asyncio.create_task(tablet.stop())
+            if not (await asyncio.wait([ending], timeout=END_S))[0] and process is not None:
+                process.kill()
+            await asyncio.gather(ending, return_exceptions=True)
             await tablet.proxy.close()
         if self.server.is_running:
             os.kill(self.server.pid, signal.SIGCONT)

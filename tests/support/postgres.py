@@ -70,6 +70,10 @@ class PostgresServer:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def initialize(self, primary: PostgresServer | None = None) -> None:
         """Make the folder's database: an empty one, or a standby of that one."""
         data = ("-D", str(self.folder / "data"))
