@@ -241,8 +241,9 @@ def _change(settling: Settling, row: Row, fields: dict[str, Value], cid: str, ac
 
 
 async def _write(settling: Settling, drafted: Sequence[Change]) -> None:
-    group = settling.stamped(changes.grouped(drafted))
-    await settling.load(group)
+    group = changes.grouped(drafted)
+    await settling.load(group)  # before they are stamped: it tells the highest stamp
+    group = settling.stamped(group)
     rulings = await settling.settle(group)
     for ruling in rulings:
         if ruling.verdict not in log.ACCEPTED:

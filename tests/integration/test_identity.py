@@ -649,3 +649,18 @@ async def test_a_household_is_seen_on_the_tablet(chain: Chain, office: Graph) ->
     (found,) = await one.customers.household(a)
     assert set(found.members) == {b.id, also_b.id}
     assert [card.id for card in await one.customers.household(also_b)] == [a.id]
+
+
+async def test_a_decision_stands_above_the_one_before_when_the_servers_clock_went_back(chain: Chain) -> None:
+    office, one = await caller(chain), await chain.tablet("one")
+    a = await one.customers.create(name="林芳")
+    b = await one.customers.create(name="王伟")
+    await one.sync()
+    await decide(office, a.id, b.id, "NOT_SAME")
+    chain.clock.ms -= 7_200_000
+    await decide(office, a.id, b.id, "SAME")
+    async with chain.service.storage.unscoped_reader() as reader:
+        before, after = (
+            e.stamp for e in await reader.history("identity", identity_id(*sorted((a.id, b.id))))
+        )
+    assert after > before
