@@ -21,8 +21,8 @@ demo: $(READY) ## Two branches and head office, offline and back, in one process
 serve: $(READY) ## Run the server
 	$(BIN)/regulars serve $(ARGS)
 
-test: $(READY) ## Run the tests
-	$(BIN)/python -m pytest $(ARGS)
+test: $(READY) ## Run the tests, a file on each core; ARGS="-n0 -x tests/unit" for one process
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 check: $(READY) ## Lint, format, types, import rules, breaking changes of the SDL; changes nothing
 	$(BIN)/ruff check

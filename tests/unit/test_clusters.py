@@ -24,7 +24,6 @@ ABC = frozenset("abc")
             Clusters(dict.fromkeys("ab", frozenset("ab")) | dict.fromkeys("cd", frozenset("cd")), []),
         ),
     ],
-    ids=str,
 )
 def test_connected_customers_are_one_unless_two_of_them_are_not(decided, expected):
     assert clusters(Edge(*said) for said in decided) == expected
