@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
         It may be cut off and started again, and goes on where it was. Digests and log are checked at the
         end; only then the file is given up. The folder stays: journal and snapshots live there.
         """
-        from regulars_server.app import DATABASE, create_service
+        from regulars_server.app import DATABASE, create_service, opened
         from regulars_server.cli.doctor import chain_findings, show
         from regulars_server.storage import copying
         from regulars_server.storage.migrations import MOVED
@@ -49,12 +49,8 @@ def register(app: typer.Typer) -> None:
                 async with copying.to_postgres(address) as target:
                     rows = await copying.copy(source, target, tell)
             run.terminal.note("校验……", "Checking ...")
-            service = create_service(replace(run.settings, database=to))
-            await service.storage.open()
-            try:
+            async with opened(create_service(replace(run.settings, database=to)), sweep=False) as service:
                 findings = await chain_findings(service)
-            finally:
-                await service.storage.close()
             if any(finding.state == "wrong" for finding in findings):
                 show(run.terminal, findings)
                 return FAILED
