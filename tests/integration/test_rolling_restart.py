@@ -58,6 +58,8 @@ class Load:
     asked: int = 0
     lines: int = 0
     is_over: bool = False
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    """What is made from then on is heard of."""
 
     async def post(self, client: httpx2.AsyncClient, query: str, **variables: Any) -> Any:
         """The data; None where it is to be asked again."""
@@ -123,6 +125,7 @@ class Load:
                                     self.met.append(said)
                                     break
                                 cursor = said["data"]["changes"]["cursor"]
+                                self.begun.set()
                                 self.heard |= {row["id"] for row in said["data"]["changes"]["rows"]}
                             if self.is_over and self.made <= self.heard:
                                 return
@@ -148,6 +151,8 @@ async def work(load: Load, folder: Path, codes: list[str], restart: Any) -> None
             shops.append(await stack.enter_async_context(Shop.open(folder / f"{number}.db", durable=False)))
             await shops[-1].pair(load.url, code, f"till {number}")
         listening = group.create_task(load.listen())
+        async with asyncio.timeout(20):
+            await load.begun.wait()
         for task in (load.query(), load.mutate(), *map(load.push_and_pull, shops)):
             group.create_task(task)
         await asyncio.sleep(SETTLE_S)
