@@ -42,7 +42,6 @@ T = TypeVar("T")
 PAUSE_S = 0.03
 SAMPLE_S = 0.2
 SECONDS_MAX = 600.0
-RESULTS = ROOT / "bench" / "STORM.md"
 QUERIES = (
     "query ($id: UUID!) { customer(id: $id) { name notes phones { key } tags homeUnit { name } } }",
     "{ customers(first: 50, orderBy: NAME_ASC) { nodes { id name homeUnit { name } } } }",
