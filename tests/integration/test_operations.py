@@ -88,19 +88,24 @@ def test_each_file_is_named_by_the_page():
         assert (ROOT / (name[0] or name[1])).exists(), name
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here")
-def test_systemd_takes_the_units(tmp_path: Path):
-    for path in FILES:
-        if path.suffix in {".service", ".timer"}:
-            text = path.read_text("utf-8").replace(
-                "/opt/regulars/.venv/bin/regulars", shutil.which("true") or ""
-            )
-            (tmp_path / path.name).write_text(re.sub(r"(?m)^(User|Group)=.*\n", "", text))
-    units = [str(unit) for unit in sorted(tmp_path.iterdir())]
+def test_units_have_what_systemd_asks_of_them_and_it_takes_them_where_it_is(tmp_path: Path):
+    units = [path for path in FILES if path.suffix in {".service", ".timer"}]
     assert len(units) == 3
-    done = subprocess.run(["systemd-analyze", "verify", *units], capture_output=True, text=True, timeout=60)
-    ours = [line for line in done.stderr.splitlines() if "regulars" in line]
-    assert (done.returncode, ours) == (0, [])
+    for path in units:
+        text = path.read_text("utf-8")
+        sections = re.findall(r"(?m)^\[(\w+)\]$", text)
+        assert sections[:2] == ["Unit", path.suffix[1:].title()], path.name
+        for line in text.splitlines():
+            assert re.fullmatch(r"|#.*|\[\w+\]|[A-Z]\w*=.*", line), (path.name, line)
+        if path.suffix == ".service":
+            assert re.search(r"(?m)^ExecStart=/opt/regulars/.venv/bin/regulars \w+", text), path.name
+        text = text.replace("/opt/regulars/.venv/bin/regulars", shutil.which("true") or "")
+        (tmp_path / path.name).write_text(re.sub(r"(?m)^(User|Group)=.*\n", "", text))
+    if systemd := shutil.which("systemd-analyze"):
+        made = [str(tmp_path / path.name) for path in units]
+        done = subprocess.run([systemd, "verify", *made], capture_output=True, text=True, timeout=60)
+        ours = [line for line in done.stderr.splitlines() if "regulars" in line]
+        assert (done.returncode, ours) == (0, [])
 
 
 def test_the_image_is_built_from_the_lock_and_runs_as_nobody_special():
