@@ -286,21 +286,7 @@ async def test_labels_are_declared_and_only_devices_have_ids(chain: Chain, told:
     for metric in METRICS:
         assert metric.name.startswith("regulars_")
         assert metric.help.endswith(".")
-        assert {
-            "method",
-            "route",
-            "status",
-            "code",
-            "kind",
-            "verdict",
-            "outcome",
-            "step",
-            "work",
-            "state",
-        } | {
-            "device",
-            "within",
-        } >= set(metric.labels)
+        assert set(metric.labels) <= LABELS
     assert set(declared) >= {f"regulars_{name}" for name in ("request_seconds", "device_lag_seconds")}
 
 
