@@ -1,0 +1,586 @@
+"""The oracle of the rule language: what a rule says of one customer on a day, why, and until when.
+
+Three-valued (Kleene): None is what this replica can't know. A test on what is missing does not hold; its
+opposite does. `Finding.until` is the first instant at which the answer could be another although nothing
+happens: never too late, sometimes too early, and then one looks again.
+"""
+
+from __future__ import annotations
+
+import calendar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from typing import Any
+
+from borax.calendars.lunardate import InvalidLunarDateError, LCalendars, LunarDate
+
+from regulars_schema.declare import JSON
+from regulars_schema.normal import pinyin
+from regulars_schema.rules.knowing import Assigned, Deed, Known, World, fits, lines_of
+from regulars_schema.rules.metrics import METRICS, Unheld, counted
+from regulars_schema.rules.tree import (
+    AllOf,
+    AnyOf,
+    CaseTest,
+    ConsentTest,
+    Count,
+    DateTest,
+    DayOf,
+    FieldTest,
+    Filter,
+    InTest,
+    IsTest,
+    LinkTest,
+    Metric,
+    Not,
+    NumberTest,
+    OwnerTest,
+    Rule,
+    Sum,
+    TaskTest,
+    UnderTest,
+)
+from regulars_schema.rules.windows import DAY_MAX, NEVER, Window
+
+Answer = bool | None
+FOREVER = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    rule: Rule
+    answer: Answer
+    until: datetime = FOREVER
+    value: JSON = None
+    """What was compared, where something was."""
+    parts: tuple[Finding, ...] = ()
+
+
+def evaluate(rule: Rule, known: Known, world: World) -> Finding:
+    """What the rule says of this customer as of its day. A segment that contains itself is unknown."""
+    return _Judge(world).judge(rule, known)
+
+
+def standing(scheme: str, known: Known, world: World) -> Finding:
+    """The values that a customer has in a scheme (`Finding.value`), and until when."""
+    return _Judge(world).stands(scheme, known, IsTest(scheme, ()))
+
+
+class _Judge:
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.inside: list[tuple[str, str]] = []
+
+    def judge(self, rule: Rule, known: Known) -> Finding:
+        match rule:
+            case AllOf(rules):
+                return _joined(rule, [self.judge(r, known) for r in rules], False)
+            case AnyOf(rules):
+                return _joined(rule, [self.judge(r, known) for r in rules], True)
+            case Not(inner):
+                found = self.judge(inner, known)
+                return Finding(
+                    rule, None if found.answer is None else not found.answer, found.until, None, (found,)
+                )
+            case FieldTest(name):
+                if name in known.hidden:
+                    return Finding(rule, None)
+                value = known.values.get(name)
+                return Finding(rule, _field_holds(rule, value), value=value)
+            case NumberTest():
+                return self.numbered(rule, known)
+            case DateTest():
+                return _dated(rule, known)
+            case IsTest(scheme, values):
+                found = self.stands(scheme, known, rule)
+                if found.answer is None:
+                    return found
+                parents = self.world.schemes[scheme].parents
+                answer = any(_above(value, parents) & set(values) for value in found.value)
+                return Finding(rule, answer, found.until, found.value, found.parts)
+            case InTest(segment):
+                return self.member(rule, segment, known)
+            case LinkTest():
+                return self.linked(rule, known)
+            case TaskTest(plan, states):
+                held = known.tasks.get(plan, ())
+                return Finding(rule, any(state in states for state in held), value=list(held))
+            case CaseTest(kind, states):
+                held = known.cases.get(kind, ())
+                return Finding(rule, any(state in states for state in held), value=list(held))
+            case ConsentTest(purpose, channel):
+                return Finding(rule, (purpose, channel) in known.consents)
+            case UnderTest(unit):
+                return Finding(rule, unit in known.units)
+            case OwnerTest(who):
+                owner = known.values.get("owner")
+                world = self.world
+                return Finding(
+                    rule, owner is not None and (owner == world.me or (who == "team" and owner in world.team))
+                )
+
+    # --- numbers ------------------------------------------------------------------------------------------
+
+    def numbered(self, rule: NumberTest, known: Known) -> Finding:
+        number = rule.number
+        if isinstance(number, Metric):
+            if any(name in known.hidden for name in METRICS[number.name].needs):
+                return Finding(rule, None)
+            return _measured(rule, number, known)
+        return _tallied(rule, number, known)
+
+    # --- schemes ------------------------------------------------------------------------------------------
+
+    def stands(self, scheme: str, known: Known, rule: Rule) -> Finding:
+        """A person's word until it is due to be checked, then an import's, then the rules'."""
+        rules = self.world.schemes.get(scheme)
+        if rules is None:
+            return Finding(rule, None)
+        said = known.assigned.get(scheme, ())
+        for origin in ("person", "import"):
+            valid = [
+                a for a in said if a.origin == origin and (a.check_by is None or known.today < a.check_by)
+            ]
+            if valid:
+                until = min(
+                    (_start(known, a.check_by) for a in valid if a.check_by is not None), default=FOREVER
+                )
+                values = [a.value for a in valid] if rules.multi else [max(valid, key=_weight).value]
+                return Finding(rule, True, until, values)
+        if rules.mode != "rule":
+            return Finding(rule, True, FOREVER, [])
+        if (scheme, known.id) in self.inside:
+            return Finding(rule, None)
+        self.inside.append((scheme, known.id))
+        tried: list[Finding] = []
+        values = []
+        for value, condition in rules.rules:
+            found = self.judge(condition, known)
+            tried.append(found)
+            if found.answer:
+                values.append(value)
+                if not rules.multi:
+                    break
+            elif found.answer is None:
+                self.inside.pop()
+                return Finding(rule, None, min(f.until for f in tried), None, tuple(tried))
+        self.inside.pop()
+        return Finding(rule, True, min((f.until for f in tried), default=FOREVER), values, tuple(tried))
+
+    # --- others -------------------------------------------------------------------------------------------
+
+    def member(self, rule: InTest, segment: str, known: Known) -> Finding:
+        if segment in known.excluded:
+            return Finding(rule, False, value="excluded")
+        if segment in known.segments:
+            return Finding(rule, True, value="member")
+        defined = self.world.segments.get(segment)
+        if defined is None or (segment, known.id) in self.inside:
+            return Finding(rule, None)
+        if defined.rule is None:
+            return Finding(rule, False)
+        self.inside.append((segment, known.id))
+        found = self.judge(defined.rule, known)
+        self.inside.pop()
+        return Finding(rule, found.answer, found.until, None, (found,))
+
+    def linked(self, rule: LinkTest, known: Known) -> Finding:
+        ids = known.links.get(rule.kind, ())
+        if rule.rule is None:
+            return Finding(rule, bool(ids), value=list(ids))
+        found: list[Finding] = []
+        for id in ids:
+            other = self.world.customer(id)
+            found.append(Finding(rule.rule, None) if other is None else self.judge(rule.rule, other))
+        joined = _joined(rule, found, True)
+        return Finding(rule, joined.answer, joined.until, list(ids), joined.parts)
+
+
+def _weight(assigned: Assigned) -> tuple[int, str]:
+    return assigned.since, assigned.value
+
+
+def _above(value: str, parents: Mapping[str, str]) -> set[str]:
+    """The value and those that it is part of."""
+    found = {value}
+    while (parent := parents.get(value)) is not None and parent not in found:
+        found.add(parent)
+        value = parent
+    return found
+
+
+def _joined(rule: Rule, parts: Sequence[Finding], decides: bool) -> Finding:
+    """All or any of the parts. One that `decides` decides; while several do, all must turn first."""
+    deciding = [part.until for part in parts if part.answer is decides]
+    if deciding:
+        return Finding(rule, decides, max(deciding), None, tuple(parts))
+    until = min((part.until for part in parts), default=FOREVER)
+    unknown = any(part.answer is None for part in parts)
+    return Finding(rule, None if unknown else not decides, until, None, tuple(parts))
+
+
+def _start(known: Known, day: int) -> datetime:
+    return FOREVER if day > DAY_MAX else known.start_of(day)
+
+
+# --- fields -----------------------------------------------------------------------------------------------
+
+
+def _field_holds(rule: FieldTest, value: JSON) -> bool:
+    missing = value is None or value in ([], "")
+    wanted = rule.value
+    match rule.op:
+        case "exists":
+            return not missing
+        case "missing":
+            return missing
+        case "!=":
+            return bool(value != wanted)
+        case "lacks":
+            return missing or wanted not in value
+    if missing:
+        return False
+    match rule.op:
+        case "has":
+            return wanted in value
+        case "in":
+            return value in wanted
+        case "starts":
+            return str(value).casefold().startswith(str(wanted).casefold())
+        case "contains":
+            return str(wanted).casefold() in str(value).casefold()
+        case "sounds":
+            return sounds(str(value), str(wanted))
+        case "=":
+            return bool(value == wanted)
+    return bool(compare(rule.op, (value, value), wanted))
+
+
+def sounds(text: str, spoken: str) -> bool:
+    """Whether a text begins with what was heard: its pinyin or its initials."""
+    heard = pinyin("".join(spoken.split()))[0]
+    whole, initials = pinyin(text)
+    return whole.startswith(heard) or initials.startswith(heard)
+
+
+Range = tuple[int | None, int | None]
+"""From least to most; None where there is no bound."""
+
+
+def compare(op: str, value: Range, wanted: Any) -> Answer:
+    """Whether a number in a range stands so to the one that is wanted; None where it may or may not."""
+    low, high = value
+    least, most = wanted if op == "between" else (wanted, wanted)
+    match op:
+        case ">=" | ">":
+            edge = least if op == ">=" else least + 1
+            return _at_least(low, high, edge)
+        case "<" | "<=":
+            edge = least if op == "<" else least + 1
+            return _negated(_at_least(low, high, edge))
+        case "!=":
+            return _negated(compare("=", value, wanted))
+    above, beyond = _at_least(low, high, least), _at_least(low, high, most + 1)
+    if above is False or beyond is True:
+        return False
+    return True if above is True and beyond is False else None
+
+
+def _at_least(low: int | None, high: int | None, edge: int) -> Answer:
+    if low is not None and low >= edge:
+        return True
+    return False if high is not None and high < edge else None
+
+
+def _negated(answer: Answer) -> Answer:
+    return None if answer is None else not answer
+
+
+# --- counts and sums --------------------------------------------------------------------------------------
+
+
+def _tallied(rule: NumberTest, number: Count | Sum, known: Known) -> Finding:
+    """Walk from today through the days on which facts come into the window or leave it."""
+    turns: dict[int, int] = {}
+    running = 0
+    murky = NEVER
+    """From this day on it counts what no cost is known of."""
+    for deed in _deeds(number.of, known):
+        enters, leaves = number.window.span(deed.day)
+        weight = 1 if isinstance(number, Count) else _weighed(number, deed, known.currency)
+        if weight is None:
+            if enters <= known.today < leaves:
+                return Finding(rule, None, _start(known, known.today + 1))
+            murky = min(murky, enters if enters > known.today else NEVER)
+            continue
+        if enters <= known.today < leaves:
+            running += weight
+        elif enters > known.today:
+            turns[enters] = turns.get(enters, 0) + weight
+        if leaves > known.today:
+            turns[leaves] = turns.get(leaves, 0) - weight
+    older = [sums for kind, sums in known.before.items() if not number.of.kinds or kind in number.of.kinds]
+    for sums in older:
+        for day in (sums.first, sums.last):
+            turns.update((turn, turns.get(turn, 0)) for turn in number.window.span(day) if turn > known.today)
+
+    def value(day: int) -> Range:
+        low: int | None = running
+        high: int | None = running
+        first, last = number.window.days(day)
+        for sums in older:
+            if sums.last < first or sums.first > last:
+                continue
+            plain = not number.of.parts or (len(number.of.parts) == 1 and number.of.kinds)
+            more = _sum_before(number, sums) if plain and first <= sums.first and sums.last <= last else None
+            if more is not None:
+                low, high = _plus(low, more), _plus(high, more)
+            elif isinstance(number, Count):
+                high = _plus(high, sums.count)
+            else:
+                low = high = None
+        return low, high
+
+    now = value(known.today)
+    answer = compare(rule.op, now, rule.value)
+    until = FOREVER
+    for day in sorted(turns):
+        running += turns[day]
+        if day <= DAY_MAX and compare(rule.op, value(day), rule.value) is not answer:
+            until = _start(known, day)
+            break
+    until = min(until, _start(known, murky))
+    return Finding(rule, answer, until, now[0] if now[0] == now[1] else list(now))
+
+
+def _plus(one: int | None, other: int) -> int | None:
+    return None if one is None else one + other
+
+
+def _deeds(of: Filter, known: Known) -> Iterator[Deed]:
+    deeds: Iterable[Deed] = known.deeds
+    if of.kinds:
+        deeds = (deed for kind in of.kinds for deed in known.by_kind.get(kind, ()))
+    return (deed for deed in deeds if fits(of, deed))
+
+
+def _weighed(number: Sum, deed: Deed, currency: str | None) -> int | None:
+    """What a fact adds; None where a cost is not known."""
+    if number.what == "effort_min":
+        return deed.effort_min
+    wanted = number.currency or currency
+    lines = [line for line in lines_of(number.of, deed) if line.currency in (None, wanted)]
+    match number.what:
+        case "quantity":
+            return sum(line.quantity for line in lines)
+        case "amount":
+            return sum(line.amount for line in lines)
+    costs = [line.cost for line in lines]
+    known = [cost for cost in costs if cost is not None]
+    if len(known) < len(costs):
+        return None
+    return sum(known) if number.what == "cost" else sum(line.amount for line in lines) - sum(known)
+
+
+def _sum_before(number: Count | Sum, sums: Any) -> int | None:
+    if isinstance(number, Count):
+        return int(sums.count)
+    match number.what:
+        case "margin":
+            return None if sums.cost is None or number.currency else sums.amount - sums.cost
+        case "amount" | "cost" if number.currency:
+            return None
+    found: int | None = getattr(sums, number.what)
+    return found
+
+
+# --- metrics ----------------------------------------------------------------------------------------------
+
+_TRIES_MAX = 12
+"""So many turns are looked at; beyond, one looks again."""
+
+
+def metric(name: str, known: Known, window: Window, today: int | None = None) -> int | None:
+    """A metric's value as of a day (the customer's own by default); None when there is nothing to measure.
+    `Unheld` where this replica can't know."""
+    today = known.today if today is None else today
+    return METRICS[name].of(counted(known, window, today))
+
+
+def _measured(rule: NumberTest, number: Metric, known: Known) -> Finding:
+    def answer(day: int) -> tuple[Answer, int | None]:
+        try:
+            value = metric(number.name, known, number.window, day)
+        except Unheld:
+            return None, None
+        return (False, None) if value is None else (compare(rule.op, (value, value), rule.value), value)
+
+    now, value = answer(known.today)
+    until = FOREVER
+    for tried, day in enumerate(_turns(rule, number, known, value)):
+        if tried == _TRIES_MAX or answer(day)[0] is not now:
+            until = _start(known, day)
+            break
+    return Finding(rule, now, until, value)
+
+
+def _turns(rule: NumberTest, number: Metric, known: Known, value: int | None) -> list[int]:
+    """The days to come on which a metric may turn, in order."""
+    today = known.today
+    days = {turn for deed in known.deeds for turn in number.window.span(deed.day)}
+    days |= {
+        turn
+        for sums in known.before.values()
+        for d in (sums.first, sums.last)
+        for turn in number.window.span(d)
+    }
+    match METRICS[number.name].nature:
+        case "daily":
+            days.add(today + 1)
+        case "ages" if value is not None:
+            edges = rule.value if isinstance(rule.value, tuple) else (rule.value,)
+            days |= {today + edge - value + more for edge in edges for more in (0, 1)}
+    return sorted(day for day in days if today < day <= DAY_MAX)
+
+
+# --- days -------------------------------------------------------------------------------------------------
+
+
+def _dated(rule: DateTest, known: Known) -> Finding:
+    if isinstance(rule.date, DayOf):
+        name = rule.date.field
+        if name in known.hidden:
+            return Finding(rule, None)
+        value = known.values.get(name)
+        if rule.op == "anniversary":
+            return _anniversary(rule, known, value)
+        day = day_of(value, known)
+        if day is None:
+            return Finding(rule, False)
+        return _day_holds(rule, known, day)
+    held = [deed.day for deed in _deeds(rule.date.of, known)]
+    future = [day for day in held if day > known.today]
+    coming = _start(known, min(future)) if future else FOREVER
+    held = [day for day in held if day <= known.today]
+    older = [s for kind, s in known.before.items() if not rule.date.of.kinds or kind in rule.date.of.kinds]
+    plain = not rule.date.of.parts or (len(rule.date.of.parts) == 1 and rule.date.of.kinds)
+    if rule.date.last:
+        day = max(held, default=None)
+        if day is None and older:
+            if not plain:
+                return Finding(rule, None, coming)
+            day = max(sums.last for sums in older)
+    else:
+        if older and not plain:
+            return Finding(rule, None)
+        day = min([*held, *(sums.first for sums in older)], default=None)
+    if day is None:
+        return Finding(rule, False, coming)
+    found = _day_holds(rule, known, day)
+    return Finding(rule, found.answer, min(found.until, coming), found.value)
+
+
+def _day_holds(rule: DateTest, known: Known, day: int) -> Finding:
+    wanted = rule.value
+    shown = date.fromordinal(day).isoformat()
+    if isinstance(wanted, int):
+        answer = {"on": day == wanted, "before": day < wanted, "after": day > wanted}[rule.op]
+        return Finding(rule, answer, value=shown)
+    enters, leaves = wanted.span(day)
+    inside = enters <= known.today < leaves
+    turn = leaves if inside else enters if enters > known.today else NEVER
+    return Finding(rule, inside, _start(known, turn), shown)
+
+
+def day_of(value: JSON, known: Known) -> int | None:
+    """The day that a date, an instant or a birth with its year says, in the solar calendar."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        if len(value) == 10:
+            return date.fromisoformat(value).toordinal()
+        return datetime.fromisoformat(value).astimezone(known.zone).toordinal()
+    if value.get("year") is None:
+        return None
+    if value.get("calendar") == "lunar":
+        return lunar_day(value["year"], value["month"], value["day"], bool(value.get("leap")))
+    return _solar_day(value["year"], value["month"], value["day"])
+
+
+def _solar_day(year: int, month: int, day: int) -> int:
+    """29 February is kept on the 28th where there is none."""
+    return date(year, month, min(day, calendar.monthrange(year, month)[1])).toordinal()
+
+
+LUNAR_YEARS = range(1900, 2101)
+
+
+@lru_cache(maxsize=4096)
+def lunar_day(year: int, month: int, day: int, leap: bool) -> int | None:
+    """The solar day of a day of the lunar calendar; of a short month its last, of a leap month that the year
+    has not the month itself. None outside of 1900 to 2100, which the tables end at."""
+    if year not in LUNAR_YEARS:
+        return None
+    leap = leap and LCalendars.leap_month(year) == month
+    last = LCalendars.ndays(year, month, int(leap))
+    try:
+        found: date = LunarDate(year, month, min(day, last), int(leap)).to_solar_date()
+    except InvalidLunarDateError:
+        return None
+    return found.toordinal()
+
+
+def next_anniversary(value: JSON, today: int, lunar: bool) -> int | None:
+    """The first day from today on that a birth comes round, in its calendar. A solar day that is asked for in
+    the lunar calendar comes round on the lunar day it was, where its year is known."""
+    month, day, leap = value["month"], value["day"], bool(value.get("leap"))
+    if value.get("calendar") != "lunar" and lunar:
+        if value.get("year") is None:
+            return None
+        born = _solar_day(value["year"], month, day)
+        try:
+            was = LunarDate.from_solar_date(*date.fromordinal(born).timetuple()[:3])
+        except InvalidLunarDateError:
+            return None
+        month, day, leap = was.month, was.day, bool(was.leap)
+    lunar = lunar or value.get("calendar") == "lunar"
+    year = date.fromordinal(today).year
+    for tried in (year - 1, year, year + 1):
+        found = lunar_day(tried, month, day, leap) if lunar else _solar_day(min(tried, 9999), month, day)
+        if found is not None and found >= today:
+            return found
+    return None
+
+
+def _anniversary(rule: DateTest, known: Known, value: JSON) -> Finding:
+    if isinstance(value, str):
+        day = day_of(value, known)
+        at = date.fromordinal(day or 1)
+        value = {"year": at.year, "month": at.month, "day": at.day}
+    if not value:
+        return Finding(rule, False)
+    coming = next_anniversary(value, known.today, rule.lunar)
+    if coming is None:
+        return Finding(rule, False)
+    assert not isinstance(rule.value, int)
+    enters, leaves = rule.value.span(coming)
+    inside = enters <= known.today < leaves
+    until = _start(known, leaves if inside else enters)
+    return Finding(rule, inside, until, date.fromordinal(coming).isoformat())
+
+
+# --- telling ----------------------------------------------------------------------------------------------
+
+
+def explain(found: Finding, show: Callable[[Rule], str]) -> dict[str, JSON]:
+    """A finding as a tree for people: the text of each part, its answer, what was compared, until when."""
+    told: dict[str, JSON] = {"rule": show(found.rule), "answer": found.answer}
+    if found.value is not None:
+        told["value"] = found.value
+    if found.until != FOREVER:
+        told["until"] = found.until.isoformat()
+    if found.parts:
+        told["parts"] = [explain(part, show) for part in found.parts]
+    return told

@@ -1,0 +1,278 @@
+"""Numbers of a customer that have a name, computed from the set of facts and never stored as counters (3c).
+
+A metric is a function of sums by kind (`Before`, which facts after the edge add to) and of the facts
+themselves. Money is in minor units of the home unit's currency, ages in whole days, scores from 0 to 100.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import pairwise
+from typing import Literal
+
+from regulars_schema.declare import Label
+from regulars_schema.entities import INTERACTION_KIND
+from regulars_schema.rules.knowing import Before, Deed, Known
+from regulars_schema.rules.windows import Window
+
+CONTACTS = frozenset(INTERACTION_KIND.values) - {"form", "gift", "payment", "touch", "note"}
+"""Kinds of interaction in which the customer took part; a touch may stay unanswered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What counts of one customer in a window, as of a day."""
+
+    known: Known
+    today: int
+    sums: Mapping[str, Before]
+    deeds: Sequence[Deed]
+    whole: bool
+    """Whether `deeds` are all that `sums` counts."""
+
+    def count(self, kinds: Iterable[str]) -> int:
+        return sum(self.sums[kind].count for kind in kinds if kind in self.sums)
+
+    def first(self, kinds: Iterable[str]) -> int | None:
+        return min((self.sums[kind].first for kind in kinds if kind in self.sums), default=None)
+
+    def last(self, kinds: Iterable[str]) -> int | None:
+        return max((self.sums[kind].last for kind in kinds if kind in self.sums), default=None)
+
+
+Unit = Literal["count", "days", "money", "score", "years"]
+Nature = Literal["still", "ages", "daily"]
+"""Whether a value stays while no fact comes or leaves, grows by one each day, or may be another each day."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricDef:
+    label: Label
+    unit: Unit
+    of: Callable[[Facts], int | None]
+    """None: there is nothing to measure, no comparison holds. `Unheld` where only the facts would tell."""
+    nature: Nature = "still"
+    needs: tuple[str, ...] = ()
+    """The fields that it reads."""
+
+
+class Unheld(Exception):
+    """Needs facts that this replica does not hold."""
+
+
+def _ago(kinds: Iterable[str]) -> Callable[[Facts], int | None]:
+    wanted = tuple(sorted(kinds))
+
+    def of(facts: Facts) -> int | None:
+        last = facts.last(wanted)
+        return None if last is None else facts.today - last
+
+    return of
+
+
+def _count(kinds: Iterable[str]) -> Callable[[Facts], int | None]:
+    wanted = tuple(sorted(kinds))
+    return lambda facts: facts.count(wanted)
+
+
+def _spend(facts: Facts) -> int:
+    return sum(facts.sums[kind].amount for kind in ("purchase", "return") if kind in facts.sums)
+
+
+def _margin(facts: Facts) -> int | None:
+    total = 0
+    for kind in ("purchase", "return"):
+        if kind in facts.sums:
+            cost = facts.sums[kind].cost
+            if cost is None:
+                return None
+            total += facts.sums[kind].amount - cost
+    return total
+
+
+def _average_order(facts: Facts) -> int | None:
+    count = facts.count(("purchase",))
+    return facts.sums["purchase"].amount // count if count else None
+
+
+def _effort(facts: Facts) -> int:
+    return sum(sums.effort_min for sums in facts.sums.values())
+
+
+def _interval(facts: Facts) -> int | None:
+    """Mean days between purchases, of two days of purchase at least."""
+    bought = facts.sums.get("purchase")
+    if bought is None or bought.count < 2:
+        return None
+    return (bought.last - bought.first) // (bought.count - 1)
+
+
+def _days_bought(facts: Facts) -> list[int]:
+    if not facts.whole:
+        raise Unheld
+    return sorted(deed.day for deed in facts.deeds if deed.kind == "purchase")
+
+
+def _spread(facts: Facts) -> int | None:
+    """Mean distance of the intervals between purchases from their mean, in days."""
+    days = _days_bought(facts)
+    if len(days) < 3:
+        return None
+    gaps = [after - before for before, after in pairwise(days)]
+    mean = sum(gaps) // len(gaps)
+    return sum(abs(gap - mean) for gap in gaps) // len(gaps)
+
+
+def _tenure(facts: Facts) -> int | None:
+    first = facts.first(("purchase",))
+    return None if first is None else facts.today - first
+
+
+def _known_days(facts: Facts) -> int | None:
+    firsts = [sums.first for sums in facts.sums.values()]
+    seen = facts.known.values.get("first_seen")
+    if seen is not None:
+        firsts.append(date.fromisoformat(seen[:10]).toordinal())
+    return facts.today - min(firsts) if firsts else None
+
+
+def _categories(facts: Facts) -> int:
+    return len({name for sums in facts.sums.values() for name in sums.categories})
+
+
+def _products(facts: Facts) -> int:
+    return len({name for sums in facts.sums.values() for name in sums.products})
+
+
+def _runout(facts: Facts) -> int | None:
+    """Days until the first product that the customer bought is used up (S87); negative: since."""
+    lasts: dict[str, int] = {}
+    for deed in facts.deeds:
+        if deed.kind == "purchase":
+            for line in deed.lines:
+                if line.product is not None and line.usage_days is not None:
+                    until = deed.day + line.quantity * line.usage_days
+                    lasts[line.product] = max(until, lasts.get(line.product, until))
+    return min(lasts.values()) - facts.today if lasts else None
+
+
+def _satisfaction(facts: Facts) -> int | None:
+    """Mean rating of the last three that rated, as a score."""
+    rated = [deed.rating for deed in facts.deeds if deed.rating is not None][-3:]
+    return (sum(rated) - len(rated)) * 25 // len(rated) if rated else None
+
+
+def _loyalty(facts: Facts) -> int | None:
+    """Four equal parts (S53): months with a purchase among the last twelve, tenure up to three years, how
+    regular the intervals are, and customers brought, up to two."""
+    bought = facts.sums.get("purchase")
+    if bought is None:
+        return 0
+    days = _days_bought(facts)
+    months = {_month(day) for day in days if day > facts.today - 365}
+    spread, mean = _spread(facts), _interval(facts)
+    regular = 0 if spread is None or not mean else max(0, 25 - 25 * spread // mean)
+    tenure = min(25, 25 * (facts.today - bought.first) // 1095)
+    return min(25, 25 * len(months) // 12) + tenure + regular + min(25, 13 * facts.known.referred)
+
+
+def _month(day: int) -> tuple[int, int]:
+    at = date.fromordinal(day)
+    return at.year, at.month
+
+
+def _age(facts: Facts) -> int | None:
+    birth = facts.known.values.get("birth")
+    if birth is None or birth.get("year") is None:
+        return None
+    today = date.fromordinal(facts.today)
+    return today.year - int(birth["year"]) - ((today.month, today.day) < (birth["month"], birth["day"]))
+
+
+L = Label
+METRICS: Mapping[str, MetricDef] = {
+    "purchase_count": MetricDef(L("购买次数", "Purchases"), "count", _count(("purchase",))),
+    "contact_count": MetricDef(L("接触次数", "Contacts"), "count", _count(CONTACTS)),
+    "visit_count": MetricDef(L("到店次数", "Visits"), "count", _count(("visit",))),
+    "complaint_count": MetricDef(L("投诉次数", "Complaints"), "count", _count(("complaint",))),
+    "referral_count": MetricDef(L("介绍顾客数", "Customers brought"), "count", lambda f: f.known.referred),
+    "distinct_categories": MetricDef(L("购买类别数", "Categories bought"), "count", _categories),
+    "distinct_products": MetricDef(L("购买商品数", "Products bought"), "count", _products),
+    "days_since_purchase": MetricDef(L("距上次购买天数", "Days since the last purchase"), "days", _ago(("purchase",)), "ages"),
+    "days_since_contact": MetricDef(L("距上次接触天数", "Days since the last contact"), "days", _ago(CONTACTS), "ages"),
+    "days_since_visit": MetricDef(L("距上次到店天数", "Days since the last visit"), "days", _ago(("visit",)), "ages"),
+    "days_since_complaint": MetricDef(L("距上次投诉天数", "Days since the last complaint"), "days", _ago(("complaint",)), "ages"),
+    "tenure_days": MetricDef(L("成为顾客天数", "Days since the first purchase"), "days", _tenure, "ages"),
+    "known_days": MetricDef(L("相识天数", "Days since first seen"), "days", _known_days, "ages", ("first_seen",)),
+    "next_runout_days": MetricDef(L("距用完天数", "Days until a product is used up"), "days", _runout, "daily"),
+    "interval_days": MetricDef(L("平均购买间隔", "Mean days between purchases"), "days", _interval),
+    "interval_spread_days": MetricDef(L("购买间隔离散", "Spread of the days between purchases"), "days", _spread),
+    "spend": MetricDef(L("消费额", "Spend"), "money", _spend),
+    "margin": MetricDef(L("毛利", "Margin"), "money", _margin),
+    "average_order": MetricDef(L("平均单额", "Average order"), "money", _average_order),
+    "effort_min": MetricDef(L("投入分钟", "Effort in minutes"), "count", _effort),
+    "satisfaction": MetricDef(L("满意度", "Satisfaction"), "score", _satisfaction),
+    "loyalty": MetricDef(L("忠诚度", "Loyalty"), "score", _loyalty, "daily"),
+    "age": MetricDef(L("年龄", "Age"), "years", _age, "daily", ("birth",)),
+}  # fmt: skip
+
+
+# --- counting ---------------------------------------------------------------------------------------------
+
+
+def counted(known: Known, window: Window, today: int) -> Facts:
+    """What counts in the window as of today; `Unheld` when it reaches beyond the edge in a way no sum tells."""
+    first, last = window.days(today)
+    deeds = [deed for deed in known.deeds if first <= deed.day <= last]
+    sums = summed(deeds, known.currency)
+    whole = True
+    for kind, older in known.before.items():
+        if older.last < first or older.first > last:
+            continue
+        if older.first < first or older.last > last:
+            raise Unheld
+        whole = False
+        sums[kind] = added(older, sums[kind]) if kind in sums else older
+    return Facts(known, today, sums, deeds, whole)
+
+
+def summed(deeds: Iterable[Deed], currency: str | None) -> dict[str, Before]:
+    """The sums of these facts by kind."""
+    sums: dict[str, Before] = {}
+    for deed in deeds:
+        one = _one(deed, currency)
+        sums[deed.kind] = added(sums[deed.kind], one) if deed.kind in sums else one
+    return sums
+
+
+def _one(deed: Deed, currency: str | None) -> Before:
+    bought = [line for line in deed.lines if line.currency in (None, currency)]
+    goods = deed.kind == "purchase"
+    return Before(
+        count=1,
+        first=deed.day,
+        last=deed.day,
+        amount=sum(line.amount for line in bought),
+        cost=None if any(line.cost is None for line in bought) else sum(line.cost or 0 for line in bought),
+        quantity=sum(line.quantity for line in bought),
+        effort_min=deed.effort_min,
+        categories=frozenset(line.category for line in deed.lines if line.category) if goods else frozenset(),
+        products=frozenset(line.product for line in deed.lines if line.product) if goods else frozenset(),
+    )
+
+
+def added(one: Before, other: Before) -> Before:
+    """Both together: any order gives the same."""
+    return Before(
+        one.count + other.count,
+        min(one.first, other.first),
+        max(one.last, other.last),
+        one.amount + other.amount,
+        None if one.cost is None or other.cost is None else one.cost + other.cost,
+        one.quantity + other.quantity,
+        one.effort_min + other.effort_min,
+        one.categories | other.categories,
+        one.products | other.products,
+    )

@@ -1,0 +1,237 @@
+"""The rule language: its spellings are inverses, answers stand as long as is said, unknown is honest."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from regulars_schema.declare import JSON
+from regulars_schema.rules.evaluate import FOREVER, evaluate, lunar_day, next_anniversary
+from regulars_schema.rules.knowing import Assigned, Deed, Known, Line
+from regulars_schema.rules.text import parse, show
+from regulars_schema.rules.tree import Misread, read, write
+from regulars_schema.rules.windows import ordinal
+from tests.support.rules import CHAIN, KNOWN, RULES, SEGMENTS, TODAY, WORDS, beyond
+
+# --- spelling ---------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=300)
+@given(RULES)
+def test_a_rule_is_the_same_after_its_json_and_after_its_text(rule):
+    assert read(write(rule), WORDS) == rule
+    assert parse(show(rule, WORDS), WORDS) == rule
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "gender = female",
+        "is(lifecycle) in [old, mature] and count(visit | call where channel = store, last 30 days) >= 2",
+        'sum(amount of purchase where category = "oak", last 1 year) >= 5000.00 CNY and not tags has "vip"',
+        "sum(amount of purchase) between 5000 JPY and 9000 JPY",
+        "date(birth) anniversary within next 7 days lunar or link(companion: gender = female)",
+        'purchase_count(this month) between 2 and 5 or (name sounds "lin" and owner = me)',
+        "last(any) within 2026-01-01..2026-02-01",
+        'home_unit under "00000000-0000-7000-8000-000000000001" and not (notes missing and archived = true)',
+        'consent("marketing", sms) and case(complaint) in ["heard"] and task("second purchase") in [open]',
+        "(gender = male and kind = person) and kind = person",
+    ],
+)  # fmt: skip
+def test_a_text_in_its_best_spelling_is_printed_back_exactly(text):
+    assert show(parse(text, WORDS), WORDS) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "column", "says"),
+    [
+        ("gendr = female", "rule_unknown", 1, "gender"),
+        ("gender = femal", "rule_unknown", 10, "female"),
+        ("kind = person and count(vist) >= 2", "rule_unknown", 25, "visit"),
+        ("is(lifecycle) in [od]", "rule_unknown", 19, "old"),
+        ("gender = female an kind = person", "rule_unreadable", 17, "and"),
+        ("purchase_count(last 3 monts) > 2", "rule_unreadable", 23, "months"),
+        ('task("x") in [opn]', "rule_unknown", 15, "open"),
+        ("purchase_count >= 12.00 CNY", "rule_invalid", 19, "123"),
+        ("count(visit) between 5 and 2", "rule_invalid", 22, "[2, 5]"),
+        ("last(visit) before 2026-02-30", "date_invalid", 20, None),
+        ("gender has", "rule_unreadable", 11, None),
+        ("unit under \"x\"", "rule_unknown", 1, "home_unit"),
+    ],
+)  # fmt: skip
+def test_what_is_no_rule_is_told_where_it_stops_being_one_and_what_was_meant(text, code, column, says):
+    with pytest.raises(Misread) as raised:
+        parse(text, WORDS)
+    assert raised.value.code == code
+    assert (raised.value.detail["line"], raised.value.detail["column"]) == (1, column)
+    assert says is None or says in (
+        raised.value.detail.get("suggestion"),
+        raised.value.detail.get("expected"),
+    )
+
+
+def counted(window):
+    return {"number": {"count": {}, "window": window}, "op": ">=", "value": 1}
+
+
+def linked(rule):
+    return {"link": "companion", "rule": rule}
+
+
+@pytest.mark.parametrize(
+    ("given", "path"),
+    [
+        ([], ()),
+        ({}, ()),
+        ({"al": []}, ()),
+        ({"all": []}, ("all",)),
+        ({"all": [{"field": "gender", "op": "=", "value": "female"}, {"field": "x"}]}, ("all", 1, "field")),
+        ({"field": "gender", "op": "<", "value": "female"}, ("op",)),
+        ({"field": "gender", "op": "in", "value": ["female", 3]}, ("value", 1)),
+        ({"field": "gender", "op": "exists", "value": 1}, ("value",)),
+        ({"number": {"count": {}}, "op": ">=", "value": True}, ("value",)),
+        (counted({"next": 3, "unit": "day"}), ("number", "window")),
+        (counted({"last": 0, "unit": "day"}), ("number", "window")),
+        ({"number": {"sum": "quantity", "currency": "CNY"}, "op": "=", "value": 1}, ("number", "currency")),
+        ({"date": {"last": {}}, "op": "anniversary", "value": {"next": 3, "unit": "day"}}, ("value",)),
+        ({"in": "x"}, ("in",)),
+        (linked(linked(linked({"owner": "me"}))), ("rule", "rule")),
+    ],
+)  # fmt: skip
+def test_what_is_no_tree_is_told_with_the_path_to_it(given, path):
+    with pytest.raises(Misread) as raised:
+        read(given, WORDS)
+    assert raised.value.path == path
+
+
+def test_a_rule_is_bounded_in_size_and_depth():
+    test = {"field": "gender", "op": "exists"}
+    with pytest.raises(Misread, match="rule_too_large"):
+        read({"all": [test] * 200}, WORDS)
+    deep: JSON = test
+    for _ in range(30):
+        deep = {"not": deep}
+    with pytest.raises(Misread, match="rule_too_large"):
+        read(deep, WORDS)
+    with pytest.raises(Misread, match="rule_too_large"):
+        parse("(" * 30_000, WORDS)
+    with pytest.raises(Misread, match="rule_too_large"):
+        parse("not " * 4000 + "gender exists", WORDS)
+
+
+# --- answers ----------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=200, deadline=None)
+@given(RULES, KNOWN)
+def test_an_answer_stands_until_the_instant_that_is_said(rule, known):
+    found = evaluate(rule, known, CHAIN)
+    assert found.until > known.start_of(known.today)
+    for ahead in [*range(1, 45), 60, 90, 180, 365, 366, 400, 800]:
+        later = replace(known, today=TODAY + ahead)
+        if later.start_of(later.today) >= found.until:
+            break
+        assert evaluate(rule, later, CHAIN).answer is found.answer, ahead
+
+
+@settings(max_examples=200, deadline=None)
+@given(RULES, KNOWN, st.integers(TODAY - 800, TODAY))
+def test_a_replica_without_the_oldest_facts_says_the_same_or_that_it_can_not_know(rule, known, edge):
+    whole = evaluate(rule, known, CHAIN).answer
+    assert evaluate(rule, beyond(known, edge), CHAIN).answer in (whole, None)
+
+
+@settings(max_examples=300, deadline=None)
+@given(RULES, KNOWN)
+def test_facts_count_once_in_any_order(rule, known):
+    backwards = replace(known, deeds=tuple(sorted(known.deeds, key=lambda d: (d.day, d.id), reverse=True)))
+    forwards = replace(known, deeds=tuple(sorted(known.deeds, key=lambda d: (d.day, d.id))))
+    if not any(deed.rating for deed in known.deeds):  # the last three ratings are those of the last days
+        assert evaluate(rule, backwards, CHAIN).answer is evaluate(rule, forwards, CHAIN).answer
+
+
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+
+
+def known(*deeds: Deed, **more: object) -> Known:
+    return Known("c", TODAY, SHANGHAI, deeds=deeds, **more)  # type: ignore[arg-type]
+
+
+def bought(ago: int, **more: object) -> Deed:
+    return Deed(f"d{ago}", TODAY - ago, "purchase", **more)  # type: ignore[arg-type]
+
+
+def asked(text: str, of: Known):
+    found = evaluate(parse(text, WORDS), of, CHAIN)
+    return found.answer, None if found.until == FOREVER else found.until
+
+
+def midnight(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=SHANGHAI).astimezone(UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "until"),
+    [
+        ("count(purchase, last 30 days) >= 2", True, "2026-12-12"),
+        ("count(purchase, last 30 days) >= 1", True, "2026-12-21"),
+        ("count(purchase, last 30 days) = 3", False, None),
+        ("count(purchase, last 30 days) != 2", False, "2026-12-12"),
+        ("count(purchase) >= 3", True, None),
+        ("purchase_count(this month) = 2", True, "2026-12-01"),
+        ("count(purchase, previous month) >= 1", False, "2026-12-01"),
+        ("days_since_purchase >= 90", False, "2027-02-19"),
+        ("days_since_purchase between 1 and 3", True, "2026-11-25"),
+        ("last(purchase) within last 7 days", True, "2026-11-28"),
+        ("first(purchase) before 2026-01-01", True, None),
+        ("sum(amount of purchase, last 1 year) >= 60.00 CNY", False, None),
+        ("is(lifecycle) = old", True, None),
+        ("is(lifecycle) = prospect", False, None),
+        ("complaint_count = 0", True, None),
+        ("days_since_complaint > 3", False, None),
+    ],
+)  # fmt: skip
+def test_answers_and_the_very_day_they_turn(text, answer, until):
+    of = known(
+        bought(400, lines=(Line(amount=3000, currency="CNY"),)),
+        bought(10, lines=(Line(amount=2000, currency="CNY"),)),
+        bought(1, lines=(Line(amount=1000, currency="CNY"),)),
+        currency="CNY",
+    )
+    assert asked(text, of) == (answer, None if until is None else midnight(until))
+
+
+def test_a_pin_beats_the_rule_until_it_is_due_to_be_checked():
+    pin = Assigned("new", "person", TODAY - 3, TODAY + 5)
+    of = known(*[bought(i) for i in (1, 2, 3)], assigned={"lifecycle": (pin,)})
+    assert asked("is(lifecycle) = new", of) == (True, midnight("2026-11-27"))
+    later = replace(of, today=TODAY + 5)
+    assert asked("is(lifecycle) = new", later)[0] is False
+    assert asked("is(lifecycle) = old", later)[0] is True
+
+
+def test_an_exclusion_is_never_undone_by_a_rule_and_a_member_needs_none():
+    of = known(bought(1), excluded=frozenset({SEGMENTS[0]}))
+    assert asked(f'in("{SEGMENTS[0]}")', of)[0] is False
+    assert asked(f'in("{SEGMENTS[0]}")', known(segments=frozenset({SEGMENTS[0]})))[0] is True
+
+
+def test_a_hidden_field_is_unknown_and_so_is_what_rests_on_it_alone():
+    of = known(values={"gender": "female"}, hidden=frozenset({"notes"}))
+    assert asked("notes missing", of)[0] is None
+    assert asked("notes missing or gender = female", of)[0] is True
+    assert asked("notes missing and gender = male", of)[0] is False
+
+
+def test_a_lunar_birthday_comes_round_on_its_lunar_day():
+    born = {"year": 1985, "month": 8, "day": 15, "calendar": "lunar"}
+    assert next_anniversary(born, ordinal("2026-09-01"), False) == ordinal("2026-09-25")  # mid-autumn
+    assert lunar_day(2025, 6, 1, True) == ordinal("2025-07-25")  # the leap sixth month
+    assert lunar_day(2026, 6, 1, True) == lunar_day(2026, 6, 1, False)
+    of = known(values={"birth": born})
+    assert asked("date(birth) anniversary within next 7 days", of)[0] is False
+    solar = {"year": 2000, "month": 2, "day": 29}
+    assert next_anniversary(solar, ordinal("2027-01-01"), False) == ordinal("2027-02-28")
