@@ -229,8 +229,10 @@ def _start(known: Known, day: int) -> datetime:
 
 
 def _field_holds(rule: FieldTest, value: JSON) -> bool:
-    missing = value is None or value in ([], "")
     wanted = rule.value
+    if type(wanted) is bool:
+        return bool(value) is wanted
+    missing = value is None or value in ([], "")
     match rule.op:
         case "exists":
             return not missing

@@ -249,7 +249,7 @@ def field_ops(declared: Field) -> tuple[str, ...]:
         case Enum() | Ref():
             return ("=", "!=", "in", *EMPTINESS)
         case Bool():
-            return ("=", *EMPTINESS)
+            return ("=",)
         case Int():
             return (*COMPARED, "in", *EMPTINESS)
         case _:

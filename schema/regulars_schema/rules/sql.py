@@ -1,0 +1,409 @@
+"""A rule as SQL: pure text for SQLite and PostgreSQL, on server and tablet, equal to the oracle where it compiles.
+
+`compile_rule` gives two conditions on a customer `c`: who fits for sure, and who may. Where a test does not
+compile (a spelling that no index knows, a number that only the facts tell), it adds nobody to the first and
+everybody to the second; whoever may but need not is asked of the oracle. Both conditions are true or false,
+never NULL. Facts count by sets, one grouped scan of an index a test, so the cost does not grow with customers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, tzinfo
+from typing import NamedTuple, Protocol
+
+from regulars_schema.declare import JSON, Bool, Date, Entity, Enum, Instant, Int, Ref, Text
+from regulars_schema.entities import CUSTOMER
+from regulars_schema.rules.knowing import SegmentRule
+from regulars_schema.rules.metrics import CONTACTS
+from regulars_schema.rules.tree import (
+    AllOf,
+    AnyOf,
+    Count,
+    DateTest,
+    DayOf,
+    FieldTest,
+    Filter,
+    InTest,
+    LinkTest,
+    Metric,
+    Not,
+    NumberTest,
+    OwnerTest,
+    Rule,
+    Sum,
+    UnderTest,
+)
+from regulars_schema.rules.windows import DAY_MAX, DAY_MIN, EVER, Window, iso
+
+
+class Sql(NamedTuple):
+    text: str
+    parameters: tuple[JSON, ...] = ()
+
+
+TRUE, FALSE = Sql("TRUE"), Sql("FALSE")
+
+
+class Layout(Protocol):
+    """Where a database keeps what rules ask of. Facts: a table or subselect with the columns of `deed`
+    (customer, at, kind, unit, staff, channel, stage_reached, outcome, role, effort_min, void or superseded ones left
+    out, a purchase only its buyer's) and one with those of `deed_line` (deed's, and product, category, quantity,
+    amount, currency)."""
+
+    deeds: str
+    lines: str
+
+    def column(self, field: str) -> str | None:
+        """An expression for a field's shown value in `c`; None where it has none."""
+        ...
+
+    def holding(self, field: str) -> str | None:
+        """A subselect of the ids of customers with an element, which is its one parameter."""
+        ...
+
+    def linked(self) -> str:
+        """A subselect `customer, other, kind` of links in both directions."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """As of when, where, and by whom a rule is asked. Customers of one zone and currency are asked together."""
+
+    layout: Layout
+    today: int
+    zone: tzinfo
+    currency: str | None = None
+    segments: Mapping[str, SegmentRule] | None = None
+    units_below: Mapping[str, Iterable[str]] | None = None
+    """The units under each, itself included."""
+    me: str | None = None
+    team: frozenset[str] = frozenset()
+    entity: Entity = CUSTOMER
+    inside: tuple[str, ...] = ()
+
+
+class Compiled(NamedTuple):
+    sure: Sql
+    may: Sql
+
+    @property
+    def exact(self) -> bool:
+        """Whether nobody must be asked of the oracle."""
+        return self.sure == self.may
+
+
+ANYBODY = Compiled(FALSE, TRUE)
+
+
+def compile_rule(rule: Rule, asking: Asking) -> Compiled:
+    match rule:
+        case AllOf(rules) | AnyOf(rules):
+            parts = [compile_rule(inner, asking) for inner in rules]
+            join = _all if isinstance(rule, AllOf) else _any
+            return Compiled(join(part.sure for part in parts), join(part.may for part in parts))
+        case Not(inner):
+            part = compile_rule(inner, asking)
+            return Compiled(_not(part.may), _not(part.sure))
+        case FieldTest():
+            return _field(rule, asking)
+        case NumberTest():
+            return _number(rule, asking)
+        case DateTest():
+            return _date(rule, asking)
+        case InTest(segment):
+            return _segment(segment, asking)
+        case LinkTest(kind, linked):
+            return _link(kind, linked, asking)
+        case UnderTest(unit):
+            below = (asking.units_below or {}).get(unit, ())
+            return _exact(_among(asking.layout.column("home_unit"), tuple(below)))
+        case OwnerTest(who):
+            mine = {asking.me} | (asking.team if who == "team" else frozenset())
+            return _exact(_among(asking.layout.column("owner"), tuple(sorted(m for m in mine if m))))
+        case _:
+            return ANYBODY
+
+
+def _exact(condition: Sql | None) -> Compiled:
+    return ANYBODY if condition is None else Compiled(condition, condition)
+
+
+def _all(parts: Iterable[Sql]) -> Sql:
+    kept = [part for part in parts if part != TRUE]
+    if FALSE in kept:
+        return FALSE
+    return _joined(" AND ", kept) if kept else TRUE
+
+
+def _any(parts: Iterable[Sql]) -> Sql:
+    kept = [part for part in parts if part != FALSE]
+    if TRUE in kept:
+        return TRUE
+    return _joined(" OR ", kept) if kept else FALSE
+
+
+def _joined(word: str, parts: Sequence[Sql]) -> Sql:
+    if len(parts) == 1:
+        return parts[0]
+    return Sql(
+        f"({word.join(part.text for part in parts)})", tuple(p for part in parts for p in part.parameters)
+    )
+
+
+def _not(part: Sql) -> Sql:
+    if part in (TRUE, FALSE):
+        return FALSE if part == TRUE else TRUE
+    return Sql(f"(NOT {part.text})", part.parameters)
+
+
+def _among(column: str | None, values: tuple[JSON, ...]) -> Sql | None:
+    if column is None:
+        return None
+    if not values:
+        return FALSE
+    return Sql(f"({column} IS NOT NULL AND {column} IN ({_marks(values)}))", values)
+
+
+def _marks(values: Sequence[JSON]) -> str:
+    return ", ".join("?" * len(values))
+
+
+# --- fields -----------------------------------------------------------------------------------------------
+
+
+def _field(rule: FieldTest, asking: Asking) -> Compiled:
+    declared = asking.entity.by_name[rule.field]
+    if declared.is_set:
+        held = asking.layout.holding(rule.field)
+        if held is None or rule.op not in ("has", "lacks"):
+            return ANYBODY
+        has = Sql(f"(c.id IN ({held}))", (rule.value,))
+        return _exact(has if rule.op == "has" else _not(has))
+    column = asking.layout.column(rule.field)
+    if column is None:
+        return ANYBODY
+    there = f"{column} IS NOT NULL"
+    if isinstance(declared.type, Text):
+        there = f"({there} AND {column} <> '')"
+    match declared.type, rule.op, rule.value:
+        case _, "exists", _:
+            return _exact(Sql(f"({there})"))
+        case _, "missing", _:
+            return _exact(Sql(f"(NOT ({there}))"))
+        case Bool(), _, bool(wanted):
+            return _exact(Sql(f"(coalesce({column}, FALSE) = {str(wanted).upper()})"))
+        case Text() | Enum() | Ref() | Int(), "=", wanted:
+            return _exact(Sql(f"({there} AND {column} = ?)", (wanted,)))
+        case Text() | Enum() | Ref() | Int(), "!=", wanted:
+            return _exact(Sql(f"({column} IS NULL OR {column} <> ?)", (wanted,)))
+        case Text() | Enum() | Ref() | Int(), "in", wanted:
+            return _exact(_among(column, tuple(wanted)))
+        case Int(), "between", (low, high):
+            return _exact(Sql(f"({there} AND {column} BETWEEN ? AND ?)", (low, high)))
+        case Int(), ("<" | "<=" | ">" | ">=") as op, wanted:
+            return _exact(Sql(f"({there} AND {column} {op} ?)", (wanted,)))
+    return ANYBODY
+
+
+# --- facts ------------------------------------------------------------------------------------------------
+
+
+def instant(day: int, zone: tzinfo) -> str:
+    """The instant at which a day begins, as it is stored: fixed width, so text order is time order."""
+    if day <= DAY_MIN + 1:
+        return "0001-01-01T00:00:00.000Z"
+    if day >= DAY_MAX:
+        return "9999-12-31T23:59:59.999Z"
+    at = date.fromordinal(day)
+    start = datetime(at.year, at.month, at.day, tzinfo=zone).astimezone(UTC)
+    return start.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _facts(of: Filter, days: tuple[int, int], asking: Asking, more: str = "") -> tuple[str, tuple[JSON, ...]]:
+    """FROM and WHERE of the facts of a filter on these days; by lines where it names their parts."""
+    table = asking.layout.lines if of.of_lines or more == "lines" else asking.layout.deeds
+    conditions: list[str] = []
+    parameters: list[JSON] = []
+    for name, values in of.parts:
+        conditions.append(f"d.{name} IN ({_marks(values)})")
+        parameters += values
+    first, last = days
+    if first > DAY_MIN:
+        conditions.append("d.at >= ?")
+        parameters.append(instant(first, asking.zone))
+    conditions.append("d.at < ?")
+    parameters.append(instant(min(last + 1, DAY_MAX), asking.zone))
+    return f"{table} d WHERE {' AND '.join(conditions)}", tuple(parameters)
+
+
+def _having(facts: tuple[str, tuple[JSON, ...]], value: str, op: str, wanted: JSON, nothing: bool) -> Sql:
+    """Customers whose facts stand so; `nothing`: whether those without any do, too."""
+    source, parameters = facts
+    figures = wanted if isinstance(wanted, tuple) else (wanted,)
+    stands = f"{value} BETWEEN ? AND ?" if op == "between" else f"{value} {'<>' if op == '!=' else op} ?"
+    if not nothing:
+        text = f"(c.id IN (SELECT d.customer FROM {source} GROUP BY d.customer HAVING {stands}))"
+    else:
+        text = f"(c.id NOT IN (SELECT d.customer FROM {source} GROUP BY d.customer HAVING NOT ({stands})))"
+    return Sql(text, (*parameters, *figures))
+
+
+def _holds(op: str, value: int, wanted: JSON) -> bool:
+    match op:
+        case "between":
+            return bool(wanted[0] <= value <= wanted[1])
+        case "=":
+            return bool(value == wanted)
+        case "!=":
+            return bool(value != wanted)
+        case "<":
+            return bool(value < wanted)
+        case "<=":
+            return bool(value <= wanted)
+        case ">":
+            return bool(value > wanted)
+    return bool(value >= wanted)
+
+
+_COUNTED: Mapping[str, tuple[str, ...]] = {
+    "purchase_count": ("purchase",),
+    "visit_count": ("visit",),
+    "complaint_count": ("complaint",),
+    "contact_count": tuple(sorted(CONTACTS)),
+}
+_AGED: Mapping[str, tuple[str, ...]] = {
+    "days_since_purchase": ("purchase",),
+    "days_since_visit": ("visit",),
+    "days_since_complaint": ("complaint",),
+    "days_since_contact": tuple(sorted(CONTACTS)),
+}
+
+
+def _number(rule: NumberTest, asking: Asking) -> Compiled:
+    number = rule.number
+    match number:
+        case Metric("spend", window):
+            number = Sum("amount", _kinds("purchase", "return"), window)
+        case Metric("effort_min", window):
+            number = Sum("effort_min", Filter(), window)
+        case Metric(name, window) if name in _COUNTED:
+            number = Count(_kinds(*_COUNTED[name]), window)
+        case Metric(name, window) if name in _AGED:
+            return _exact(_aged(rule, _AGED[name], window, asking))
+        case Metric():
+            return ANYBODY
+    nothing = _holds(rule.op, 0, rule.value)
+    days = number.window.days(asking.today)
+    if isinstance(number, Count):
+        of_lines = "count(DISTINCT d.id)" if number.of.of_lines else "count(*)"
+        facts = _facts(number.of, days, asking)
+        return _exact(_having(facts, of_lines, rule.op, rule.value, nothing))
+    if number.what in ("cost", "margin") or (number.what == "effort_min" and number.of.of_lines):
+        return ANYBODY
+    if number.what == "effort_min":
+        facts = _facts(number.of, days, asking)
+        return _exact(_having(facts, "sum(d.effort_min)", rule.op, rule.value, nothing))
+    source, parameters = _facts(number.of, days, asking, "lines")
+    currency = number.currency or asking.currency
+    if currency is None:
+        source += " AND d.currency IS NULL"
+    else:
+        source, parameters = f"{source} AND (d.currency IS NULL OR d.currency = ?)", (*parameters, currency)
+    return _exact(_having((source, parameters), f"sum(d.{number.what})", rule.op, rule.value, nothing))
+
+
+def _kinds(*kinds: str) -> Filter:
+    return Filter((("kind", kinds),))
+
+
+def _aged(rule: NumberTest, kinds: tuple[str, ...], window: Window, asking: Asking) -> Sql:
+    """Days since the last of these facts: a bound on when it was."""
+    low, high = rule.value if isinstance(rule.value, tuple) else (rule.value, rule.value)
+    match rule.op:
+        case "<":
+            low, high = DAY_MIN, low - 1
+        case "<=":
+            low = DAY_MIN
+        case ">":
+            low, high = low + 1, DAY_MAX
+        case ">=":
+            high = DAY_MAX
+    facts = _facts(_kinds(*kinds), window.days(asking.today), asking)
+    inside = _between(facts, "max(d.at)", asking.today - high, asking.today - low, asking)
+    if rule.op != "!=":
+        return inside
+    has = Sql(f"(c.id IN (SELECT d.customer FROM {facts[0]}))", facts[1])
+    return _all((has, _not(inside)))
+
+
+def _between(facts: tuple[str, tuple[JSON, ...]], value: str, first: int, last: int, asking: Asking) -> Sql:
+    """Customers of whose facts the first or last was on these days."""
+    if last < first or last < DAY_MIN or first > DAY_MAX:
+        return FALSE
+    source, parameters = facts
+    bounds = (instant(max(first, DAY_MIN), asking.zone), instant(min(last + 1, DAY_MAX), asking.zone))
+    text = (
+        f"(c.id IN (SELECT d.customer FROM {source} GROUP BY d.customer HAVING {value} >= ? AND {value} < ?))"
+    )
+    return Sql(text, (*parameters, *bounds))
+
+
+# --- days -------------------------------------------------------------------------------------------------
+
+
+def _date(rule: DateTest, asking: Asking) -> Compiled:
+    match rule.op, rule.value:
+        case "on", int(day):
+            first, last = day, day
+        case "before", int(day):
+            first, last = DAY_MIN, day - 1
+        case "after", int(day):
+            first, last = day + 1, DAY_MAX
+        case "within", window if not isinstance(window, int):
+            first, last = window.days(asking.today)
+        case _:
+            return ANYBODY
+    if isinstance(rule.date, DayOf):
+        column = asking.layout.column(rule.date.field)
+        declared = asking.entity.by_name[rule.date.field].type
+        if column is None or last < first:
+            return ANYBODY if column is None else _exact(FALSE)
+        there = f"{column} IS NOT NULL AND {column}"
+        match declared:
+            case Date():
+                return _exact(
+                    Sql(f"({there} BETWEEN ? AND ?)", (iso(max(first, DAY_MIN)), iso(min(last, DAY_MAX))))
+                )
+            case Instant():
+                bounds = (instant(first, asking.zone), instant(min(last + 1, DAY_MAX), asking.zone))
+                return _exact(Sql(f"({there} >= ? AND {column} < ?)", bounds))
+        return ANYBODY
+    facts = _facts(rule.date.of, EVER.days(asking.today), asking)
+    return _exact(_between(facts, f"{'max' if rule.date.last else 'min'}(d.at)", first, last, asking))
+
+
+# --- others -----------------------------------------------------------------------------------------------
+
+
+def _segment(segment: str, asking: Asking) -> Compiled:
+    member, excluded = asking.layout.holding("segments"), asking.layout.holding("excluded_segments")
+    defined = (asking.segments or {}).get(segment)
+    if member is None or defined is None or segment in asking.inside:
+        return ANYBODY
+    put = Sql(f"(c.id IN ({member}))", (segment,))
+    out = FALSE if excluded is None else Sql(f"(c.id IN ({excluded}))", (segment,))
+    by_rule = Compiled(FALSE, FALSE)
+    if defined.rule is not None:
+        by_rule = compile_rule(defined.rule, replace(asking, inside=(*asking.inside, segment)))
+    return Compiled(_all((_not(out), _any((put, by_rule.sure)))), _all((_not(out), _any((put, by_rule.may)))))
+
+
+def _link(kind: str, linked: Rule | None, asking: Asking) -> Compiled:
+    if linked is not None:
+        return ANYBODY
+    return _exact(
+        Sql(f"(c.id IN (SELECT l.customer FROM ({asking.layout.linked()}) l WHERE l.kind = ?))", (kind,))
+    )
