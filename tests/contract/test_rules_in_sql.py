@@ -30,12 +30,13 @@ from tests.support.rules import CHAIN, KNOWN, RULES, TODAY, UNITS, WORDS
 RULES_A_CROWD = 25
 CROWDS = -(-int(os.environ.get("REGULARS_TEST_RULES", "500")) // RULES_A_CROWD)
 SCALARS = [f.name for f in CUSTOMER.fields if not f.is_set and f.name != "birth"]
+COLUMNS = ", ".join(f"{name} {'BOOLEAN' if name == 'archived' else 'TEXT'}" for name in SCALARS)
 SETS = [f.name for f in CUSTOMER.fields if f.is_set]
 DEED = """id TEXT, customer TEXT, at TEXT, kind TEXT, unit TEXT, staff TEXT, channel TEXT, stage_reached INTEGER,
 outcome TEXT, role TEXT, effort_min BIGINT"""
 LINE = "product TEXT, category TEXT, quantity BIGINT, amount BIGINT, currency TEXT"
 DDL = (
-    f"CREATE TABLE customer (id TEXT, {', '.join(f'{n} {_}' for n in SCALARS for _ in ['BOOLEAN' if n == 'archived' else 'TEXT'])})",
+    f"CREATE TABLE customer (id TEXT, {COLUMNS})",
     "CREATE TABLE element (customer TEXT, field TEXT, key TEXT)",
     "CREATE TABLE link (customer TEXT, other TEXT, kind TEXT)",
     f"CREATE TABLE deed ({DEED})",
@@ -79,7 +80,7 @@ def rows(crowd: list[Known]) -> Iterator[tuple[str, list[JSON]]]:
             part = int(deed.id[:2], 16) / 255
             at = (begins + part * (ends - begins - timedelta(milliseconds=1))).astimezone(UTC)
             told = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-            row = [deed.id, known.id, told, deed.kind, deed.unit, deed.staff, deed.channel]
+            row: list[JSON] = [deed.id, known.id, told, deed.kind, deed.unit, deed.staff, deed.channel]
             row += [deed.stage_reached, deed.outcome, deed.role, deed.effort_min]
             yield "deed", row
             for line in deed.lines:
@@ -106,7 +107,7 @@ def crowds(draw: st.DrawFn) -> list[Known]:
                 currency=currency,
                 values=values,
                 hidden=frozenset(),
-                units=frozenset({home} - {None}),
+                units=frozenset([home] if home else []),
             )
         )
     return crowd

@@ -212,6 +212,7 @@ def rule(text: JSON) -> Rule:
     return read(text, WORDS)
 
 
+BOUGHT = {"kind": ["purchase"]}
 HALF = {"last": 6, "unit": "month"}
 CHAIN = Chain(
     schemes={
@@ -219,7 +220,7 @@ CHAIN = Chain(
             "rule",
             (
                 ("mature", rule({"number": {"metric": "purchase_count"}, "op": ">=", "value": 3})),
-                ("old", rule({"number": {"count": {"kind": ["purchase"]}, "window": HALF}, "op": ">", "value": 0})),
+                ("old", rule({"number": {"count": BOUGHT, "window": HALF}, "op": ">", "value": 0})),
                 ("prospect", rule({"number": {"metric": "contact_count"}, "op": ">=", "value": 1})),
             ),
             {"mature": "old"},
@@ -231,6 +232,7 @@ CHAIN = Chain(
         SEGMENTS[1]: SegmentRule(rule({"in": SEGMENTS[2]})),
         SEGMENTS[2]: SegmentRule(rule({"any": [{"in": SEGMENTS[1]}, {"in": SEGMENTS[0]}]})),
     },
+    cuts={"days_since_purchase": (10, 30, 90, 365), "spend": (0, 10, 20, 40), "margin_pareto": (15,)},
     me=STAFF[0],
     team=frozenset(STAFF),
 )  # fmt: skip

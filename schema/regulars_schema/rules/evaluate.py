@@ -42,7 +42,7 @@ from regulars_schema.rules.tree import (
     TaskTest,
     UnderTest,
 )
-from regulars_schema.rules.windows import DAY_MAX, NEVER, Window
+from regulars_schema.rules.windows import DAY_MAX, EVER, NEVER, Window
 
 Answer = bool | None
 FOREVER = datetime.max.replace(tzinfo=UTC)
@@ -128,7 +128,7 @@ class _Judge:
         if isinstance(number, Metric):
             if any(name in known.hidden for name in METRICS[number.name].needs):
                 return Finding(rule, None)
-            return _measured(rule, number, known)
+            return _measured(rule, number, known, self.world)
         return _tallied(rule, number, known)
 
     # --- schemes ------------------------------------------------------------------------------------------
@@ -404,17 +404,19 @@ _TRIES_MAX = 12
 """So many turns are looked at; beyond, one looks again."""
 
 
-def metric(name: str, known: Known, window: Window, today: int | None = None) -> int | None:
+def metric(
+    name: str, known: Known, world: World, window: Window = EVER, today: int | None = None
+) -> int | None:
     """A metric's value as of a day (the customer's own by default); None when there is nothing to measure.
     `Unheld` where this replica can't know."""
     today = known.today if today is None else today
-    return METRICS[name].of(counted(known, window, today))
+    return METRICS[name].of(counted(known, window, today, world.cuts))
 
 
-def _measured(rule: NumberTest, number: Metric, known: Known) -> Finding:
+def _measured(rule: NumberTest, number: Metric, known: Known, world: World) -> Finding:
     def answer(day: int) -> tuple[Answer, int | None]:
         try:
-            value = metric(number.name, known, number.window, day)
+            value = metric(number.name, known, world, number.window, day)
         except Unheld:
             return None, None
         return (False, None) if value is None else (compare(rule.op, (value, value), rule.value), value)

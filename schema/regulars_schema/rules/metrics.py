@@ -15,7 +15,8 @@ from typing import Literal
 from regulars_schema.declare import Label
 from regulars_schema.entities import INTERACTION_KIND
 from regulars_schema.rules.knowing import Before, Deed, Known
-from regulars_schema.rules.windows import Window
+from regulars_schema.rules.windows import Last, Window
+from regulars_schema.rules.windows import Unit as Period
 
 CONTACTS = frozenset(INTERACTION_KIND.values) - {"form", "gift", "payment", "touch", "note"}
 """Kinds of interaction in which the customer took part; a touch may stay unanswered."""
@@ -31,6 +32,8 @@ class Facts:
     deeds: Sequence[Deed]
     whole: bool
     """Whether `deeds` are all that `sums` counts."""
+    cuts: Mapping[str, tuple[int, ...]]
+    """Published cut points (`World.cuts`)."""
 
     def count(self, kinds: Iterable[str]) -> int:
         return sum(self.sums[kind].count for kind in kinds if kind in self.sums)
@@ -191,6 +194,32 @@ def _age(facts: Facts) -> int | None:
     return today.year - int(birth["year"]) - ((today.month, today.day) < (birth["month"], birth["day"]))
 
 
+def _year(facts: Facts) -> Facts:
+    """The same customer's last twelve months."""
+    return counted(facts.known, Last(12, Period.MONTH), facts.today, facts.cuts)
+
+
+def _fifth(metric: str, descending: bool = False) -> Callable[[Facts], int | None]:
+    """The fifth of all customers that a value is in, 5 the best (S40). Of a year's facts, but for recency."""
+
+    def of(facts: Facts) -> int | None:
+        cuts = facts.cuts.get(metric)
+        value = METRICS[metric].of(facts if descending else _year(facts))
+        if cuts is None or value is None:
+            return None
+        above = sum(value > cut for cut in cuts)
+        return 5 - above if descending else 1 + above
+
+    return of
+
+
+def _pareto(facts: Facts) -> int | None:
+    """1 for those who bring four fifths of a year's margin together (S39), 0 for the others."""
+    cuts = facts.cuts.get("margin_pareto")
+    value = _margin(_year(facts))
+    return None if cuts is None or value is None else int(value >= cuts[0])
+
+
 L = Label
 METRICS: Mapping[str, MetricDef] = {
     "purchase_count": MetricDef(L("购买次数", "Purchases"), "count", _count(("purchase",))),
@@ -215,6 +244,11 @@ METRICS: Mapping[str, MetricDef] = {
     "effort_min": MetricDef(L("投入分钟", "Effort in minutes"), "count", _effort),
     "satisfaction": MetricDef(L("满意度", "Satisfaction"), "score", _satisfaction),
     "loyalty": MetricDef(L("忠诚度", "Loyalty"), "score", _loyalty, "daily"),
+    "recency_fifth": MetricDef(L("最近消费五分位", "Fifth by recency"), "score", _fifth("days_since_purchase", True), "daily"),
+    "frequency_fifth": MetricDef(L("消费频率五分位", "Fifth by frequency"), "score", _fifth("purchase_count"), "daily"),
+    "monetary_fifth": MetricDef(L("消费额五分位", "Fifth by spend"), "score", _fifth("spend"), "daily"),
+    "margin_fifth": MetricDef(L("毛利五分位", "Fifth by margin"), "score", _fifth("margin"), "daily"),
+    "margin_pareto": MetricDef(L("贡献八成毛利", "Among those who bring 80 % of the margin"), "score", _pareto, "daily"),
     "age": MetricDef(L("年龄", "Age"), "years", _age, "daily", ("birth",)),
 }  # fmt: skip
 
@@ -222,7 +256,9 @@ METRICS: Mapping[str, MetricDef] = {
 # --- counting ---------------------------------------------------------------------------------------------
 
 
-def counted(known: Known, window: Window, today: int) -> Facts:
+def counted(
+    known: Known, window: Window, today: int, cuts: Mapping[str, tuple[int, ...]] | None = None
+) -> Facts:
     """What counts in the window as of today; `Unheld` when it reaches beyond the edge in a way no sum tells."""
     first, last = window.days(today)
     deeds = [deed for deed in known.deeds if first <= deed.day <= last]
@@ -235,7 +271,7 @@ def counted(known: Known, window: Window, today: int) -> Facts:
             raise Unheld
         whole = False
         sums[kind] = added(older, sums[kind]) if kind in sums else older
-    return Facts(known, today, sums, deeds, whole)
+    return Facts(known, today, sums, deeds, whole, cuts or {})
 
 
 def summed(deeds: Iterable[Deed], currency: str | None) -> dict[str, Before]:

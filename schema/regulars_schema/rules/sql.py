@@ -1,9 +1,9 @@
-"""A rule as SQL: pure text for SQLite and PostgreSQL, on server and tablet, equal to the oracle where it compiles.
+"""A rule as SQL: text for SQLite and PostgreSQL, on server and tablet, equal to the oracle where it compiles.
 
 `compile_rule` gives two conditions on a customer `c`: who fits for sure, and who may. Where a test does not
 compile (a spelling that no index knows, a number that only the facts tell), it adds nobody to the first and
 everybody to the second; whoever may but need not is asked of the oracle. Both conditions are true or false,
-never NULL. Facts count by sets, one grouped scan of an index a test, so the cost does not grow with customers.
+never NULL. Facts count by sets: one grouped scan of an index for each test, not one for each customer.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ TRUE, FALSE = Sql("TRUE"), Sql("FALSE")
 
 
 class Layout(Protocol):
-    """Where a database keeps what rules ask of. Facts: a table or subselect with the columns of `deed`
-    (customer, at, kind, unit, staff, channel, stage_reached, outcome, role, effort_min, void or superseded ones left
-    out, a purchase only its buyer's) and one with those of `deed_line` (deed's, and product, category, quantity,
-    amount, currency)."""
+    """Where a database keeps what rules ask of."""
 
     deeds: str
+    """The facts that count (`facts.deed`): id, customer, at, kind, unit, staff, channel, stage_reached, outcome,
+    role, effort_min."""
     lines: str
+    """Their lines: the same columns, and product, category, quantity, amount, currency."""
 
     def column(self, field: str) -> str | None:
         """An expression for a field's shown value in `c`; None where it has none."""
@@ -70,7 +70,7 @@ class Layout(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """As of when, where, and by whom a rule is asked. Customers of one zone and currency are asked together."""
+    """As of when and by whom a rule is asked, of customers of one zone and currency."""
 
     layout: Layout
     today: int

@@ -1,0 +1,117 @@
+"""Which facts count, and what each is to a customer. Pure: from the set of facts, in any order, however often."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, tzinfo
+from typing import NamedTuple
+
+from regulars_schema.declare import JSON
+from regulars_schema.rules.knowing import Deed, Line
+
+BUYING = frozenset({"purchase", "return", "payment", "quote"})
+BUYERS = ("payer", "principal", None)
+"""Whose a purchase is: the first of the party with the first of these roles that somebody has."""
+
+
+class Fact(NamedTuple):
+    id: str
+    stamp: int
+    supersedes: str | None = None
+    void: bool = False
+
+
+def counting(facts: Iterable[Fact]) -> set[str]:
+    """The ids of the facts that count.
+
+    A fact that another supersedes does not; of two corrections of one fact the later one does (by stamp, then
+    by id); one that was voided does not, nor does any correction of it. A fact whose former one is not here
+    stands as its correction would.
+    """
+    after: dict[str, dict[str, Fact]] = {}
+    by_id: dict[str, Fact] = {}
+    for fact in facts:
+        by_id[fact.id] = fact
+        if fact.supersedes is not None:
+            after.setdefault(fact.supersedes, {})[fact.id] = fact
+    starts = [f.id for f in by_id.values() if f.supersedes is None] + [id for id in after if id not in by_id]
+    found: set[str] = set()
+    for id in starts:
+        passed: set[str] = set()
+        while id not in passed:
+            passed.add(id)
+            newer = after.get(id)
+            if newer is None:
+                if id in by_id and not by_id[id].void:
+                    found.add(id)
+                break
+            if any(fact.void for fact in newer.values()):
+                break
+            id = max(newer.values(), key=_turn).id
+    return found
+
+
+def _turn(fact: Fact) -> tuple[int, str]:
+    return fact.stamp, fact.id
+
+
+def deed(
+    id: str,
+    values: Mapping[str, JSON],
+    members: frozenset[str],
+    zone: tzinfo,
+    products: Mapping[str, Product],
+) -> Deed:
+    """What a fact with these values is to the customer of these members (one person)."""
+    party = values.get("party") or ()
+    roles = [member.get("role") for member in party if member.get("customer") in members]
+    kind = values["kind"]
+    if kind in BUYING and len(party) > 1 and _buyer(party) not in members:
+        kind = "visit"
+    sign = -1 if kind == "return" else 1
+    return Deed(
+        id=id,
+        day=datetime.fromisoformat(values["at"]).astimezone(zone).toordinal(),
+        kind=kind,
+        role=roles[0] if roles else None,
+        unit=values.get("unit"),
+        staff=values.get("staff"),
+        channel=values.get("channel"),
+        stage_reached=values.get("stage_reached"),
+        outcome=values.get("outcome"),
+        effort_min=values.get("effort_min") or 0,
+        rating=values.get("satisfaction"),
+        lines=tuple(_line(line, sign, products) for line in values.get("lines") or ())
+        if kind != "visit"
+        else (),
+    )
+
+
+class Product(NamedTuple):
+    category: str | None = None
+    usage_days: int | None = None
+
+
+_UNKNOWN = Product()
+
+
+def _buyer(party: Iterable[Mapping[str, JSON]]) -> str | None:
+    for role in BUYERS:
+        for member in party:
+            if member.get("role") == role and member.get("customer") is not None:
+                return str(member["customer"])
+    return None
+
+
+def _line(line: Mapping[str, JSON], sign: int, products: Mapping[str, Product]) -> Line:
+    product = products.get(line.get("product") or "", _UNKNOWN)
+    amount, cost, quantity = line.get("amount") or 0, line.get("cost"), line.get("quantity")
+    return Line(
+        product=line.get("product"),
+        category=product.category,
+        quantity=1 if quantity is None else quantity,
+        amount=sign * abs(amount) if sign < 0 else amount,
+        cost=None if cost is None else sign * abs(cost) if sign < 0 else cost,
+        currency=line.get("currency"),
+        usage_days=product.usage_days,
+    )
