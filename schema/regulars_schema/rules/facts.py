@@ -68,6 +68,7 @@ def deed(
     kind = values["kind"]
     if kind in BUYING and len(party) > 1 and _buyer(party) not in members:
         kind = "visit"
+    lines = (values.get("lines") or ()) if kind == values["kind"] else ()
     sign = -1 if kind == "return" else 1
     return Deed(
         id=id,

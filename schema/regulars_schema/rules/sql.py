@@ -50,8 +50,8 @@ class Layout(Protocol):
     """Where a database keeps what rules ask of."""
 
     deeds: str
-    """The facts that count (`facts.deed`): id, customer, at, kind, unit, staff, channel, stage_reached, outcome,
-    role, effort_min."""
+    """The facts that count (`facts.deed`): id, customer, at, kind, unit, staff, channel, stage_reached,
+    outcome, role, effort_min."""
     lines: str
     """Their lines: the same columns, and product, category, quantity, amount, currency."""
 
