@@ -32,8 +32,8 @@ CROWDS = -(-int(os.environ.get("REGULARS_TEST_RULES", "500")) // RULES_A_CROWD)
 SCALARS = [f.name for f in CUSTOMER.fields if not f.is_set and f.name != "birth"]
 COLUMNS = ", ".join(f"{n} {'BOOLEAN' if n == 'archived' else 'TEXT'}" for n in SCALARS)
 SETS = [f.name for f in CUSTOMER.fields if f.is_set]
-DEED = """id TEXT, customer TEXT, at TEXT, kind TEXT, unit TEXT, staff TEXT, channel TEXT, stage_reached INTEGER,
-outcome TEXT, role TEXT, effort_min BIGINT"""
+DEED = """id TEXT, customer TEXT, at TEXT, kind TEXT, unit TEXT, staff TEXT, channel TEXT,
+stage_reached INTEGER, outcome TEXT, role TEXT, effort_min BIGINT"""
 LINE = "product TEXT, category TEXT, quantity BIGINT, amount BIGINT, currency TEXT"
 DDL = (
     f"CREATE TABLE customer (id TEXT, {COLUMNS})",

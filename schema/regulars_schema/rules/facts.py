@@ -1,4 +1,4 @@
-"""Which facts count, and what each is to a customer. Pure: from the set of facts, in any order, however often."""
+"""Which facts count, and what each is to a customer: from their set, in any order, however often."""
 
 from __future__ import annotations
 
@@ -56,25 +56,18 @@ def _turn(fact: Fact) -> tuple[int, str]:
 
 
 def deed(
-    id: str,
-    values: Mapping[str, JSON],
-    members: frozenset[str],
-    zone: tzinfo,
-    products: Mapping[str, Product],
+    id: str, values: Mapping[str, JSON], customer: str, zone: tzinfo, products: Mapping[str, Product]
 ) -> Deed:
-    """What a fact with these values is to the customer of these members (one person)."""
+    """What a fact with these values is to one of the customers whom it names."""
     party = values.get("party") or ()
-    roles = [member.get("role") for member in party if member.get("customer") in members]
-    kind = values["kind"]
-    if kind in BUYING and len(party) > 1 and _buyer(party) not in members:
-        kind = "visit"
-    lines = (values.get("lines") or ()) if kind == values["kind"] else ()
-    sign = -1 if kind == "return" else 1
+    kind, lines = values["kind"], values.get("lines") or ()
+    if kind in BUYING and len(party) > 1 and _buyer(party) != customer:
+        kind, lines = "visit", ()
     return Deed(
         id=id,
         day=datetime.fromisoformat(values["at"]).astimezone(zone).toordinal(),
         kind=kind,
-        role=roles[0] if roles else None,
+        role=next((member.get("role") for member in party if member.get("customer") == customer), None),
         unit=values.get("unit"),
         staff=values.get("staff"),
         channel=values.get("channel"),
@@ -82,9 +75,7 @@ def deed(
         outcome=values.get("outcome"),
         effort_min=values.get("effort_min") or 0,
         rating=values.get("satisfaction"),
-        lines=tuple(_line(line, sign, products) for line in values.get("lines") or ())
-        if kind != "visit"
-        else (),
+        lines=tuple(_line(line, kind == "return", products) for line in lines),
     )
 
 
@@ -104,15 +95,15 @@ def _buyer(party: Iterable[Mapping[str, JSON]]) -> str | None:
     return None
 
 
-def _line(line: Mapping[str, JSON], sign: int, products: Mapping[str, Product]) -> Line:
+def _line(line: Mapping[str, JSON], back: bool, products: Mapping[str, Product]) -> Line:
     product = products.get(line.get("product") or "", _UNKNOWN)
     amount, cost, quantity = line.get("amount") or 0, line.get("cost"), line.get("quantity")
     return Line(
         product=line.get("product"),
         category=product.category,
         quantity=1 if quantity is None else quantity,
-        amount=sign * abs(amount) if sign < 0 else amount,
-        cost=None if cost is None else sign * abs(cost) if sign < 0 else cost,
+        amount=-abs(amount) if back else amount,
+        cost=-abs(cost) if back and cost is not None else cost,
         currency=line.get("currency"),
         usage_days=product.usage_days,
     )
