@@ -235,3 +235,38 @@ def test_a_lunar_birthday_comes_round_on_its_lunar_day():
     assert asked("date(birth) anniversary within next 7 days", of)[0] is False
     solar = {"year": 2000, "month": 2, "day": 29}
     assert next_anniversary(solar, ordinal("2027-01-01"), False) == ordinal("2027-02-28")
+
+
+def test_a_number_that_moves_by_itself_is_looked_at_again_before_it_turns():
+    of = known(values={"birth": {"year": 2000, "month": 12, "day": 10}})
+    assert asked("age >= 26", of) == (False, midnight("2026-11-23"))
+    silent = known(bought(40), bought(30), bought(20))
+    assert asked("silence_percent > 200", silent) == (False, midnight("2026-11-23"))
+    assert asked("silence_percent > 200", replace(silent, today=TODAY + 1))[0] is True
+
+
+@pytest.mark.parametrize("text", ["satisfaction >= 3", "next_runout_days <= 3", "open_quotes >= 1"])
+def test_a_number_of_facts_that_are_not_held_is_unknown_and_not_nothing(text):
+    line = Line(product="p", usage_days=30)
+    of = known(
+        bought(510, lines=(line,)),
+        Deed("r", TODAY - 500, "visit", rating=5),
+        Deed("q", TODAY - 490, "quote"),
+        Deed("v", TODAY - 5, "visit"),
+    )
+    assert asked(text, of)[0] is True
+    assert asked(text, beyond(of, TODAY - 50))[0] is None
+
+
+def test_a_quote_is_open_until_something_is_bought_or_somebody_decides():
+    quote = Deed("q", TODAY - 5, "quote", outcome="open")
+    assert asked("open_quotes = 1", known(bought(9), quote))[0] is True
+    assert asked("open_quotes = 0", known(quote, bought(1)))[0] is True
+    assert asked("open_quotes = 0", known(replace(quote, outcome="lost")))[0] is True
+
+
+def test_what_an_hour_of_effort_brings_is_measured_where_both_are_known():
+    line = Line(amount=9000, cost=3000, currency="CNY")
+    of = known(bought(9, lines=(line,), effort_min=90), currency="CNY")
+    assert asked("margin_per_hour between 3999 and 4001", of)[0] is True
+    assert asked("margin_per_hour < 5000", known(bought(9, lines=(line,)), currency="CNY"))[0] is False

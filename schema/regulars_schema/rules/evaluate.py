@@ -422,10 +422,10 @@ def _measured(rule: NumberTest, number: Metric, known: Known, world: World) -> F
         return (False, None) if value is None else (compare(rule.op, (value, value), rule.value), value)
 
     now, value = answer(known.today)
-    until = FOREVER
+    until = _start(known, known.today + 1) if METRICS[number.name].nature == "daily" else FOREVER
     for tried, day in enumerate(_turns(rule, number, known, value)):
         if tried == _TRIES_MAX or answer(day)[0] is not now:
-            until = _start(known, day)
+            until = min(until, _start(known, day))
             break
     return Finding(rule, now, until, value)
 
@@ -440,12 +440,9 @@ def _turns(rule: NumberTest, number: Metric, known: Known, value: int | None) ->
         for d in (sums.first, sums.last)
         for turn in number.window.span(d)
     }
-    match METRICS[number.name].nature:
-        case "daily":
-            days.add(today + 1)
-        case "ages" if value is not None:
-            edges = rule.value if isinstance(rule.value, tuple) else (rule.value,)
-            days |= {today + edge - value + more for edge in edges for more in (0, 1)}
+    if METRICS[number.name].nature == "ages" and value is not None:
+        edges = rule.value if isinstance(rule.value, tuple) else (rule.value,)
+        days |= {today + edge - value + more for edge in edges for more in (0, 1)}
     return sorted(day for day in days if today < day <= DAY_MAX)
 
 

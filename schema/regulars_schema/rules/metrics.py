@@ -45,7 +45,7 @@ class Facts:
         return max((self.sums[kind].last for kind in kinds if kind in self.sums), default=None)
 
 
-Unit = Literal["count", "days", "money", "score", "years"]
+Unit = Literal["count", "days", "money", "percent", "score", "years"]
 Nature = Literal["still", "ages", "daily"]
 """Whether a value stays while no fact comes or leaves, grows by one each day, or may be another each day."""
 
@@ -104,12 +104,34 @@ def _effort(facts: Facts) -> int:
     return sum(sums.effort_min for sums in facts.sums.values())
 
 
+def _margin_per_hour(facts: Facts) -> int | None:
+    """What an hour of the effort put into the customer brings (S38, S128)."""
+    margin, effort = _margin(facts), _effort(facts)
+    return None if margin is None or not effort else 60 * margin // effort
+
+
 def _interval(facts: Facts) -> int | None:
     """Mean days between purchases, of two days of purchase at least."""
     bought = facts.sums.get("purchase")
     if bought is None or bought.count < 2:
         return None
     return (bought.last - bought.first) // (bought.count - 1)
+
+
+def _silence(facts: Facts) -> int | None:
+    """Days since the last purchase in percent of the customer's own mean interval (S31)."""
+    interval, last = _interval(facts), facts.last(("purchase",))
+    return 100 * (facts.today - last) // interval if interval and last is not None else None
+
+
+def _open_quotes(facts: Facts) -> int:
+    """Quotes after the last purchase that nobody has decided on (S26)."""
+    bought = facts.last(("purchase",)) or 0
+    older = facts.known.before.get("quote")
+    if older is not None and older.last > bought:
+        raise Unheld
+    quotes = [deed for deed in facts.deeds if deed.kind == "quote" and deed.day > bought]
+    return sum(deed.outcome in (None, "open", "interested") for deed in quotes)
 
 
 def _days_bought(facts: Facts) -> list[int]:
@@ -151,6 +173,8 @@ def _products(facts: Facts) -> int:
 
 def _runout(facts: Facts) -> int | None:
     """Days until the first product that the customer bought is used up (S87); negative: since."""
+    if not facts.whole and "purchase" in facts.known.before:
+        raise Unheld
     lasts: dict[str, int] = {}
     for deed in facts.deeds:
         if deed.kind == "purchase":
@@ -164,6 +188,8 @@ def _runout(facts: Facts) -> int | None:
 def _satisfaction(facts: Facts) -> int | None:
     """Mean rating of the last three that rated, as a score."""
     rated = [deed.rating for deed in facts.deeds if deed.rating is not None][-3:]
+    if len(rated) < 3 and not facts.whole:
+        raise Unheld
     return (sum(rated) - len(rated)) * 25 // len(rated) if rated else None
 
 
@@ -238,10 +264,13 @@ METRICS: Mapping[str, MetricDef] = {
     "next_runout_days": MetricDef(L("距用完天数", "Days until a product is used up"), "days", _runout, "daily"),
     "interval_days": MetricDef(L("平均购买间隔", "Mean days between purchases"), "days", _interval),
     "interval_spread_days": MetricDef(L("购买间隔离散", "Spread of the days between purchases"), "days", _spread),
+    "silence_percent": MetricDef(L("静默占平均间隔百分比", "Days since the last purchase in percent of the mean interval"), "percent", _silence, "daily"),
+    "open_quotes": MetricDef(L("未决报价数", "Open quotes"), "count", _open_quotes),
     "spend": MetricDef(L("消费额", "Spend"), "money", _spend),
     "margin": MetricDef(L("毛利", "Margin"), "money", _margin),
     "average_order": MetricDef(L("平均单额", "Average order"), "money", _average_order),
     "effort_min": MetricDef(L("投入分钟", "Effort in minutes"), "count", _effort),
+    "margin_per_hour": MetricDef(L("每小时投入毛利", "Margin per hour of effort"), "money", _margin_per_hour),
     "satisfaction": MetricDef(L("满意度", "Satisfaction"), "score", _satisfaction),
     "loyalty": MetricDef(L("忠诚度", "Loyalty"), "score", _loyalty, "daily"),
     "recency_fifth": MetricDef(L("最近消费五分位", "Fifth by recency"), "score", _fifth("days_since_purchase", True), "daily"),
