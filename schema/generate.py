@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from generate_docs import errors, metrics, model, rights, settings
+from generate_docs import errors, metrics, model, rights, schemes, settings
 from generate_graphql import OUTPUTS as GRAPHQL_OUTPUTS
 from generate_records import records
 from regulars_schema.declare import Bool, Entity, Field, Int, Level, List, Ref, Registry, Struct
@@ -93,6 +93,7 @@ OUTPUTS: list[tuple[str, Callable[[Registry], str]]] = [
     ("docs/SETTINGS.md", settings),
     ("docs/METRICS.md", metrics),
     ("docs/RIGHTS.md", rights),
+    ("docs/SCHEMES.md", schemes),
     *GRAPHQL_OUTPUTS,
 ]
 

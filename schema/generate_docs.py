@@ -1,4 +1,4 @@
-"""The reference pages that follow from the source: docs/MODEL.md, docs/ERRORS.md and docs/SETTINGS.md."""
+"""The reference pages that follow from the source: docs/MODEL.md, docs/ERRORS.md, docs/SETTINGS.md, ..."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ from regulars_schema.declare import (
     Type,
 )
 from regulars_schema.messages import MESSAGES, Kind, Message
+from regulars_schema.rules.text import show
+from regulars_schema.schemes import Scheme, Shipped, load
 from regulars_server.access.rights import ANYBODY, ENDPOINTS, OF_PEOPLE, RIGHTS, ROLES, ROOTS, STRANGER
 from regulars_server.settings import Settings
 from regulars_server.telemetry.declared import METRICS
@@ -333,6 +335,72 @@ def rights(_: Registry) -> str:
             "",
         ]
     )
+
+
+def schemes(_: Registry) -> str:
+    """`docs/SCHEMES.md`: the classification schemes and templates that come with the product."""
+    return schemes_page(load())
+
+
+SET_BY = {"rule": "a rule", "person": "a person", "import": "an import or a person"}
+
+
+def schemes_page(shipped: Shipped) -> str:
+    ruled = [
+        [f"`{scheme.key}`", f"`{value.key}`", show(value.rule, shipped.words)]
+        for scheme in shipped.schemes.values()
+        for value in scheme.values
+        if value.rule is not None
+    ]
+    ready = [
+        [f"`{t.key}`", t.label.zh_hans, t.label.en, show(t.rule, shipped.words), ", ".join(t.sources)]
+        for t in shipped.templates.values()
+    ]
+    return "\n".join(
+        [
+            "# Schemes",
+            BY_HAND,
+            "",
+            "The classification schemes that come with the product: data files in",
+            "`schema/regulars_schema/schemes/`, with texts in zh and en, playbooks, benefits and hints. Values in",
+            "brackets are part of the one before them. **Rows** are those of the source documents.",
+            "",
+            *_table(
+                ["Scheme", "中文", "English", "Of", "Set by", "Values", "Rows"],
+                map(_scheme, shipped.schemes.values()),
+            ),
+            "",
+            "## Rules",
+            "",
+            "The first rule that holds gives the value. The first value of an *ordered* scheme is the best.",
+            "",
+            *_table(["Scheme", "Value", "Rule"], ruled),
+            "",
+            "## Templates",
+            "",
+            "Ready rules to start from: the conditions of the sources.",
+            "",
+            *_table(["Template", "中文", "English", "Rule", "Rows"], ready),
+            "",
+        ]
+    )
+
+
+def _scheme(scheme: Scheme) -> list[str]:
+    traits = [name for name in ("multi", "ordered", "evidence") if getattr(scheme, name)]
+    parts = [
+        f"{'(' * bool(v.parent)}`{v.key}` {v.label.zh_hant or v.label.zh_hans}{')' * bool(v.parent)}"
+        for v in scheme.values
+    ]
+    return [
+        f"`{scheme.key}`",
+        " / ".join(filter(None, (scheme.label.zh_hans, scheme.label.zh_hant))),
+        scheme.label.en,
+        ", ".join(scheme.for_kind),
+        "; ".join([SET_BY[scheme.mode], *traits]),
+        ", ".join(parts),
+        ", ".join(scheme.sources),
+    ]
 
 
 def _described(source: str) -> dict[str, str]:
