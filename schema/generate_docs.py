@@ -362,7 +362,7 @@ def schemes_page(shipped: Shipped) -> str:
             BY_HAND,
             "",
             "The classification schemes that come with the product: data files in",
-            "`schema/regulars_schema/schemes/`, with texts in zh and en, playbooks, benefits and hints. Values in",
+            "`schema/regulars_schema/schemes/`, with playbooks, benefits and hints in zh and en. Values in",
             "brackets are part of the one before them. **Rows** are those of the source documents.",
             "",
             *_table(

@@ -1,0 +1,368 @@
+"""The schemes that come with the product: whole, in both languages, each sample customer where it belongs."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+
+from generate_docs import schemes_page
+from regulars_schema.rules.evaluate import evaluate, standing
+from regulars_schema.rules.knowing import Assigned, Chain, Deed, Known, Line
+from regulars_schema.rules.text import parse, show
+from regulars_schema.schemes import BadScheme, Playbook, Words, load, read
+from tests.support.rules import KNOWN, TODAY
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "SCHEMES.md"
+SHIPPED = load()
+SCHEMES = SHIPPED.schemes
+KEYS = {
+    "nature", "channel_role", "time_order", "deal_phase", "lifecycle", "funnel", "attention", "tier",
+    "quality", "volume_class", "management_class", "relation4", "rfm_cell", "profit_loyalty", "dependency",
+    "loyalty_cycle", "pyramid", "motive", "personality", "social_style", "behaviour_mode", "difficulty",
+    "selling_point", "orientation", "consumer_group", "age_band", "ownership", "outlet_type",
+    "location_type", "churn_cause",
+}  # fmt: skip
+TRADITIONAL = KEYS - {
+    "lifecycle", "attention", "volume_class", "motive", "personality", "age_band", "ownership",
+    "outlet_type", "location_type",
+}  # fmt: skip
+"""Those with terms of the two sources that are in Traditional characters."""
+VALUES = {
+    "nature": 5, "channel_role": 4, "dependency": 4, "motive": 14, "personality": 7, "social_style": 4,
+    "behaviour_mode": 4, "difficulty": 12, "selling_point": 5, "orientation": 4, "consumer_group": 11,
+    "ownership": 5, "outlet_type": 6, "location_type": 4, "churn_cause": 6, "loyalty_cycle": 5, "pyramid": 5,
+    "profit_loyalty": 4, "rfm_cell": 8, "relation4": 4,
+}  # fmt: skip
+"""How many: motive with its three classes, difficulty with its sub-causes, the salaried of two kinds."""
+WITH_CUES = [
+    "social_style", "behaviour_mode", "difficulty", "selling_point", "orientation", "consumer_group",
+    "churn_cause", "attention", "dependency",
+]  # fmt: skip
+
+
+# --- what is there ----------------------------------------------------------------------------------------
+
+
+def test_there_are_thirty_schemes_with_the_values_of_the_rows():
+    assert set(SCHEMES) == KEYS
+    assert len(KEYS) == 30
+    assert {key: len(SCHEMES[key].values) for key in VALUES} == VALUES
+
+
+def labels() -> Iterator[tuple[bool, Words]]:
+    for scheme in SCHEMES.values():
+        yield scheme.key in TRADITIONAL, scheme.label
+        yield from ((scheme.key in TRADITIONAL, value.label) for value in scheme.values)
+
+
+def playbooks() -> Iterator[Playbook]:
+    for scheme in SCHEMES.values():
+        yield from (part.playbook for part in (scheme, *scheme.values) if part.playbook is not None)
+
+
+def chinese(text: str) -> bool:
+    return any("一" <= letter <= "鿿" for letter in text)
+
+
+def test_labels_are_in_the_scripts_of_their_sources():
+    for traditional, label in labels():
+        assert chinese(label.zh_hans)
+        assert not chinese(label.en)
+        assert (label.zh_hant is not None) is traditional, label
+
+
+def test_every_text_is_in_both_languages():
+    texts = [text for p in playbooks() for part in (p.cues, p.problems, p.actions, p.avoid) for text in part]
+    texts += [playbook.group for playbook in playbooks() if playbook.group is not None]
+    texts += [text for scheme in SCHEMES.values() for value in scheme.values for text in value.benefits]
+    texts += [hint.text for scheme in SCHEMES.values() for hint in scheme.hints]
+    assert len(texts) > 150
+    for text in texts:
+        assert chinese(text.zh)
+        assert not chinese(text.en)
+
+
+def test_no_two_values_of_a_scheme_are_called_the_same():
+    for scheme in SCHEMES.values():
+        for script in ("zh_hans", "en"):
+            names = [getattr(value.label, script) for value in scheme.values]
+            assert len(set(names)) == len(names), (scheme.key, script)
+
+
+@pytest.mark.parametrize("key", WITH_CUES)
+def test_a_value_that_a_row_says_more_of_than_its_name_has_a_playbook(key):
+    bare = {value.key for value in SCHEMES[key].values if value.playbook is None and value.parent is None}
+    assert bare <= {"political"}, "S107 says no more of it than its name"
+
+
+def test_the_hint_by_gender_is_off_and_assigns_nothing():
+    hints = [hint for hint in SCHEMES["motive"].hints if hint.sources == ("S57",)]
+    assert len(hints) == 2
+    assert all(not hint.on and not hint.suggests for hint in hints)
+
+
+def test_a_persons_judgement_of_a_persona_needs_evidence_and_expires():
+    personas = [s for s in SCHEMES.values() if "S68" in s.sources]
+    assert len(personas) == 8
+    assert all(scheme.mode == "person" and scheme.evidence for scheme in personas)
+    assert {scheme.check_days for scheme in personas} == {365}
+
+
+def test_the_lowest_values_are_never_told_to_the_customer():
+    told = {(s.key, v.key) for s in SCHEMES.values() for v in s.values if v.disclose == "customer"}
+    best = {("tier", "diamond"), ("tier", "gold"), ("tier", "silver")}
+    assert told == best | {("lifecycle", "loyal"), ("relation4", "loyal")}
+
+
+def test_every_rule_is_the_same_after_its_text():
+    rules = [value.rule for scheme in SCHEMES.values() for value in scheme.values if value.rule is not None]
+    for rule in [*rules, *(template.rule for template in SHIPPED.templates.values())]:
+        assert parse(show(rule, SHIPPED.words), SHIPPED.words) == rule
+
+
+@pytest.mark.parametrize(
+    "row", ["S31", "S38", "S77", *(f"S{i}" for i in (87, 88, 89, 90, 91, 95, 96, 97, 98))]
+)
+def test_a_condition_of_the_sources_is_a_template(row):
+    assert any(row in template.sources for template in SHIPPED.templates.values())
+
+
+def test_the_page_is_current():
+    assert PAGE.read_text("utf-8") == schemes_page(SHIPPED)
+
+
+# --- what is wrong ----------------------------------------------------------------------------------------
+
+GOOD = """
+key = "x"
+label = { zh_hans = "类", en = "Class" }
+for_kind = ["person"]
+mode = "rule"
+sources = ["S1"]
+[[values]]
+key = "a"
+label = { zh_hans = "甲", en = "A" }
+rule = "purchase_count >= 1"
+[[values]]
+key = "b"
+parent = "a"
+label = { zh_hans = "乙", en = "B" }
+rule = "is(x) = a"
+[values.playbook]
+cues = [["快", "fast"]]
+[[hints]]
+rule = "kind = person"
+text = ["提示", "A hint"]
+suggests = ["a"]
+sources = ["S1"]
+"""
+
+
+def test_a_good_file_is_read():
+    scheme = read({"x.toml": GOOD}).schemes["x"]
+    assert [value.key for value in scheme.values] == ["a", "b"]
+    assert scheme.rules().parents == {"b": "a"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place"),
+    [
+        ('key = "x"', 'key = "y"', "key"),
+        ('key = "x"', "key = ", ""),
+        ('key = "x"', 'key = "x"\nsize = 3', "size"),
+        ('mode = "rule"', 'mode = "rules"', "mode"),
+        ('mode = "rule"', 'mode = "person"', "values.0.rule"),
+        ('["person"]', '["people"]', "for_kind"),
+        ('["person"]', "[]", "for_kind"),
+        ('sources = ["S1"]\n[[values', 'sources = ["1"]\n[[values', "sources"),
+        ('sources = ["S1"]\n[[values', "[[values", "sources"),
+        ('en = "Class" ', 'eng = "Class" ', "label.en"),
+        ('en = "A" ', 'en = "A", fr = "A" ', "values.0.label.fr"),
+        ('en = "B" ', 'en = " " ', "values.1.label.en"),
+        ('key = "b"', 'key = "a"', "values.1"),
+        ('key = "b"', 'key = "B"', "values.1.key"),
+        ('parent = "a"', 'parent = "c"', "values.1.parent"),
+        ('parent = "a"', 'parent = "b"', "values.1.parent"),
+        ("purchase_count >= 1", "purchase_cont >= 1", "values.0.rule"),
+        ('rule = "is(x) = a"', "", "values.1.rule"),
+        ("is(x) = a", "is(x) = c", "values.1.rule"),
+        ('["快", "fast"]', '["快"]', "values.1.playbook.cues"),
+        ("cues =", "cue =", "values.1.playbook.cue"),
+        ('suggests = ["a"]', 'suggests = ["c"]', "hints.0.suggests"),
+        ('text = ["提示", "A hint"]', "text = 3", "hints.0.text"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_told_with_its_file_and_place(old, new, place):
+    assert GOOD.count(old) >= 1
+    with pytest.raises(BadScheme) as raised:
+        read({"x.toml": GOOD.replace(old, new, 1)})
+    assert str(raised.value).startswith(f"x.toml: {place}")
+
+
+def test_two_templates_of_one_key_are_refused():
+    words = 'label = { zh_hans = "甲", en = "A" }\nrule = "gender exists"\nsources = ["S1"]\n'
+    one = f'[[templates]]\nkey = "a"\n{words}'
+    assert list(read({"templates.toml": one}).templates) == ["a"]
+    with pytest.raises(BadScheme, match="twice"):
+        read({"templates.toml": one + one})
+
+
+# --- where customers belong -------------------------------------------------------------------------------
+
+CHAIN = Chain(
+    schemes={scheme.key: scheme.rules() for scheme in SCHEMES.values()},
+    cuts={
+        "days_since_purchase": (10, 30, 90, 180),
+        "purchase_count": (1, 2, 3, 4),
+        "spend": (100, 200, 300, 400),
+        "margin": (50, 100, 150, 200),
+        "margin_pareto": (200,),
+    },
+)
+
+
+def known(*deeds: Deed, **more: object) -> Known:
+    in_order = tuple(sorted(deeds, key=lambda deed: deed.day))
+    return Known("c", TODAY, ZoneInfo("Asia/Shanghai"), deeds=in_order, currency="CNY", **more)  # type: ignore[arg-type]
+
+
+def did(kind: str, ago: int, **more: object) -> Deed:
+    return Deed(f"{kind}{ago}", TODAY - ago, kind, **more)  # type: ignore[arg-type]
+
+
+def buy(ago: int, amount: int = 10, cost: int = 5, **more: object) -> Deed:
+    return did("purchase", ago, lines=(Line(amount=amount, cost=cost, currency="CNY"),), **more)
+
+
+def often(*agos: int, amount: int = 10, cost: int = 5) -> list[Deed]:
+    return [buy(ago, amount, cost) for ago in agos]
+
+
+def aged(years: int) -> Known:
+    return known(values={"birth": {"year": 2026 - years, "month": 11, "day": 22}})
+
+
+LOST = {"winback": ("lost",)}
+STEADY = range(5, 1200, 30)
+"""The days ago on which a loyal customer bought."""
+SAMPLES = [
+    ("time_order", "potential", known(did("visit", 3))),
+    ("time_order", "new", known(buy(3))),
+    ("time_order", "old", known(buy(3), buy(2))),
+    ("deal_phase", "upcoming", known(did("visit", 3))),
+    ("deal_phase", "in_progress", known(buy(9), did("quote", 3, outcome="open"))),
+    ("deal_phase", "had", known(did("quote", 9, outcome="open"), buy(3))),
+    ("lifecycle", None, known()),
+    ("lifecycle", "prospect", known(did("visit", 3))),
+    ("lifecycle", "prospect", known(values={"phones": ["+8613800000000"]})),
+    ("lifecycle", "new", known(buy(365))),
+    ("lifecycle", "temporary", known(buy(366))),
+    ("lifecycle", "temporary", known(replace(buy(366), id="other"), buy(366))),
+    ("lifecycle", "old", known(*often(30, 20))),
+    ("lifecycle", "temporary", known(*often(31, 21))),
+    ("lifecycle", "permanent", known(*often(31, 21), cases=LOST)),
+    ("lifecycle", "old", known(*often(100, 90, 1), cases=LOST)),
+    ("lifecycle", "old", known(*often(*range(10, 100, 10)))),
+    ("lifecycle", "mature", known(*often(*range(10, 110, 10)))),
+    ("lifecycle", "loyal", known(*often(*range(10, 130, 10)))),
+    ("lifecycle", "mature", known(*often(*range(91, 700, 60)), did("visit", 1))),
+    ("funnel", "potential", known(did("visit", 3))),
+    ("funnel", "target", known(did("visit", 3, outcome="interested"))),
+    ("funnel", "won", known(did("visit", 3, outcome="interested"), buy(1))),
+    ("funnel", "loyal", known(*often(*range(10, 130, 10)))),
+    ("tier", None, known(did("visit", 3))),
+    ("tier", "ordinary", known(buy(3, 300))),
+    ("tier", "silver", known(buy(3, 400))),
+    ("tier", "gold", known(*often(3, 4, 5, 6, amount=101))),
+    ("tier", "diamond", known(*often(3, 4, 5, 6, 7, amount=81))),
+    ("tier", "ordinary", known(buy(380, 500))),
+    ("quality", None, known(did("visit", 3))),
+    ("quality", "low", known(buy(3, 200))),
+    ("quality", "middle", known(buy(3, 201))),
+    ("quality", "middle", known(buy(3, 400))),
+    ("quality", "high", known(buy(3, 401))),
+    ("volume_class", None, known(did("visit", 3))),
+    ("volume_class", "sporadic", known(buy(3, 500))),
+    ("volume_class", "ordinary", known(buy(3, 500), buy(364))),
+    ("volume_class", "main", known(buy(3, 500), buy(365))),
+    ("volume_class", "main", known(buy(3, 500), buy(2), values={"trading_since": "2020-01-01"})),
+    ("volume_class", "ordinary", known(buy(3, 400), buy(400))),
+    ("management_class", None, known(did("visit", 3))),
+    ("management_class", "routine", known(buy(180))),
+    ("management_class", "temporary", known(buy(181))),
+    ("management_class", "potential", known(buy(181), links={"alliance": ("d",)})),
+    ("management_class", "key", known(buy(3, 500, 300), links={"alliance": ("d",)})),
+    ("relation4", "lost", known(*often(100, 90))),
+    ("relation4", "loyal", known(*often(*STEADY, amount=100))),
+    ("relation4", None, known(*often(*STEADY, amount=100), values={"credit_status": "dangerous"})),
+    ("relation4", "potential", known(buy(3, 500))),
+    ("relation4", "marginal", known(buy(3, effort_min=60))),
+    ("relation4", None, known(buy(3, effort_min=59))),
+    ("rfm_cell", None, known(did("visit", 3))),
+    ("rfm_cell", "recent_often_much", known(*often(3, 4, 5, 6, amount=80))),
+    ("rfm_cell", "past_seldom_little", known(buy(31, 300))),
+    ("rfm_cell", "recent_seldom_much", known(buy(30, 301))),
+    ("profit_loyalty", None, known(did("visit", 3))),
+    ("profit_loyalty", "partner", known(*often(*STEADY, amount=100, cost=50))),
+    ("profit_loyalty", "affection", known(*often(*STEADY, amount=100, cost=95))),
+    ("profit_loyalty", "vendor", known(buy(3, 500, 300))),
+    ("profit_loyalty", "purchase", known(buy(3))),
+    ("loyalty_cycle", "attention", known(did("visit", 3))),
+    ("loyalty_cycle", "first", known(buy(3))),
+    ("loyalty_cycle", "evaluation", known(buy(3), did("survey", 2, rating=1))),
+    ("loyalty_cycle", "intends", known(buy(3), did("survey", 2, rating=1), did("quote", 1))),
+    ("loyalty_cycle", "repeat", known(buy(3), buy(2), did("quote", 1))),
+    ("pyramid", None, known()),
+    ("pyramid", "won", known(did("visit", 3))),
+    ("pyramid", "close", known(did("event", 3))),
+    ("pyramid", "served", known(did("event", 3), did("service", 2))),
+    ("pyramid", "moved", known(did("service", 2), did("compliment", 1))),
+    ("pyramid", "kept", known(did("compliment", 1), buy(365), buy(3))),
+    ("pyramid", "won", known(buy(800), buy(700))),
+    ("age_band", None, known()),
+    ("age_band", "minor", aged(17)),
+    ("age_band", "young", aged(18)),
+    ("age_band", "young", aged(39)),
+    ("age_band", "middle_aged", aged(40)),
+    ("age_band", "middle_aged", aged(59)),
+    ("age_band", "elderly", aged(60)),
+]
+
+
+@pytest.mark.parametrize(("scheme", "value", "of"), SAMPLES)
+def test_a_sample_customer_is_where_it_belongs(scheme, value, of):
+    assert standing(scheme, of, CHAIN).value == ([] if value is None else [value])
+
+
+def test_the_samples_reach_every_value_of_every_scheme_by_rule():
+    reached = {(scheme, value) for scheme, value, _ in SAMPLES}
+    ruled = {(s.key, v.key) for s in SCHEMES.values() for v in s.values if v.rule and s.key != "rfm_cell"}
+    assert ruled <= reached
+
+
+def test_without_published_cut_points_nobody_is_graded():
+    of = known(*often(*STEADY, amount=100))
+    bare = replace(CHAIN, cuts={})
+    for scheme in ("tier", "quality", "volume_class", "rfm_cell", "profit_loyalty"):
+        assert standing(scheme, of, bare).value == []
+
+
+def test_a_parent_holds_its_values_and_a_person_beats_the_rule():
+    mature = known(*often(*range(10, 110, 10)))
+    assert evaluate(parse("is(lifecycle) = old", SHIPPED.words), mature, CHAIN).answer is True
+    pinned = replace(mature, assigned={"lifecycle": (Assigned("loyal", "person", TODAY),)})
+    assert standing("funnel", pinned, CHAIN).value == ["loyal"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(KNOWN)
+def test_any_customer_has_one_value_of_a_single_scheme_at_most_and_no_rule_fails(of):
+    for scheme in SCHEMES.values():
+        found = standing(scheme.key, of, CHAIN)
+        assert found.until > of.start_of(of.today)
+        assert found.answer is None or scheme.multi or len(found.value) <= 1
+    for template in SHIPPED.templates.values():
+        assert evaluate(template.rule, of, CHAIN).until > of.start_of(of.today)
