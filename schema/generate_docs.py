@@ -355,6 +355,7 @@ def schemes_page(shipped: Shipped) -> str:
     ready = [
         [f"`{t.key}`", t.label.zh_hans, t.label.en, show(t.rule, shipped.words), ", ".join(t.sources)]
         for t in shipped.templates.values()
+        if "." not in t.key
     ]
     return "\n".join(
         [
@@ -378,7 +379,8 @@ def schemes_page(shipped: Shipped) -> str:
             "",
             "## Templates",
             "",
-            "Ready rules to start from: the conditions of the sources.",
+            "Ready rules to start from: the conditions of the sources. Beside them each value of a scheme is",
+            "one, such as `lifecycle.dormant`.",
             "",
             *_table(["Template", "中文", "English", "Rule", "Rows"], ready),
             "",

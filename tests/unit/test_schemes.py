@@ -60,7 +60,8 @@ def labels() -> Iterator[tuple[bool, Words]]:
 
 def playbooks() -> Iterator[Playbook]:
     for scheme in SCHEMES.values():
-        yield from (part.playbook for part in (scheme, *scheme.values) if part.playbook is not None)
+        found = [scheme.playbook, *(value.playbook for value in scheme.values)]
+        yield from (playbook for playbook in found if playbook is not None)
 
 
 def chinese(text: str) -> bool:
@@ -128,6 +129,15 @@ def test_every_rule_is_the_same_after_its_text():
 )
 def test_a_condition_of_the_sources_is_a_template(row):
     assert any(row in template.sources for template in SHIPPED.templates.values())
+
+
+def test_every_value_is_a_template_whose_label_shows_its_scheme():
+    for scheme in SCHEMES.values():
+        for value in scheme.values:
+            template = SHIPPED.templates[f"{scheme.key}.{value.key}"]
+            assert show(template.rule, SHIPPED.words) == f"is({scheme.key}) in [{value.key}]"
+            assert template.label.en == f"{scheme.label.en}: {value.label.en}"
+            assert (template.label.zh_hant is not None) is (scheme.key in TRADITIONAL)
 
 
 def test_the_page_is_current():
@@ -205,7 +215,8 @@ def test_what_is_wrong_is_told_with_its_file_and_place(old, new, place):
 def test_two_templates_of_one_key_are_refused():
     words = 'label = { zh_hans = "甲", en = "A" }\nrule = "gender exists"\nsources = ["S1"]\n'
     one = f'[[templates]]\nkey = "a"\n{words}'
-    assert list(read({"templates.toml": one}).templates) == ["a"]
+    shipped = read({"templates.toml": one, "x.toml": GOOD})
+    assert list(shipped.templates) == ["a", "x.a", "x.b"]
     with pytest.raises(BadScheme, match="twice"):
         read({"templates.toml": one + one})
 

@@ -19,7 +19,7 @@ from regulars_schema.entities import CUSTOMER_KIND
 from regulars_schema.rules.knowing import SchemeRules
 from regulars_schema.rules.metrics import METRICS
 from regulars_schema.rules.text import parse
-from regulars_schema.rules.tree import Misread, Rule, Vocabulary
+from regulars_schema.rules.tree import IsTest, Misread, Rule, Vocabulary
 
 MODES = ("rule", "person", "import")
 DISCLOSURES = ("internal", "customer")
@@ -126,6 +126,7 @@ class Template:
 class Shipped:
     schemes: Mapping[str, Scheme]
     templates: Mapping[str, Template]
+    """Those of the file, and one for each value: `lifecycle.dormant`."""
     words: Vocabulary
     """What their rules name."""
 
@@ -149,7 +150,12 @@ def read(texts: Mapping[str, str]) -> Shipped:
     keys = [template.key for template in templates]
     if len(set(keys)) < len(keys):
         raise ready.wrong("templates", "a key stands twice")
-    return Shipped({scheme.key: scheme for scheme in schemes}, dict(zip(keys, templates, strict=True)), words)
+    templates += [_of_value(scheme, value) for scheme in schemes for value in scheme.values]
+    return Shipped(
+        {scheme.key: scheme for scheme in schemes},
+        {template.key: template for template in templates},
+        words,
+    )
 
 
 # --- reading ----------------------------------------------------------------------------------------------
@@ -359,3 +365,11 @@ def _template(table: _Table, words: Vocabulary) -> Template:
     )
     table.end()
     return template
+
+
+def _of_value(scheme: Scheme, value: Value) -> Template:
+    """Whoever has the value; the label shows the scheme, too, since one word has several meanings."""
+    one, other = scheme.label, value.label
+    traditional = f"{one.zh_hant}：{other.zh_hant}" if one.zh_hant and other.zh_hant else None
+    label = Words(f"{one.zh_hans}：{other.zh_hans}", f"{one.en}: {other.en}", traditional)
+    return Template(f"{scheme.key}.{value.key}", label, IsTest(scheme.key, (value.key,)), scheme.sources)
