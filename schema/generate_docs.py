@@ -18,11 +18,13 @@ from regulars_schema.declare import (
     Form,
     Instant,
     Int,
+    Json,
     List,
     Nature,
     Ref,
     Registry,
     Rule,
+    Scalar,
     Scope,
     Struct,
     Text,
@@ -200,6 +202,10 @@ def _type(type_: Type) -> str:
             return f"[{type_.name}](#{type_.name.lower()})"
         case List():
             return f"list of {_type(type_.of)}, ≤ {type_.items_max}"
+        case Scalar():
+            return "text, whole number, true or false"
+        case Json():
+            return "JSON object"
     raise TypeError(f"{type_} has no words yet: say here what it is")
 
 

@@ -20,21 +20,26 @@ from regulars_schema.declare import (
     Form,
     Instant,
     Int,
+    Json,
     Label,
     Level,
     List,
     Ref,
     Registry,
+    Scalar,
     Struct,
     Type,
 )
 
 L = Label
 INT_32_MAX = 2**31 - 1
-EXPOSED = ("unit", "staff", "product", "device", "segment", "customer", "link", "identity", "interaction")
+EXPOSED = (
+    *("unit", "staff", "product", "device", "segment", "field_def", "customer", "link", "identity"),
+    *("custom_value", "supplier", "assignment", "task", "interaction", "consent"),
+)
 FILTERS = "BooleanFilter, DateFilter, DateTimeFilter, ElementEdit, ElementFilter, Filter, IdFilter, IdSetEdit"
 FILTERS += ", IdSetFilter, IntFilter, MoneyFilter, Relation, SetEdit, SetFilter, TextFilter"
-LISTED = ("unit", "staff", "product", "device", "segment", "customer", "interaction")
+LISTED = ("unit", "staff", "product", "device", "segment", "field_def", "customer", "task", "interaction")
 TESTED = (*LISTED, "link")
 """What a `where` may test, as a list of its own or through a relation."""
 BACK: dict[str, dict[str, tuple[str, tuple[str, ...], Label]]] = {
@@ -153,6 +158,7 @@ def types(registry: Registry) -> str:
         "from typing import TYPE_CHECKING, Annotated, ClassVar",
         "",
         "import strawberry",
+        "from strawberry import scalars",
         "",
         "from regulars_schema.declare import JSON",
         "from regulars_server.graph.card import Card, card_of",
@@ -181,13 +187,14 @@ def types(registry: Registry) -> str:
 
 def inputs(registry: Registry) -> str:
     lines = [
-        _header(),
+        _header("\n\nLong because: every field has its line.\n"),
         "",
         "from __future__ import annotations",
         "",
         "from enum import Enum",
         "",
         "import strawberry",
+        "from strawberry import scalars",
         "",
         "from regulars_server.graph.declared import valued",
         ENUMS,
@@ -277,7 +284,7 @@ def _enums(registry: Registry) -> list[Enum]:
     verdict = registry.by_name["change_verdict"].by_name["verdict"].type
     assert isinstance(verdict, Enum)
     sections = [e.sections for e in registry.entities if e.sections is not None]
-    return [*found.values(), *sections, verdict]
+    return list({**found, **{enum.name: enum for enum in (*sections, verdict)}}.values())
 
 
 def _structs(registry: Registry) -> list[Struct]:
@@ -336,6 +343,8 @@ def _python(type_: Type, suffix: str = "") -> str:
             return f"{type_.name}{suffix}"
         case List():
             return f"list[{_python(type_.of, suffix)}]"
+        case Json() | Scalar():
+            return "scalars.JSON"
     return "str"
 
 
@@ -361,7 +370,9 @@ def _with_used_enums(registry: Registry, lines: list[str]) -> list[str]:
         re.findall(r"\w+", "\n".join(line for line in lines if "class " not in line or "(Enum)" in line))
     )
     used = [enum.name for enum in _enums(registry) if enum.name in words]
-    return [f"{ENUMS} {', '.join(sorted(used))}" if line == ENUMS else line for line in lines]
+    return [
+        f"{ENUMS} {', '.join(sorted(used, key=str.casefold))}" if line == ENUMS else line for line in lines
+    ]
 
 
 # --- object types ------------------------------------------------------------
@@ -613,7 +624,8 @@ def _input(entity: Entity, name: str, about: str, create: bool) -> list[str]:
 
 
 _WRITTEN_ELSEWHERE = {
-    "customer": ("archived", "segments"),
+    "customer": ("archived", "segments", "excluded_segments"),
+    "segment": ("snapshot_of", "taken_at"),
     "interaction": ("supersedes", "void"),
 }
 """What has a mutation of its own."""

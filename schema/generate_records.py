@@ -15,16 +15,18 @@ from regulars_schema.declare import (
     Form,
     Instant,
     Int,
+    Json,
     Label,
     List,
     Ref,
     Registry,
+    Scalar,
     Struct,
     Text,
     Type,
 )
 
-UNREAD = frozenset({"change_verdict", "staff_pin"})
+UNREAD = frozenset({"change_verdict", "staff_pin", "scheme", "cut_points", "baseline"})
 """The SDK reads these itself; no shop tool does."""
 PERSON = '''
     @property
@@ -45,6 +47,8 @@ OF_PARAMETERS = "id: str, values: Mapping[str, JSON], state: RowState = AS_THE_S
 HEADER = '''\
 """Written by schema/generate.py from the declared entities: `make generate`, not by hand.
 
+Long because: every field has its line.
+
 What a reader gets: a record holds the shown value of each field, None where there is none or where a
 newer version wrote something that this one does not know. A required field is never None, except for
 a closed list, which a newer version may extend, and in an entity with sensitive fields, of which a
@@ -63,11 +67,14 @@ from regulars.json_values import (
     boolean,
     choice,
     choices,
+    chosen,
     day,
     each,
     elements,
     instant,
     integer,
+    mapping,
+    scalar,
     spellings,
     text,
 )
@@ -242,10 +249,16 @@ def _read(type_: Type) -> Read:
             return Read("date", "day({})")
         case Enum():
             return Read(type_.name, f"choice({{}}, {_known(type_)})")
+        case Scalar():
+            return Read("str | int | bool", "scalar({})")
+        case Json():
+            return Read("Mapping[str, JSON]", "mapping({})", "field(default_factory=dict, hash=False)")
         case Struct():
             return Read(type_.name, f"{type_.name}.of({{}})")
         case List(of=Text()):
             return Read("tuple[str, ...]", "each({}, text)", "()")
+        case List(of=Enum() as of):
+            return Read(f"tuple[{of.name}, ...]", f"chosen({{}}, {_known(of)})", "()")
         case List(of=Struct() as of):
             return Read(f"tuple[{of.name}, ...]", f"each({{}}, {of.name}.of)", "()")
     raise TypeError(f"{type_} has no place in a record yet: say here how it is read")

@@ -54,6 +54,19 @@ def choice(value: JSON, known: tuple[T, ...]) -> T | None:
     return next((item for item in known if item == value), None)
 
 
+def chosen(value: JSON, known: tuple[T, ...]) -> tuple[T, ...]:
+    """The items of a list that this version knows."""
+    return each(value, lambda item: choice(item, known))
+
+
+def scalar(value: JSON) -> str | int | bool | None:
+    return value if isinstance(value, str | int) else None
+
+
+def mapping(value: JSON) -> Mapping[str, JSON]:
+    return value if isinstance(value, dict) else {}
+
+
 def each(value: JSON, read: Callable[[JSON], T | None]) -> tuple[T, ...]:
     """The items of a list that can be read."""
     found = map(read, value if isinstance(value, list) else ())

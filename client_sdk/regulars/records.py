@@ -1,5 +1,7 @@
 """Written by schema/generate.py from the declared entities: `make generate`, not by hand.
 
+Long because: every field has its line.
+
 What a reader gets: a record holds the shown value of each field, None where there is none or where a
 newer version wrote something that this one does not know. A required field is never None, except for
 a closed list, which a newer version may extend, and in an entity with sensitive fields, of which a
@@ -18,11 +20,14 @@ from regulars.json_values import (
     boolean,
     choice,
     choices,
+    chosen,
     day,
     each,
     elements,
     instant,
     integer,
+    mapping,
+    scalar,
     spellings,
     text,
 )
@@ -54,6 +59,30 @@ UnitKind = Literal["company", "region", "department", "branch", "point_of_sale"]
 _UNIT_KIND: tuple[UnitKind, ...] = get_args(UnitKind)
 StaffRole = Literal["admin", "analyst", "manager", "clerk"]
 _STAFF_ROLE: tuple[StaffRole, ...] = get_args(StaffRole)
+CustomFieldKind = Literal["text", "integer", "boolean", "date", "choice"]
+_CUSTOM_FIELD_KIND: tuple[CustomFieldKind, ...] = get_args(CustomFieldKind)
+CustomRule = Literal["last_writer", "min", "max", "or_set", "append", "review"]
+_CUSTOM_RULE: tuple[CustomRule, ...] = get_args(CustomRule)
+Sensitivity = Literal["internal", "sensitive"]
+_SENSITIVITY: tuple[Sensitivity, ...] = get_args(Sensitivity)
+CardSection = Literal[
+    "basic",
+    "contact",
+    "education",
+    "family",
+    "social",
+    "career",
+    "lifestyle",
+    "personality",
+    "experience",
+    "features",
+    "business",
+    "dealings",
+    "other",
+]
+_CARD_SECTION: tuple[CardSection, ...] = get_args(CardSection)
+CustomTab = Literal["basic", "trading", "service"]
+_CUSTOM_TAB: tuple[CustomTab, ...] = get_args(CustomTab)
 CustomerKind = Literal["person", "organization"]
 _CUSTOMER_KIND: tuple[CustomerKind, ...] = get_args(CustomerKind)
 Gender = Literal["female", "male", "other"]
@@ -79,6 +108,14 @@ IncomeBand = Literal["low", "middle", "high", "very_high"]
 _INCOME_BAND: tuple[IncomeBand, ...] = get_args(IncomeBand)
 CreditStatus = Literal["unknown", "good", "watch", "dangerous"]
 _CREDIT_STATUS: tuple[CreditStatus, ...] = get_args(CreditStatus)
+Degree = Literal["low", "middle", "high"]
+_DEGREE: tuple[Degree, ...] = get_args(Degree)
+ServiceStance = Literal["normal", "reduced", "ended"]
+_SERVICE_STANCE: tuple[ServiceStance, ...] = get_args(ServiceStance)
+StanceReason = Literal["unprofitable", "policy_changed", "unethical_demand"]
+_STANCE_REASON: tuple[StanceReason, ...] = get_args(StanceReason)
+ServicePlan = Literal["standard", "private"]
+_SERVICE_PLAN: tuple[ServicePlan, ...] = get_args(ServicePlan)
 LinkKind = Literal[
     "companion",
     "family",
@@ -97,6 +134,8 @@ IdentityDecision = Literal["proposed", "same", "household", "not_same"]
 _IDENTITY_DECISION: tuple[IdentityDecision, ...] = get_args(IdentityDecision)
 IdentityReason = Literal["verified_key", "equal_key", "similar", "person", "kept"]
 _IDENTITY_REASON: tuple[IdentityReason, ...] = get_args(IdentityReason)
+TaskStatus = Literal["open", "expired", "cancelled", "skipped", "done"]
+_TASK_STATUS: tuple[TaskStatus, ...] = get_args(TaskStatus)
 InteractionKind = Literal[
     "visit",
     "purchase",
@@ -124,6 +163,39 @@ Outcome = Literal["open", "interested", "won", "lost", "no_answer", "solved"]
 _OUTCOME: tuple[Outcome, ...] = get_args(Outcome)
 ReportClass = Literal["routine", "urgent", "periodic"]
 _REPORT_CLASS: tuple[ReportClass, ...] = get_args(ReportClass)
+FactTopic = Literal["family", "occupation", "recreation", "dreams", "demand", "preference", "habit", "other"]
+_FACT_TOPIC: tuple[FactTopic, ...] = get_args(FactTopic)
+FactStatus = Literal["raised", "adopted"]
+_FACT_STATUS: tuple[FactStatus, ...] = get_args(FactStatus)
+Method = Literal["experience", "example", "emotion", "contrast"]
+_METHOD: tuple[Method, ...] = get_args(Method)
+AttentionFocus = Literal["quality", "style", "price", "other"]
+_ATTENTION_FOCUS: tuple[AttentionFocus, ...] = get_args(AttentionFocus)
+Place = Literal["indoor", "outdoor"]
+_PLACE: tuple[Place, ...] = get_args(Place)
+ConsentPurpose = Literal["marketing", "service", "survey", "profiling"]
+_CONSENT_PURPOSE: tuple[ConsentPurpose, ...] = get_args(ConsentPurpose)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomLabel:
+    zh: str
+    """中文 · Chinese"""
+    en: str
+    """英文 · English"""
+
+    @classmethod
+    def of(cls, value: JSON) -> Self | None:
+        if not isinstance(value, dict):
+            return None
+        zh = text(value.get("zh"))
+        en = text(value.get("en"))
+        if zh is None or en is None:
+            return None
+        return cls(
+            zh=zh,
+            en=en,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +225,27 @@ class Birth:
             day=day,
             calendar=choice(value.get("calendar"), _CALENDAR),
             leap=boolean(value.get("leap")),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuietHours:
+    start: int
+    """开始（分钟） · Start, in minutes of the day"""
+    end: int
+    """结束（分钟） · End, in minutes of the day"""
+
+    @classmethod
+    def of(cls, value: JSON) -> Self | None:
+        if not isinstance(value, dict):
+            return None
+        start = integer(value.get("start"))
+        end = integer(value.get("end"))
+        if start is None or end is None:
+            return None
+        return cls(
+            start=start,
+            end=end,
         )
 
 
@@ -202,6 +295,58 @@ class Line:
             amount=integer(value.get("amount")),
             cost=integer(value.get("cost")),
             currency=text(value.get("currency")),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LearnedFact:
+    topic: FactTopic
+    """事项 · Topic"""
+    content: str
+    """内容 · Content"""
+    product: str | None = None
+    """商品 · Product"""
+    status: FactStatus | None = None
+    """状态 · Status"""
+
+    @classmethod
+    def of(cls, value: JSON) -> Self | None:
+        if not isinstance(value, dict):
+            return None
+        topic = choice(value.get("topic"), _FACT_TOPIC)
+        content = text(value.get("content"))
+        if topic is None or content is None:
+            return None
+        return cls(
+            topic=topic,
+            content=content,
+            product=text(value.get("product")),
+            status=choice(value.get("status"), _FACT_STATUS),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opportunity:
+    urgency: int
+    """急迫性 · Urgency"""
+    effect: int
+    """短时间内见效 · Quick effect"""
+    price: int
+    """价格可观 · Worthwhile price"""
+
+    @classmethod
+    def of(cls, value: JSON) -> Self | None:
+        if not isinstance(value, dict):
+            return None
+        urgency = integer(value.get("urgency"))
+        effect = integer(value.get("effect"))
+        price = integer(value.get("price"))
+        if urgency is None or effect is None or price is None:
+            return None
+        return cls(
+            urgency=urgency,
+            effect=effect,
+            price=price,
         )
 
 
@@ -351,8 +496,9 @@ class Product:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """分群: A named set of customers. Its static members are kept on the customers, so they follow
-    them."""
+    """分群: A named set of customers: those whom its rule finds, and its static members. These are
+    kept on the customers, so they follow them, as are those whom no rule brings back. A snapshot is
+    a campaign (S100)."""
 
     id: str
     name: str
@@ -363,6 +509,14 @@ class Segment:
     """负责人 · Owner"""
     archived: bool | None = None
     """已归档 · Archived"""
+    key: str | None = None
+    """键 · Key"""
+    rule: Mapping[str, JSON] = field(default_factory=dict, hash=False)
+    """规则 · Rule"""
+    snapshot_of: str | None = None
+    """快照来源 · Snapshot of"""
+    taken_at: datetime | None = None
+    """快照时间 · Taken at"""
     state: RowState = AS_THE_SERVER_HAS_IT
 
     @classmethod
@@ -372,6 +526,55 @@ class Segment:
             name=text(values.get("name")) or "",
             purpose=text(values.get("purpose")),
             owner=text(values.get("owner")),
+            archived=boolean(values.get("archived")),
+            key=text(values.get("key")),
+            rule=mapping(values.get("rule")),
+            snapshot_of=text(values.get("snapshot_of")),
+            taken_at=instant(values.get("taken_at")),
+            state=state,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldDef:
+    """自定义字段: A field of a chain's own (S20). What replicas merge by is fixed when it is made."""
+
+    id: str
+    key: str
+    """键 · Key"""
+    label: CustomLabel | None
+    """名称 · Label"""
+    type: CustomFieldKind | None
+    """类型 · Type"""
+    rule: CustomRule | None
+    """合并规则 · Merge rule"""
+    sensitivity: Sensitivity | None
+    """敏感程度 · Sensitivity"""
+    section: CardSection | None = None
+    """卡片分区 · Section"""
+    tab: CustomTab | None = None
+    """分组 · Tab"""
+    for_kind: CustomerKind | None = None
+    """适用性质 · For this kind only"""
+    choices: tuple[str, ...] = ()
+    """选项 · Choices"""
+    archived: bool | None = None
+    """已归档 · Archived"""
+    state: RowState = AS_THE_SERVER_HAS_IT
+
+    @classmethod
+    def of(cls, id: str, values: Mapping[str, JSON], state: RowState = AS_THE_SERVER_HAS_IT) -> Self:
+        return cls(
+            id=id,
+            key=text(values.get("key")) or "",
+            label=CustomLabel.of(values.get("label")),
+            type=choice(values.get("type"), _CUSTOM_FIELD_KIND),
+            rule=choice(values.get("rule"), _CUSTOM_RULE),
+            sensitivity=choice(values.get("sensitivity"), _SENSITIVITY),
+            section=choice(values.get("section"), _CARD_SECTION),
+            tab=choice(values.get("tab"), _CUSTOM_TAB),
+            for_kind=choice(values.get("for_kind"), _CUSTOMER_KIND),
+            choices=each(values.get("choices"), text),
             archived=boolean(values.get("archived")),
             state=state,
         )
@@ -456,6 +659,106 @@ class Customer:
     """税号或证件号 · Tax or identity number"""
     archived: bool | None = None
     """已归档 · Archived"""
+    org_form: str | None = None
+    """企业组织形式 · Form of organization"""
+    industry: str | None = None
+    """业种 · Industry"""
+    founded_on: date | None = None
+    """创业时间 · Founded on"""
+    assets: str | None = None
+    """资产 · Assets"""
+    service_area: str | None = None
+    """服务区域 · Service area"""
+    sales_capacity: str | None = None
+    """销售能力 · Sales capacity"""
+    growth_potential: str | None = None
+    """发展潜力 · Growth potential"""
+    philosophy: str | None = None
+    """经营观念 · Philosophy"""
+    direction: str | None = None
+    """经营方向 · Direction"""
+    policy: str | None = None
+    """经营方针与政策 · Policy"""
+    headcount: int | None = None
+    """职工人数 · Headcount"""
+    turnover: int | None = None
+    """销售额 · Turnover a year in minor units"""
+    management_traits: str | None = None
+    """经营管理特点 · Traits of its management"""
+    staff_quality: str | None = None
+    """经营管理者和业务人员的素质 · Quality of its staff"""
+    competitor_relations: frozenset[str] = frozenset()
+    """与其他竞争公司的关系 · Relations with competitors"""
+    cooperation_attitude: int | None = None
+    """合作态度 · Attitude to co-operation"""
+    activity: str | None = None
+    """销售活动状况 · Sales activity"""
+    problems: str | None = None
+    """存在的问题 · Problems"""
+    strengths: str | None = None
+    """保持的优势 · Strengths"""
+    measures: str | None = None
+    """未来的对策 · Measures"""
+    reputation: str | None = None
+    """企业信誉与形象 · Reputation"""
+    credit_incidents: frozenset[str] = frozenset()
+    """以往出现的信用问题 · Credit incidents"""
+    trade_terms: str | None = None
+    """交易条件 · Terms of trade"""
+    economic_status: str | None = None
+    """经济状况 · Economic status"""
+    purchase_traits: str | None = None
+    """购买特征 · Purchase traits"""
+    education: str | None = None
+    """教育情况 · Education"""
+    family: str | None = None
+    """家庭情况 · Family"""
+    household_size: int | None = None
+    """家庭成员数 · Members of the household"""
+    social_life: str | None = None
+    """人际情况 · Social life"""
+    occupation: str | None = None
+    """职业 · Occupation"""
+    career: str | None = None
+    """事业情况 · Career"""
+    lifestyle: str | None = None
+    """生活情况 · Lifestyle"""
+    habits: frozenset[str] = frozenset()
+    """习惯 · Habits"""
+    preferences: frozenset[str] = frozenset()
+    """偏好 · Preferences"""
+    character: str | None = None
+    """性格 · Character"""
+    ability: str | None = None
+    """能力 · Ability"""
+    life_values: str | None = None
+    """价值取向 · Values"""
+    experience: str | None = None
+    """阅历情况 · Experience"""
+    supplement: str | None = None
+    """其他可供参考的补充材料 · Further material"""
+    groups: frozenset[str] = frozenset()
+    """顾客群 · Customer groups"""
+    owned_products: frozenset[str] = frozenset()
+    """拥有的商品 · Products owned"""
+    excluded_segments: frozenset[str] = frozenset()
+    """排除的分群 · Segments taken out of"""
+    risk_level: Degree | None = None
+    """风险 · Risk"""
+    price_sensitivity: Degree | None = None
+    """价格敏感度 · Sensitivity to price"""
+    fault_tolerance: Degree | None = None
+    """对质量问题的容忍度 · Tolerance of faults"""
+    service_stance: ServiceStance | None = None
+    """服务立场 · Service stance"""
+    stance_reason: StanceReason | None = None
+    """服务立场的原因 · Reason of the stance"""
+    service_plan: ServicePlan | None = None
+    """服务方案 · Service plan"""
+    do_not_contact: bool | None = None
+    """请勿联系 · Do not contact"""
+    quiet_hours: QuietHours | None = None
+    """免打扰时段 · Quiet hours"""
     state: RowState = AS_THE_SERVER_HAS_IT
 
     @classmethod
@@ -490,6 +793,56 @@ class Customer:
             credit_status=choice(values.get("credit_status"), _CREDIT_STATUS),
             tax_no=text(values.get("tax_no")),
             archived=boolean(values.get("archived")),
+            org_form=text(values.get("org_form")),
+            industry=text(values.get("industry")),
+            founded_on=day(values.get("founded_on")),
+            assets=text(values.get("assets")),
+            service_area=text(values.get("service_area")),
+            sales_capacity=text(values.get("sales_capacity")),
+            growth_potential=text(values.get("growth_potential")),
+            philosophy=text(values.get("philosophy")),
+            direction=text(values.get("direction")),
+            policy=text(values.get("policy")),
+            headcount=integer(values.get("headcount")),
+            turnover=integer(values.get("turnover")),
+            management_traits=text(values.get("management_traits")),
+            staff_quality=text(values.get("staff_quality")),
+            competitor_relations=elements(values.get("competitor_relations")),
+            cooperation_attitude=integer(values.get("cooperation_attitude")),
+            activity=text(values.get("activity")),
+            problems=text(values.get("problems")),
+            strengths=text(values.get("strengths")),
+            measures=text(values.get("measures")),
+            reputation=text(values.get("reputation")),
+            credit_incidents=elements(values.get("credit_incidents")),
+            trade_terms=text(values.get("trade_terms")),
+            economic_status=text(values.get("economic_status")),
+            purchase_traits=text(values.get("purchase_traits")),
+            education=text(values.get("education")),
+            family=text(values.get("family")),
+            household_size=integer(values.get("household_size")),
+            social_life=text(values.get("social_life")),
+            occupation=text(values.get("occupation")),
+            career=text(values.get("career")),
+            lifestyle=text(values.get("lifestyle")),
+            habits=elements(values.get("habits")),
+            preferences=elements(values.get("preferences")),
+            character=text(values.get("character")),
+            ability=text(values.get("ability")),
+            life_values=text(values.get("life_values")),
+            experience=text(values.get("experience")),
+            supplement=text(values.get("supplement")),
+            groups=elements(values.get("groups")),
+            owned_products=elements(values.get("owned_products")),
+            excluded_segments=elements(values.get("excluded_segments")),
+            risk_level=choice(values.get("risk_level"), _DEGREE),
+            price_sensitivity=choice(values.get("price_sensitivity"), _DEGREE),
+            fault_tolerance=choice(values.get("fault_tolerance"), _DEGREE),
+            service_stance=choice(values.get("service_stance"), _SERVICE_STANCE),
+            stance_reason=choice(values.get("stance_reason"), _STANCE_REASON),
+            service_plan=choice(values.get("service_plan"), _SERVICE_PLAN),
+            do_not_contact=boolean(values.get("do_not_contact")),
+            quiet_hours=QuietHours.of(values.get("quiet_hours")),
             state=state,
         )
 
@@ -571,6 +924,178 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CustomValue:
+    """自定义字段的值: What is said of a customer in a custom field. Its merge rule and level choose the
+    column (`custom.column`)."""
+
+    id: str
+    customer: str | None
+    """顾客 · Customer"""
+    field_def: str | None
+    """字段 · Field"""
+    value: str | int | bool | None = None
+    """值 · Value"""
+    reviewed: str | int | bool | None = None
+    """由人判断的值 · Value that a person decides"""
+    least: str | int | bool | None = None
+    """最小值 · The least"""
+    most: str | int | bool | None = None
+    """最大值 · The greatest"""
+    items: frozenset[str] = frozenset()
+    """各项 · Items"""
+    guarded_value: str | int | bool | None = None
+    """敏感的值 · Sensitive value"""
+    guarded_reviewed: str | int | bool | None = None
+    """由人判断的敏感的值 · Sensitive value that a person decides"""
+    guarded_least: str | int | bool | None = None
+    """敏感的最小值 · The least, sensitive"""
+    guarded_most: str | int | bool | None = None
+    """敏感的最大值 · The greatest, sensitive"""
+    guarded_items: frozenset[str] = frozenset()
+    """敏感的各项 · Sensitive items"""
+    state: RowState = AS_THE_SERVER_HAS_IT
+
+    @classmethod
+    def of(cls, id: str, values: Mapping[str, JSON], state: RowState = AS_THE_SERVER_HAS_IT) -> Self:
+        return cls(
+            id=id,
+            customer=text(values.get("customer")),
+            field_def=text(values.get("field_def")),
+            value=scalar(values.get("value")),
+            reviewed=scalar(values.get("reviewed")),
+            least=scalar(values.get("least")),
+            most=scalar(values.get("most")),
+            items=elements(values.get("items")),
+            guarded_value=scalar(values.get("guarded_value")),
+            guarded_reviewed=scalar(values.get("guarded_reviewed")),
+            guarded_least=scalar(values.get("guarded_least")),
+            guarded_most=scalar(values.get("guarded_most")),
+            guarded_items=elements(values.get("guarded_items")),
+            state=state,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Supplier:
+    """供应商: Of whom a customer buys besides, and how satisfied it is (S19)."""
+
+    id: str
+    customer: str
+    """顾客 · Customer"""
+    name: str
+    """名称 · Name"""
+    satisfaction: int | None = None
+    """满意状态 · Satisfaction"""
+    note: str | None = None
+    """说明 · Note"""
+    archived: bool | None = None
+    """已归档 · Archived"""
+    state: RowState = AS_THE_SERVER_HAS_IT
+
+    @classmethod
+    def of(cls, id: str, values: Mapping[str, JSON], state: RowState = AS_THE_SERVER_HAS_IT) -> Self:
+        return cls(
+            id=id,
+            customer=text(values.get("customer")) or "",
+            name=text(values.get("name")) or "",
+            satisfaction=integer(values.get("satisfaction")),
+            note=text(values.get("note")),
+            archived=boolean(values.get("archived")),
+            state=state,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """分类: What a person or an import says of a customer in a scheme (S55-S64, S124). Where two
+    people's words must not hide each other (tier, lifecycle, churn cause) it stands in `reviewed`;
+    of a scheme of many values in `values`."""
+
+    id: str
+    customer: str
+    """顾客 · Customer"""
+    scheme: str
+    """方案 · Scheme"""
+    value: str | None = None
+    """值 · Value"""
+    reviewed: str | None = None
+    """由人判断的值 · Value that a person decides"""
+    values: frozenset[str] = frozenset()
+    """各值 · Values"""
+    pinned: bool | None = None
+    """固定 · Pinned"""
+    decided_by: str | None = None
+    """判定人 · Decided by"""
+    reason: str | None = None
+    """理由 · Reason"""
+    evidence: str | None = None
+    """依据 · Evidence"""
+    since: date | None = None
+    """起始 · Since"""
+    check_by: date | None = None
+    """复核期限 · To be checked by"""
+    state: RowState = AS_THE_SERVER_HAS_IT
+
+    @classmethod
+    def of(cls, id: str, values: Mapping[str, JSON], state: RowState = AS_THE_SERVER_HAS_IT) -> Self:
+        return cls(
+            id=id,
+            customer=text(values.get("customer")) or "",
+            scheme=text(values.get("scheme")) or "",
+            value=text(values.get("value")),
+            reviewed=text(values.get("reviewed")),
+            values=elements(values.get("values")),
+            pinned=boolean(values.get("pinned")),
+            decided_by=text(values.get("decided_by")),
+            reason=text(values.get("reason")),
+            evidence=text(values.get("evidence")),
+            since=day(values.get("since")),
+            check_by=day(values.get("check_by")),
+            state=state,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """任务: Something to be done for a customer. Its id is made of the plan, the customer and the
+    subject, so those who notice the same thing make one task."""
+
+    id: str
+    plan: str
+    """计划 · Plan"""
+    customer: str
+    """顾客 · Customer"""
+    subject: str
+    """事由 · Subject"""
+    due: date | None = None
+    """到期 · Due"""
+    status: TaskStatus | None = None
+    """状态 · Status"""
+    owner: str | None = None
+    """负责人 · Owner"""
+    closed_by: str | None = None
+    """由此完成 · Closed by"""
+    note: str | None = None
+    """说明 · Note"""
+    state: RowState = AS_THE_SERVER_HAS_IT
+
+    @classmethod
+    def of(cls, id: str, values: Mapping[str, JSON], state: RowState = AS_THE_SERVER_HAS_IT) -> Self:
+        return cls(
+            id=id,
+            plan=text(values.get("plan")) or "",
+            customer=text(values.get("customer")) or "",
+            subject=text(values.get("subject")) or "",
+            due=day(values.get("due")),
+            status=choice(values.get("status"), _TASK_STATUS),
+            owner=text(values.get("owner")),
+            closed_by=text(values.get("closed_by")),
+            note=text(values.get("note")),
+            state=state,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Interaction:
     """往来: One append-only fact (S69, S79-S82). A correction is a further fact that supersedes it;
     so is voiding."""
@@ -606,6 +1131,26 @@ class Interaction:
     """作废 · Void"""
     external_ids: tuple[str, ...] = ()
     """外部编号 · External ids"""
+    satisfaction: int | None = None
+    """满意度 · Satisfaction"""
+    facts: tuple[LearnedFact, ...] = ()
+    """所知事项 · Learned facts"""
+    checklist: tuple[str, ...] = ()
+    """检查表 · Ticked items"""
+    methods_used: tuple[Method, ...] = ()
+    """介绍方法 · Methods used"""
+    attention_focus: AttentionFocus | None = None
+    """关注焦点 · Focus of attention"""
+    opportunity: Opportunity | None = None
+    """机会评分 · Rating of the opportunity"""
+    place: Place | None = None
+    """地点 · Place"""
+    benefit: str | None = None
+    """回馈 · Benefit granted"""
+    next_on: date | None = None
+    """下次日期 · Next on"""
+    campaign: str | None = None
+    """活动名单 · Campaign"""
     state: RowState = AS_THE_SERVER_HAS_IT
 
     @classmethod
@@ -627,6 +1172,56 @@ class Interaction:
             supersedes=text(values.get("supersedes")),
             void=boolean(values.get("void")),
             external_ids=each(values.get("external_ids"), text),
+            satisfaction=integer(values.get("satisfaction")),
+            facts=each(values.get("facts"), LearnedFact.of),
+            checklist=each(values.get("checklist"), text),
+            methods_used=chosen(values.get("methods_used"), _METHOD),
+            attention_focus=choice(values.get("attention_focus"), _ATTENTION_FOCUS),
+            opportunity=Opportunity.of(values.get("opportunity")),
+            place=choice(values.get("place"), _PLACE),
+            benefit=text(values.get("benefit")),
+            next_on=day(values.get("next_on")),
+            campaign=text(values.get("campaign")),
+            state=state,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consent:
+    """同意: A ledger: that somebody granted or withdrew a consent (S123). The latest counts; of equal
+    times the withdrawal."""
+
+    id: str
+    customer: str
+    """顾客 · Customer"""
+    purpose: ConsentPurpose | None
+    """用途 · Purpose"""
+    channel: Channel | None = None
+    """渠道 · Channel"""
+    granted: bool | None
+    """同意 · Granted"""
+    at: datetime
+    """时间 · At"""
+    unit: str | None = None
+    """门店 · Unit"""
+    staff: str | None = None
+    """员工 · Staff"""
+    proof: str | None = None
+    """凭证 · Proof"""
+    state: RowState = AS_THE_SERVER_HAS_IT
+
+    @classmethod
+    def of(cls, id: str, values: Mapping[str, JSON], state: RowState = AS_THE_SERVER_HAS_IT) -> Self:
+        return cls(
+            id=id,
+            customer=text(values.get("customer")) or "",
+            purpose=choice(values.get("purpose"), _CONSENT_PURPOSE),
+            channel=choice(values.get("channel"), _CHANNEL),
+            granted=boolean(values.get("granted")),
+            at=instant(values.get("at")) or EPOCH,
+            unit=text(values.get("unit")),
+            staff=text(values.get("staff")),
+            proof=text(values.get("proof")),
             state=state,
         )
 
@@ -637,10 +1232,16 @@ RECORD_OF: Mapping[str, type[Record]] = {
     "device": Device,
     "product": Product,
     "segment": Segment,
+    "field_def": FieldDef,
     "window": Window,
     "customer": Customer,
     "link": Link,
     "identity": Identity,
+    "custom_value": CustomValue,
+    "supplier": Supplier,
+    "assignment": Assignment,
+    "task": Task,
     "interaction": Interaction,
+    "consent": Consent,
 }
 ENTITY_OF: Mapping[type[Record], str] = {record: name for name, record in RECORD_OF.items()}

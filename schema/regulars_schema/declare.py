@@ -19,6 +19,7 @@ JSON = Any
 
 TEXT_CHARS_MAX = 4_000
 LIST_ITEMS_MAX = 500
+JSON_PARTS_MAX, JSON_DEPTH_MAX = 4_000, 32
 SAFE_INT_MAX = 2**53 - 1
 """The largest integer that every JSON reader keeps exact."""
 
@@ -198,6 +199,57 @@ class Date:
 
 
 @dataclass(frozen=True, slots=True)
+class Scalar:
+    """A text, a whole number, or true or false: what a field of a chain's own holds."""
+
+    graphql: str = "JSON"
+
+    def check(self, value: JSON) -> JSON:
+        if type(value) is str:
+            return check_text(value, TEXT_CHARS_MAX)
+        if type(value) not in (bool, int):
+            raise Unfit("value_type", expected="text, a whole number, true or false")
+        return Int().check(value) if type(value) is int else value
+
+
+@dataclass(frozen=True, slots=True)
+class Json:
+    """An object whose meaning is checked by whoever reads it: a rule, a patch, cut points."""
+
+    graphql: str = "JSON"
+
+    def check(self, value: JSON) -> dict[str, JSON]:
+        if type(value) is not dict:
+            raise Unfit("value_type", expected="an object")
+        _bounded(value, _Budget(JSON_PARTS_MAX), JSON_DEPTH_MAX)
+        return value
+
+
+class _Budget:
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+
+def _bounded(value: JSON, budget: _Budget, depth: int) -> None:
+    budget.left -= 1
+    if budget.left < 0 or depth < 0:
+        raise Unfit("value_too_large", parts_max=JSON_PARTS_MAX, depth_max=JSON_DEPTH_MAX)
+    if type(value) is str:
+        check_text(value, TEXT_CHARS_MAX)
+    elif type(value) is int:
+        Int().check(value)
+    elif type(value) is dict:
+        for key, item in value.items():
+            check_text(key, 200)
+            _bounded(item, budget, depth - 1)
+    elif type(value) is list:
+        for item in value:
+            _bounded(item, budget, depth - 1)
+    elif value is not None and type(value) is not bool:
+        raise Unfit("value_type", expected="text, whole numbers, true, false, null, lists, objects")
+
+
+@dataclass(frozen=True, slots=True)
 class Ref:
     """The id of a row of another entity."""
 
@@ -364,6 +416,8 @@ class Entity:
     since: int = 1
     sections: Enum | None = None
     """The parts of the card of such a row, in their order; each field says its own."""
+    made_of: tuple[str, ...] = ()
+    """The fixed fields that its id is made of (`ids.made_id`), so that all who make such a row make one."""
     retired: Mapping[str, int] = field(default_factory=dict)
     """Fields that are gone and that nothing stands for, with the first schema version without each."""
 

@@ -175,7 +175,7 @@ def columns(entity: Entity) -> dict[str, Field]:
 
 def _has_cell(type: Type) -> bool:
     inner = type.of if isinstance(type, List) else type
-    return inner.name in _GRAMMARS if isinstance(inner, Struct) else inner is type
+    return not isinstance(inner, Struct) or inner.name in _GRAMMARS
 
 
 # --- the file -----------------------------------------------------------------------------------
@@ -410,14 +410,38 @@ class _Cells:
                 line[name] = _whole(found[name])
         return {**line, "currency": found["currency"]}
 
+    def quiet_hours(self, _: Struct, cell: str) -> JSON:
+        found = _HOURS.fullmatch(cell)
+        if found is None:
+            raise _unreadable(cell, "write 21:00-08:30", "quiet_hours")
+        start, start_min, end, end_min = map(int, found.groups())
+        return {"start": start * 60 + start_min, "end": end * 60 + end_min}
+
+    def learned(self, _: Struct, cell: str) -> JSON:
+        topic, colon, content = cell.partition(":")
+        if not colon:
+            raise _unreadable(cell, "write topic: what was learned", "facts")
+        return {"topic": topic.strip(), "content": content.strip()}
+
+    def opportunity(self, _: Struct, cell: str) -> JSON:
+        found = _RATED.fullmatch(cell)
+        if found is None:
+            raise _unreadable(cell, "write urgency/effect/price, each 0 to 2, as 2/1/0", "opportunity")
+        return dict(zip(("urgency", "effect", "price"), map(int, found.groups()), strict=True))
+
 
 _GRAMMARS: Mapping[str, Callable[[_Cells, Struct, str], JSON]] = {
     "Birth": _Cells.birth,
     "PartyMember": _Cells.member,
     "Line": _Cells.line,
+    "QuietHours": _Cells.quiet_hours,
+    "LearnedFact": _Cells.learned,
+    "Opportunity": _Cells.opportunity,
 }
 """How a cell says a structure, by its name."""
 
+_HOURS = re.compile(r"(\d\d?):(\d\d) *- *(\d\d?):(\d\d)", re.ASCII)
+_RATED = re.compile(r"([0-2]) */ *([0-2]) */ *([0-2])", re.ASCII)
 _INSTANT = re.compile(
     r"(?P<day>\d{4}-\d\d-\d\d)[T ](?P<time>\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?) ?(?P<offset>Z|[+-]\d\d:?\d\d)?",
     re.ASCII,

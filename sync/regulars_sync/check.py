@@ -15,7 +15,7 @@ import msgspec
 from regulars_schema.declare import JSON, Entity, Form, Nature, Registry, Scope, Unfit, is_id
 from regulars_schema.normal import element_path
 from regulars_sync.changes import Change, Value
-from regulars_sync.ids import identity_id, link_id
+from regulars_sync.ids import identity_id, link_id, made_id
 from regulars_sync.upgrade import reread, translated, upgraded, words
 
 
@@ -98,6 +98,10 @@ def _created(entity: Entity, change: Change, default_unit: str | None) -> Change
         one, other = (change.fields[name].value for name in ("one", "other"))
         if one >= other or change.id != identity_id(one, other):
             raise Unfit("id_invalid", entity="identity", field="id")
+    if entity.made_of:
+        made_of = [str(change.fields[name].value) for name in entity.made_of]
+        if change.id != made_id(entity.name, *made_of):
+            raise Unfit("id_invalid", entity=entity.name, field="id")
     home = {Scope.HOME: "home_unit", Scope.NAMED: "unit"}.get(entity.scope)
     if home in entity.by_name and home not in change.fields and default_unit is not None:
         fields = {**change.fields, home: Value(default_unit)}

@@ -47,6 +47,11 @@ def identity_id(one: str, other: str) -> str:
     return _derive(b"regulars.same", *sorted((one, other)))
 
 
+def made_id(entity: str, *parts: str) -> str:
+    """The id of a row that is made of what it says in some of its fields (`Entity.made_of`)."""
+    return _derive(b"regulars.made", entity, *parts)
+
+
 def restored_id(entity: str, void: str) -> str:
     """The id under which a fact stands again whose void was reversed: once, however often that is done."""
     return _derive(b"regulars.again", entity, void)

@@ -56,6 +56,11 @@ def _rank(field_: Field, value: JSON) -> int:
     return int(value)
 
 
+def _size(value: JSON) -> tuple[str, JSON]:
+    """By which values of any types have one order."""
+    return ("", 0) if value is None else (type(value).__name__, value)
+
+
 def choose(field_: Field, candidates: Iterable[Candidate]) -> Candidate:
     """Choose the value that every replica shows among those that have not seen each other.
 
@@ -80,11 +85,11 @@ def choose(field_: Field, candidates: Iterable[Candidate]) -> Candidate:
             return min(values, key=lambda c: (-_rank(field_, c.value), *_order(c)))
         case Rule.MIN:
             given = [c for c in values if c.value is not None] or values
-            return min(given, key=lambda c: (c.value, *_order(c)) if c.value is not None else _order(c))
+            return min(given, key=lambda c: (_size(c.value), *_order(c)))
         case Rule.MAX:
             given = [c for c in values if c.value is not None] or values
-            best = max(c.value for c in given) if given[0].value is not None else None
-            return min((c for c in given if c.value == best), key=_order)
+            best = max(_size(c.value) for c in given)
+            return min((c for c in given if _size(c.value) == best), key=_order)
 
 
 def apply(

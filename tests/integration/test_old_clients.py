@@ -325,9 +325,9 @@ async def test_an_old_replica_keeps_what_it_does_not_know_byte_for_byte_through_
 
 async def test_what_a_newer_tablet_wrote_waits_for_the_upgrade_of_the_server(tmp_path: Path) -> None:
     def sized(entity: Any) -> Any:
-        return with_fields(entity, Field("shoe_size", Text(8), Label("鞋码", "Shoe size"), since=3))
+        return with_fields(entity, Field("shoe_size", Text(8), Label("鞋码", "Shoe size"), since=99))
 
-    newer = altered(REGISTRY, 3, customer=sized)
+    newer = altered(REGISTRY, REGISTRY.version + 1, customer=sized)
     async with new_chain(tmp_path) as chain:
         one = await chain.tablet("one", registry=newer)
         lin = await one.customers.create(name="林芳")
@@ -375,7 +375,7 @@ async def test_the_oldest_version_served_is_stated_before_anything_is_asked(
     async with recorded_chain(tmp_path, "start", demanding) as chain:
         transport = AppTransport(chain.app, chain.service)
         hello = (await transport._client.get("/sync/v1")).json()
-        assert hello["schema"] == {"version": 3, "oldest": 2}
+        assert hello["schema"] == {"version": RENAMED.version, "oldest": 2}
         assert (hello["protocol"], hello["now"] > 0) == (1, True)
         code = await chain.service.access.new_pairing_code(chain_unit(), "late", False)
         asked = {"code": code, "name": "late", "schema": 1}

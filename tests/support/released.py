@@ -23,7 +23,8 @@ from regulars_server.app import DATABASE
 from regulars_sync.digest import EMPTY, Digest, add, row_hash
 from tests.support.chain import AppTransport, Chain, open_chain
 
-V1 = Path(__file__).parents[1] / "recorded" / "v1"
+RECORDED = Path(__file__).parents[1] / "recorded"
+V1, V2 = RECORDED / "v1", RECORDED / "v2"
 
 # --- other versions -----------------------------------------------------------------------------------
 
@@ -60,48 +61,48 @@ def _customer(entity: Entity) -> Entity:
     old = entity.by_name
     return with_fields(
         entity,
-        dataclasses.replace(old["notes"], name="remarks", was=(("notes", 3),)),
-        dataclasses.replace(old["wechat"], name="wechats", rule=Rule.SET_ADD, was=(("wechat", 3),), since=3),
+        dataclasses.replace(old["notes"], name="remarks", was=(("notes", 4),)),
+        dataclasses.replace(old["wechat"], name="wechats", rule=Rule.SET_ADD, was=(("wechat", 4),), since=4),
         dataclasses.replace(
             old["acquisition_channel"],
-            type=split(ACQUISITION_CHANNEL, 3, hotline="phone_in", niche_media="social_media"),
+            type=split(ACQUISITION_CHANNEL, 4, hotline="phone_in", niche_media="social_media"),
         ),
-        Field("language", Text(16), Label("语言", "Language"), required=True, since=3, given="zh"),
+        Field("language", Text(16), Label("语言", "Language"), required=True, since=4, given="zh"),
         without=("notes", "wechat"),
     )
 
 
 def _interaction(entity: Entity) -> Entity:
-    outcome = dataclasses.replace(entity.by_name["outcome"], type=split(OUTCOME, 3, no_answer=None))
+    outcome = dataclasses.replace(entity.by_name["outcome"], type=split(OUTCOME, 4, no_answer=None))
     return with_fields(entity, outcome)
 
 
 def _retiring(entity: Entity) -> Entity:
-    return dataclasses.replace(with_fields(entity, without=["belief"]), retired={"belief": 3})
+    return dataclasses.replace(with_fields(entity, without=["belief"]), retired={"belief": 4})
 
 
-RENAMED = altered(REGISTRY, 3, customer=_customer, interaction=_interaction)
+RENAMED = altered(REGISTRY, 4, customer=_customer, interaction=_interaction)
 """To come: a field renamed, two values of an enum become others, one can only be told by a person, a set
 takes over from a single value, and a new field is required."""
-RETIRED = altered(REGISTRY, 3, customer=_retiring)
+RETIRED = altered(REGISTRY, 4, customer=_retiring)
 """To come: a field is gone and nothing stands for it."""
 
 
 def _fourth(entity: Entity) -> Entity:
     old = entity.by_name
     channel = old["preferred_channel"]
-    chat = split(CHANNEL, 3, sms="chat")
-    chat = dataclasses.replace(chat, was={"sms": (3, "text"), "text": (4, "chat")})
+    chat = split(CHANNEL, 4, sms="chat")
+    chat = dataclasses.replace(chat, was={"sms": (4, "text"), "text": (5, "chat")})
     return with_fields(
         entity,
-        dataclasses.replace(old["remarks"], name="comments", was=(("notes", 3), ("remarks", 4))),
-        Field("notes", CHANNEL, Label("新", "Another field under a former name"), since=4),
+        dataclasses.replace(old["remarks"], name="comments", was=(("notes", 4), ("remarks", 5))),
+        Field("notes", CHANNEL, Label("新", "Another field under a former name"), since=5),
         dataclasses.replace(channel, type=chat),
         without=["remarks"],
     )
 
 
-FOURTH = altered(RENAMED, 4, customer=_fourth)
+FOURTH = altered(RENAMED, 5, customer=_fourth)
 """One further: what was renamed is renamed again, a value stands for one that stood for another, and a former
 name means something else."""
 

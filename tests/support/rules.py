@@ -33,7 +33,10 @@ def _values(name: str, op: str) -> st.SearchStrategy[JSON]:
         "Enum": lambda: st.sampled_from(list(declared.type.values)),  # type: ignore[attr-defined]
         "Ref": lambda: st.sampled_from(STAFF + UNITS + SEGMENTS),
         "Bool": st.booleans,
+        "Int": lambda: st.integers(1, 5),
     }.get(kind, lambda: TEXTS)()
+    if op == "between":
+        return st.lists(one, min_size=2, max_size=2).map(sorted)
     if op == "in":
         return st.lists(one, min_size=1, max_size=3)
     return one

@@ -165,7 +165,13 @@ def test_what_does_not_fit_is_rejected_with_its_code_and_field(code, field, made
 def test_every_rejection_of_the_catalogue_that_a_value_can_cause_is_tried():
     said = {code for code, _, _ in REJECTED}
     of_values = list(MESSAGES)[: list(MESSAGES).index("change_malformed")]
-    assert set(of_values) == said - {"fact_edited", "fact_exists"}
+    assert set(of_values) == (said | {"value_too_large"}) - {"fact_edited", "fact_exists"}
+
+
+def test_head_offices_documents_are_bounded():
+    office = Author(None, None, head_office=True)
+    made = change(1, {"name": "Many", "rule": {"all": [1] * 4_000}}, entity="segment", op=CREATE, id=MISSING)
+    assert alone(small_world(), office, made).code == "value_too_large"
 
 
 UNREACHED: list[tuple[str, str, Change]] = [

@@ -23,7 +23,7 @@ from regulars.records import (
     Unit,
 )
 from regulars.row_state import RowState
-from regulars_schema.declare import Date, Enum, Instant, Int, List, Ref, Struct, Text, Type
+from regulars_schema.declare import Date, Enum, Instant, Int, Json, List, Ref, Scalar, Struct, Text, Type
 from regulars_schema.entities import INTERACTION_KIND, REGISTRY
 from regulars_sync.document import nested
 
@@ -133,6 +133,10 @@ PRINTED = st.characters(codec="utf-8", exclude_categories=["C", "Z"])
 def allowed(type_: Type) -> st.SearchStrategy[Any]:
     """Values that pass their declaration."""
     match type_:
+        case Scalar():
+            return st.one_of(st.text(PRINTED, max_size=9), st.booleans(), st.integers(-9, 9))
+        case Json():
+            return st.dictionaries(st.text(PRINTED, max_size=5), st.integers(-9, 9))
         case Text():
             return st.text(PRINTED, min_size=1, max_size=min(9, type_.chars_max))
         case Ref():
@@ -184,7 +188,8 @@ def test_yes_and_one_are_not_mixed_up(read, value):
 
 
 def test_every_entity_that_a_shop_tool_reads_has_a_record():
-    assert set(RECORD_OF) == {e.name for e in REGISTRY.entities} - {"change_verdict", "staff_pin"}
+    unread = {"change_verdict", "staff_pin", "scheme", "cut_points", "baseline"}
+    assert set(RECORD_OF) == {e.name for e in REGISTRY.entities} - unread
     assert ENTITY_OF[Link] == "link"
     assert all(RECORD_OF[entity] is record for record, entity in ENTITY_OF.items())
     assert list(get_args(InteractionKind)) == list(INTERACTION_KIND.values)

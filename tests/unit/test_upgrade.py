@@ -86,7 +86,7 @@ def test_what_nothing_stands_for_is_left_to_a_person(
 
 
 def test_a_change_of_this_version_or_a_newer_one_is_left_alone() -> None:
-    for schema in (3, 4):
+    for schema in (RENAMED.version, RENAMED.version + 1):
         given = change({"notes": "oak", "wechat": "x", "nonsense": 1}, schema)
         assert translated(RENAMED.get("customer"), given, RENAMED.version) == (given, [])
 
@@ -105,9 +105,9 @@ def test_a_create_is_taken_to_say_what_a_newer_version_requires() -> None:
     def strict(entity: Any) -> Any:
         return with_fields(entity, dataclasses.replace(entity.by_name["language"], given=None))
 
-    asking = altered(RENAMED, 3, customer=strict)
+    asking = altered(RENAMED, RENAMED.version, customer=strict)
     with pytest.raises(Unfit) as unfit:
-        upgraded(asking.get("customer"), given, 3)
+        upgraded(asking.get("customer"), given, asking.version)
     assert unfit.value.detail["field"] == "language"
 
 
@@ -221,8 +221,10 @@ def test_former_names_are_of_past_versions_and_ids_are_made_of_none(registry: Re
 def test_the_released_version_is_this_one_less_what_came_since() -> None:
     first = as_of(1)
     assert first.version == 1
-    assert {"identity", "window"}.isdisjoint(first.by_name)
+    assert {"identity", "window", "scheme", "assignment"}.isdisjoint(first.by_name)
     assert "left_units" not in first.get("device").by_name
-    assert first.get("customer") == CUSTOMER
+    assert "window" in as_of(2).by_name
+    assert {"name", "tags"} < first.get("customer").by_name.keys() == as_of(2).get("customer").by_name.keys()
+    assert CUSTOMER.by_name.keys() - first.get("customer").by_name.keys() >= {"industry", "groups"}
     assert (OUTCOME.was, CUSTOMER.levels) == ({}, (Level.INTERNAL, Level.SENSITIVE))
     assert CUSTOMER.by_name["tags"].rule is Rule.SET_ADD

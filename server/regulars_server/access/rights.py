@@ -17,7 +17,7 @@ from regulars_schema.declare import Entity, Nature
 from regulars_schema.entities import REGISTRY
 from regulars_sync.errors import LocalError
 
-INNER = frozenset({"staff_pin", "window", "change_verdict"})
+INNER = frozenset({"staff_pin", "window", "cut_points", "baseline", "change_verdict"})
 """Entities that tablets alone hold; no right reads them."""
 
 _SHOWN = [entity for entity in REGISTRY.entities if entity.name not in INNER]
@@ -102,6 +102,10 @@ ROOTS: Mapping[str, str] = {
     "Query.products": "read:products",
     "Query.segment": "read:segments",
     "Query.segments": "read:segments",
+    "Query.fieldDef": "read:field_defs",
+    "Query.fieldDefs": "read:field_defs",
+    "Query.task": "read:tasks",
+    "Query.tasks": "read:tasks",
     "Query.segmentMembers": "read:customers",
     "Query.customer": "read:customers",
     "Query.customers": "read:customers",

@@ -24,6 +24,55 @@ class StaffRole(Enum):
     CLERK = valued("clerk", "店员 · Clerk")
 
 
+@strawberry.enum(description="自定义字段类型 · Type of a custom field")
+class CustomFieldKind(Enum):
+    TEXT = valued("text", "文本 · Text")
+    INTEGER = valued("integer", "整数 · Whole number")
+    BOOLEAN = valued("boolean", "是否 · Yes or no")
+    DATE = valued("date", "日期 · Date")
+    CHOICE = valued("choice", "选项 · Choice")
+
+
+@strawberry.enum(description="合并规则 · Merge rule of a custom field")
+class CustomRule(Enum):
+    LAST_WRITER = valued("last_writer", "以最后为准 · The last one counts")
+    MIN = valued("min", "取最小 · The least")
+    MAX = valued("max", "取最大 · The greatest")
+    OR_SET = valued("or_set", "合并为集合 · A set of all")
+    APPEND = valued("append", "只增不减 · Only added to")
+    REVIEW = valued("review", "由人判断 · A person decides")
+
+
+@strawberry.enum(description="敏感程度 · Sensitivity")
+class Sensitivity(Enum):
+    INTERNAL = valued("internal", "内部 · Internal")
+    SENSITIVE = valued("sensitive", "敏感 · Sensitive")
+
+
+@strawberry.enum(description="卡片分区 · Section of the card")
+class CardSection(Enum):
+    BASIC = valued("basic", "基本资料 · Basics")
+    CONTACT = valued("contact", "联系方式 · Contact")
+    EDUCATION = valued("education", "教育情况 · Education")
+    FAMILY = valued("family", "家庭情况 · Family")
+    SOCIAL = valued("social", "人际情况 · Social life")
+    CAREER = valued("career", "事业情况 · Career")
+    LIFESTYLE = valued("lifestyle", "生活情况 · Lifestyle")
+    PERSONALITY = valued("personality", "个性情况 · Personality")
+    EXPERIENCE = valued("experience", "阅历情况 · Experience")
+    FEATURES = valued("features", "客户特征 · Features")
+    BUSINESS = valued("business", "业务状况 · Business")
+    DEALINGS = valued("dealings", "交易活动现状 · Dealings")
+    OTHER = valued("other", "其他 · Other")
+
+
+@strawberry.enum(description="自定义字段分组 · Tab of a custom field")
+class CustomTab(Enum):
+    BASIC = valued("basic", "基础信息 · Basics")
+    TRADING = valued("trading", "交易信息 · Trading")
+    SERVICE = valued("service", "服务信息 · Service")
+
+
 @strawberry.enum(description="顾客性质 · Kind of customer")
 class CustomerKind(Enum):
     PERSON = valued("person", "个人 · Person")
@@ -91,6 +140,33 @@ class CreditStatus(Enum):
     DANGEROUS = valued("dangerous", "危险客户 · Dangerous")
 
 
+@strawberry.enum(description="程度 · Degree")
+class Degree(Enum):
+    LOW = valued("low", "低 · Low")
+    MIDDLE = valued("middle", "中 · Middle")
+    HIGH = valued("high", "高 · High")
+
+
+@strawberry.enum(description="服务立场 · Service stance")
+class ServiceStance(Enum):
+    NORMAL = valued("normal", "正常服务 · Normal")
+    REDUCED = valued("reduced", "减少服务 · Reduced")
+    ENDED = valued("ended", "终止服务 · Ended")
+
+
+@strawberry.enum(description="服务立场的原因 · Reason of the service stance")
+class StanceReason(Enum):
+    UNPROFITABLE = valued("unprofitable", "不赚钱的客户 · Unprofitable")
+    POLICY_CHANGED = valued("policy_changed", "客户策略和方针改变 · Its policy changed")
+    UNETHICAL_DEMAND = valued("unethical_demand", "客户提不道德的要求 · Unethical demand")
+
+
+@strawberry.enum(description="服务方案 · Service plan")
+class ServicePlan(Enum):
+    STANDARD = valued("standard", "标准 · Standard")
+    PRIVATE = valued("private", "一对一 · Private")
+
+
 @strawberry.enum(description="关系类型 · Kind of link")
 class LinkKind(Enum):
     COMPANION = valued("companion", "同伴 · Companion")
@@ -121,6 +197,15 @@ class IdentityReason(Enum):
     SIMILAR = valued("similar", "姓名及生日或地址相近 · Similar name with birth or address")
     PERSON = valued("person", "人工判断 · Somebody's judgement")
     KEPT = valued("kept", "拆分后保留 · Kept together when another was taken out")
+
+
+@strawberry.enum(description="任务状态 · Status of a task")
+class TaskStatus(Enum):
+    OPEN = valued("open", "待办 · Open")
+    EXPIRED = valued("expired", "已过期 · Expired")
+    CANCELLED = valued("cancelled", "已取消 · Cancelled")
+    SKIPPED = valued("skipped", "已跳过 · Skipped")
+    DONE = valued("done", "已完成 · Done")
 
 
 @strawberry.enum(description="往来类型 · Kind of interaction")
@@ -171,21 +256,52 @@ class ReportClass(Enum):
     PERIODIC = valued("periodic", "定期报告 · Periodic")
 
 
-@strawberry.enum(description="卡片分区 · Section of the card")
-class CardSection(Enum):
-    BASIC = valued("basic", "基本资料 · Basics")
-    CONTACT = valued("contact", "联系方式 · Contact")
-    EDUCATION = valued("education", "教育情况 · Education")
-    FAMILY = valued("family", "家庭情况 · Family")
-    SOCIAL = valued("social", "人际情况 · Social life")
-    CAREER = valued("career", "事业情况 · Career")
-    LIFESTYLE = valued("lifestyle", "生活情况 · Lifestyle")
-    PERSONALITY = valued("personality", "个性情况 · Personality")
-    EXPERIENCE = valued("experience", "阅历情况 · Experience")
-    FEATURES = valued("features", "客户特征 · Features")
-    BUSINESS = valued("business", "业务状况 · Business")
-    DEALINGS = valued("dealings", "交易活动现状 · Dealings")
+@strawberry.enum(description="所知事项 · What a fact is about")
+class FactTopic(Enum):
+    FAMILY = valued("family", "家庭 · Family")
+    OCCUPATION = valued("occupation", "职业 · Occupation")
+    RECREATION = valued("recreation", "休闲 · Recreation")
+    DREAMS = valued("dreams", "梦想 · Dreams")
+    DEMAND = valued("demand", "需求 · Demand")
+    PREFERENCE = valued("preference", "偏好 · Preference")
+    HABIT = valued("habit", "习惯 · Habit")
     OTHER = valued("other", "其他 · Other")
+
+
+@strawberry.enum(description="事项状态 · Status of a fact")
+class FactStatus(Enum):
+    RAISED = valued("raised", "已提出 · Raised")
+    ADOPTED = valued("adopted", "已采纳 · Adopted")
+
+
+@strawberry.enum(description="介绍方法 · Method of presenting")
+class Method(Enum):
+    EXPERIENCE = valued("experience", "体验法 · Let them try")
+    EXAMPLE = valued("example", "实例法 · Examples")
+    EMOTION = valued("emotion", "情感法 · Emotion")
+    CONTRAST = valued("contrast", "正反法 · Pro and contra")
+
+
+@strawberry.enum(description="关注焦点 · Focus of attention")
+class AttentionFocus(Enum):
+    QUALITY = valued("quality", "质量 · Quality")
+    STYLE = valued("style", "款式 · Style")
+    PRICE = valued("price", "价格 · Price")
+    OTHER = valued("other", "其他 · Other")
+
+
+@strawberry.enum(description="活动地点 · Place")
+class Place(Enum):
+    INDOOR = valued("indoor", "室内 · Indoor")
+    OUTDOOR = valued("outdoor", "室外 · Outdoor")
+
+
+@strawberry.enum(description="同意用途 · Purpose of a consent")
+class ConsentPurpose(Enum):
+    MARKETING = valued("marketing", "营销 · Marketing")
+    SERVICE = valued("service", "服务通知 · Service notices")
+    SURVEY = valued("survey", "调查 · Surveys")
+    PROFILING = valued("profiling", "画像分析 · Profiling")
 
 
 @strawberry.enum(description="处理结果 · Verdict")
@@ -203,7 +319,13 @@ class EntityName(Enum):
     PRODUCT = valued("product", "商品 · Product")
     DEVICE = valued("device", "设备 · Device")
     SEGMENT = valued("segment", "分群 · Segment")
+    FIELD_DEF = valued("field_def", "自定义字段 · Custom field")
     CUSTOMER = valued("customer", "顾客 · Customer")
     LINK = valued("link", "关系 · Link")
     IDENTITY = valued("identity", "身份判定 · Identity decision")
+    CUSTOM_VALUE = valued("custom_value", "自定义字段的值 · Value of a custom field")
+    SUPPLIER = valued("supplier", "供应商 · Supplier")
+    ASSIGNMENT = valued("assignment", "分类 · Assignment")
+    TASK = valued("task", "任务 · Task")
     INTERACTION = valued("interaction", "往来 · Interaction")
+    CONSENT = valued("consent", "同意 · Consent")

@@ -1,27 +1,46 @@
-"""Written by schema/generate.py from the declared entities: `make generate`, not by hand."""
+"""Written by schema/generate.py from the declared entities: `make generate`, not by hand.
+
+Long because: every field has its line.
+"""
 
 from __future__ import annotations
 
 from enum import Enum
 
 import strawberry
+from strawberry import scalars
 
 from regulars_server.graph.declared import valued
 from regulars_server.graph.enums import (
     AcquisitionChannel,
+    AttentionFocus,
     Calendar,
+    CardSection,
     Channel,
     CreditStatus,
     CustomerKind,
+    CustomFieldKind,
+    CustomRule,
+    CustomTab,
+    Degree,
+    FactStatus,
+    FactTopic,
     Gender,
     IncomeBand,
     InteractionKind,
     LinkKind,
+    Method,
     Outcome,
     PartyRole,
+    Place,
     PrivacyNotice,
     ReportClass,
+    Sensitivity,
+    ServicePlan,
+    ServiceStance,
     StaffRole,
+    StanceReason,
+    TaskStatus,
     UnitKind,
 )
 from regulars_server.graph.filters import (
@@ -44,6 +63,12 @@ from regulars_server.graph.filters import (
 from regulars_server.graph.scalars import UUID, Date, DateTime, Money
 
 
+@strawberry.input(description="字段名称 · Label of a field")
+class CustomLabelInput:
+    zh: str = strawberry.field(description="中文 · Chinese")
+    en: str = strawberry.field(description="英文 · English")
+
+
 @strawberry.input(description="生日 · Birth")
 class BirthInput:
     year: int | None = strawberry.field(description="年 · Year", default=None)
@@ -51,6 +76,12 @@ class BirthInput:
     day: int = strawberry.field(description="日 · Day")
     calendar: Calendar | None = strawberry.field(description="历法 · Calendar", default=None)
     leap: bool | None = strawberry.field(description="闰月 · Leap month", default=None)
+
+
+@strawberry.input(description="免打扰时段 · Quiet hours")
+class QuietHoursInput:
+    start: int = strawberry.field(description="开始（分钟） · Start, in minutes of the day")
+    end: int = strawberry.field(description="结束（分钟） · End, in minutes of the day")
 
 
 @strawberry.input(description="参与人 · Member of a party")
@@ -68,6 +99,21 @@ class LineInput:
     amount: Money | None = strawberry.field(description="金额 · Amount in minor units", default=None)
     cost: Money | None = strawberry.field(description="成本 · Cost in minor units", default=None)
     currency: str | None = strawberry.field(description="币种 · Currency", default=None)
+
+
+@strawberry.input(description="所知事项 · Learned fact")
+class LearnedFactInput:
+    topic: FactTopic = strawberry.field(description="事项 · Topic")
+    content: str = strawberry.field(description="内容 · Content")
+    product_id: UUID | None = strawberry.field(description="商品 · Product", default=None)
+    status: FactStatus | None = strawberry.field(description="状态 · Status", default=None)
+
+
+@strawberry.input(description="机会评分 · Rating of an opportunity")
+class OpportunityInput:
+    urgency: int = strawberry.field(description="急迫性 · Urgency")
+    effect: int = strawberry.field(description="短时间内见效 · Quick effect")
+    price: int = strawberry.field(description="价格可观 · Worthwhile price")
 
 
 @strawberry.input(description="Tests on units; all that are given must pass.")
@@ -198,7 +244,17 @@ class SegmentWhere:
     archived: BooleanFilter | None = strawberry.field(
         description="已归档 · Archived", default=strawberry.UNSET
     )
+    key: TextFilter | None = strawberry.field(description="键 · Key", default=strawberry.UNSET)
+    snapshot_of_id: IdFilter | None = strawberry.field(
+        description="快照来源 · Snapshot of", default=strawberry.UNSET
+    )
+    taken_at: DateTimeFilter | None = strawberry.field(
+        description="快照时间 · Taken at", default=strawberry.UNSET
+    )
     owner: StaffWhere | None = strawberry.field(description="负责人 · Owner", default=strawberry.UNSET)
+    snapshot_of: SegmentWhere | None = strawberry.field(
+        description="快照来源 · Snapshot of", default=strawberry.UNSET
+    )
     customers: CustomerListFilter | None = strawberry.field(
         description="静态成员 · Static members", default=strawberry.UNSET
     )
@@ -211,6 +267,43 @@ class SegmentListFilter:
     some: SegmentWhere | None = strawberry.UNSET
     none: SegmentWhere | None = strawberry.UNSET
     every: SegmentWhere | None = strawberry.UNSET
+
+
+@strawberry.input(description="Tests on field_defs; all that are given must pass.")
+class FieldDefWhere:
+    and_: list[FieldDefWhere] | None = strawberry.field(name="AND", default=strawberry.UNSET)
+    or_: list[FieldDefWhere] | None = strawberry.field(name="OR", default=strawberry.UNSET)
+    not_: FieldDefWhere | None = strawberry.field(name="NOT", default=strawberry.UNSET)
+    id: IdFilter | None = strawberry.UNSET
+    key: TextFilter | None = strawberry.field(description="键 · Key", default=strawberry.UNSET)
+    type: Filter[CustomFieldKind] | None = strawberry.field(
+        description="类型 · Type", default=strawberry.UNSET
+    )
+    rule: Filter[CustomRule] | None = strawberry.field(
+        description="合并规则 · Merge rule", default=strawberry.UNSET
+    )
+    sensitivity: Filter[Sensitivity] | None = strawberry.field(
+        description="敏感程度 · Sensitivity", default=strawberry.UNSET
+    )
+    section: Filter[CardSection] | None = strawberry.field(
+        description="卡片分区 · Section", default=strawberry.UNSET
+    )
+    tab: Filter[CustomTab] | None = strawberry.field(description="分组 · Tab", default=strawberry.UNSET)
+    for_kind: Filter[CustomerKind] | None = strawberry.field(
+        description="适用性质 · For this kind only", default=strawberry.UNSET
+    )
+    archived: BooleanFilter | None = strawberry.field(
+        description="已归档 · Archived", default=strawberry.UNSET
+    )
+
+
+@strawberry.input(
+    description="Tests on those field_defs that are tied to a row, as far as they are within reach."
+)
+class FieldDefListFilter:
+    some: FieldDefWhere | None = strawberry.UNSET
+    none: FieldDefWhere | None = strawberry.UNSET
+    every: FieldDefWhere | None = strawberry.UNSET
 
 
 @strawberry.input(description="Tests on customers; all that are given must pass.")
@@ -264,12 +357,61 @@ class CustomerWhere:
     archived: BooleanFilter | None = strawberry.field(
         description="已归档 · Archived", default=strawberry.UNSET
     )
+    industry: TextFilter | None = strawberry.field(description="业种 · Industry", default=strawberry.UNSET)
+    founded_on: DateFilter | None = strawberry.field(
+        description="创业时间 · Founded on", default=strawberry.UNSET
+    )
+    headcount: IntFilter | None = strawberry.field(
+        description="职工人数 · Headcount", default=strawberry.UNSET
+    )
+    cooperation_attitude: IntFilter | None = strawberry.field(
+        description="合作态度 · Attitude to co-operation", default=strawberry.UNSET
+    )
+    household_size: IntFilter | None = strawberry.field(
+        description="家庭成员数 · Members of the household", default=strawberry.UNSET
+    )
+    occupation: TextFilter | None = strawberry.field(
+        description="职业 · Occupation", default=strawberry.UNSET
+    )
+    preferences: SetFilter | None = strawberry.field(
+        description="偏好 · Preferences", default=strawberry.UNSET
+    )
+    groups: SetFilter | None = strawberry.field(
+        description="顾客群 · Customer groups", default=strawberry.UNSET
+    )
+    owned_product_ids: IdSetFilter | None = strawberry.field(
+        description="拥有的商品 · Products owned", default=strawberry.UNSET
+    )
+    excluded_segment_ids: IdSetFilter | None = strawberry.field(
+        description="排除的分群 · Segments taken out of", default=strawberry.UNSET
+    )
+    price_sensitivity: Filter[Degree] | None = strawberry.field(
+        description="价格敏感度 · Sensitivity to price", default=strawberry.UNSET
+    )
+    fault_tolerance: Filter[Degree] | None = strawberry.field(
+        description="对质量问题的容忍度 · Tolerance of faults", default=strawberry.UNSET
+    )
+    service_stance: Filter[ServiceStance] | None = strawberry.field(
+        description="服务立场 · Service stance", default=strawberry.UNSET
+    )
+    service_plan: Filter[ServicePlan] | None = strawberry.field(
+        description="服务方案 · Service plan", default=strawberry.UNSET
+    )
+    do_not_contact: BooleanFilter | None = strawberry.field(
+        description="请勿联系 · Do not contact", default=strawberry.UNSET
+    )
     home_unit: UnitWhere | None = strawberry.field(
         description="所属门店 · Home unit", default=strawberry.UNSET
     )
     owner: StaffWhere | None = strawberry.field(description="负责人 · Owner", default=strawberry.UNSET)
     segments: SegmentListFilter | None = strawberry.field(
         description="静态分群 · Static segments", default=strawberry.UNSET
+    )
+    owned_products: ProductListFilter | None = strawberry.field(
+        description="拥有的商品 · Products owned", default=strawberry.UNSET
+    )
+    excluded_segments: SegmentListFilter | None = strawberry.field(
+        description="排除的分群 · Segments taken out of", default=strawberry.UNSET
     )
     links: LinkListFilter | None = strawberry.field(
         description="关系 · Links of the person", default=strawberry.UNSET
@@ -286,6 +428,37 @@ class CustomerListFilter:
     some: CustomerWhere | None = strawberry.UNSET
     none: CustomerWhere | None = strawberry.UNSET
     every: CustomerWhere | None = strawberry.UNSET
+
+
+@strawberry.input(description="Tests on tasks; all that are given must pass.")
+class TaskWhere:
+    and_: list[TaskWhere] | None = strawberry.field(name="AND", default=strawberry.UNSET)
+    or_: list[TaskWhere] | None = strawberry.field(name="OR", default=strawberry.UNSET)
+    not_: TaskWhere | None = strawberry.field(name="NOT", default=strawberry.UNSET)
+    id: IdFilter | None = strawberry.UNSET
+    plan: TextFilter | None = strawberry.field(description="计划 · Plan", default=strawberry.UNSET)
+    customer_id: IdFilter | None = strawberry.field(description="顾客 · Customer", default=strawberry.UNSET)
+    subject: TextFilter | None = strawberry.field(description="事由 · Subject", default=strawberry.UNSET)
+    due: DateFilter | None = strawberry.field(description="到期 · Due", default=strawberry.UNSET)
+    status: Filter[TaskStatus] | None = strawberry.field(
+        description="状态 · Status", default=strawberry.UNSET
+    )
+    owner_id: IdFilter | None = strawberry.field(description="负责人 · Owner", default=strawberry.UNSET)
+    closed_by_id: IdFilter | None = strawberry.field(
+        description="由此完成 · Closed by", default=strawberry.UNSET
+    )
+    customer: CustomerWhere | None = strawberry.field(description="顾客 · Customer", default=strawberry.UNSET)
+    owner: StaffWhere | None = strawberry.field(description="负责人 · Owner", default=strawberry.UNSET)
+    closed_by: InteractionWhere | None = strawberry.field(
+        description="由此完成 · Closed by", default=strawberry.UNSET
+    )
+
+
+@strawberry.input(description="Tests on those tasks that are tied to a row, as far as they are within reach.")
+class TaskListFilter:
+    some: TaskWhere | None = strawberry.UNSET
+    none: TaskWhere | None = strawberry.UNSET
+    every: TaskWhere | None = strawberry.UNSET
 
 
 @strawberry.input(description="Tests on interactions; all that are given must pass.")
@@ -319,10 +492,24 @@ class InteractionWhere:
     external_ids: SetFilter | None = strawberry.field(
         description="外部编号 · External ids", default=strawberry.UNSET
     )
+    satisfaction: IntFilter | None = strawberry.field(
+        description="满意度 · Satisfaction", default=strawberry.UNSET
+    )
+    attention_focus: Filter[AttentionFocus] | None = strawberry.field(
+        description="关注焦点 · Focus of attention", default=strawberry.UNSET
+    )
+    place: Filter[Place] | None = strawberry.field(description="地点 · Place", default=strawberry.UNSET)
+    next_on: DateFilter | None = strawberry.field(description="下次日期 · Next on", default=strawberry.UNSET)
+    campaign_id: IdFilter | None = strawberry.field(
+        description="活动名单 · Campaign", default=strawberry.UNSET
+    )
     unit: UnitWhere | None = strawberry.field(description="门店 · Unit", default=strawberry.UNSET)
     staff: StaffWhere | None = strawberry.field(description="员工 · Staff", default=strawberry.UNSET)
     supersedes: InteractionWhere | None = strawberry.field(
         description="更正 · Supersedes", default=strawberry.UNSET
+    )
+    campaign: SegmentWhere | None = strawberry.field(
+        description="活动名单 · Campaign", default=strawberry.UNSET
     )
     customers: CustomerListFilter | None = strawberry.field(
         description="顾客 · The customers it names", default=strawberry.UNSET
@@ -425,9 +612,35 @@ class SegmentOrder(Enum):
     NAME_DESC = "name desc"
     ARCHIVED_ASC = "archived asc"
     ARCHIVED_DESC = "archived desc"
+    KEY_ASC = "key asc"
+    KEY_DESC = "key desc"
+    TAKEN_AT_ASC = "taken_at asc"
+    TAKEN_AT_DESC = "taken_at desc"
     RELEVANCE = valued(
         "relevance desc", "相关度 · Relevance: what fits `search` best comes first; 200 rows at most"
     )
+
+
+@strawberry.enum
+class FieldDefOrder(Enum):
+    ID_ASC = "id asc"
+    ID_DESC = "id desc"
+    KEY_ASC = "key asc"
+    KEY_DESC = "key desc"
+    TYPE_ASC = "type asc"
+    TYPE_DESC = "type desc"
+    RULE_ASC = "rule asc"
+    RULE_DESC = "rule desc"
+    SENSITIVITY_ASC = "sensitivity asc"
+    SENSITIVITY_DESC = "sensitivity desc"
+    SECTION_ASC = "section asc"
+    SECTION_DESC = "section desc"
+    TAB_ASC = "tab asc"
+    TAB_DESC = "tab desc"
+    FOR_KIND_ASC = "for_kind asc"
+    FOR_KIND_DESC = "for_kind desc"
+    ARCHIVED_ASC = "archived asc"
+    ARCHIVED_DESC = "archived desc"
 
 
 @strawberry.enum
@@ -458,9 +671,45 @@ class CustomerOrder(Enum):
     PREFERRED_CHANNEL_DESC = "preferred_channel desc"
     ARCHIVED_ASC = "archived asc"
     ARCHIVED_DESC = "archived desc"
+    INDUSTRY_ASC = "industry asc"
+    INDUSTRY_DESC = "industry desc"
+    FOUNDED_ON_ASC = "founded_on asc"
+    FOUNDED_ON_DESC = "founded_on desc"
+    HEADCOUNT_ASC = "headcount asc"
+    HEADCOUNT_DESC = "headcount desc"
+    COOPERATION_ATTITUDE_ASC = "cooperation_attitude asc"
+    COOPERATION_ATTITUDE_DESC = "cooperation_attitude desc"
+    HOUSEHOLD_SIZE_ASC = "household_size asc"
+    HOUSEHOLD_SIZE_DESC = "household_size desc"
+    OCCUPATION_ASC = "occupation asc"
+    OCCUPATION_DESC = "occupation desc"
+    PRICE_SENSITIVITY_ASC = "price_sensitivity asc"
+    PRICE_SENSITIVITY_DESC = "price_sensitivity desc"
+    FAULT_TOLERANCE_ASC = "fault_tolerance asc"
+    FAULT_TOLERANCE_DESC = "fault_tolerance desc"
+    SERVICE_STANCE_ASC = "service_stance asc"
+    SERVICE_STANCE_DESC = "service_stance desc"
+    SERVICE_PLAN_ASC = "service_plan asc"
+    SERVICE_PLAN_DESC = "service_plan desc"
+    DO_NOT_CONTACT_ASC = "do_not_contact asc"
+    DO_NOT_CONTACT_DESC = "do_not_contact desc"
     RELEVANCE = valued(
         "relevance desc", "相关度 · Relevance: what fits `search` best comes first; 200 rows at most"
     )
+
+
+@strawberry.enum
+class TaskOrder(Enum):
+    ID_ASC = "id asc"
+    ID_DESC = "id desc"
+    PLAN_ASC = "plan asc"
+    PLAN_DESC = "plan desc"
+    SUBJECT_ASC = "subject asc"
+    SUBJECT_DESC = "subject desc"
+    DUE_ASC = "due asc"
+    DUE_DESC = "due desc"
+    STATUS_ASC = "status asc"
+    STATUS_DESC = "status desc"
 
 
 @strawberry.enum
@@ -483,6 +732,14 @@ class InteractionOrder(Enum):
     EFFORT_MIN_DESC = "effort_min desc"
     VOID_ASC = "void asc"
     VOID_DESC = "void desc"
+    SATISFACTION_ASC = "satisfaction asc"
+    SATISFACTION_DESC = "satisfaction desc"
+    ATTENTION_FOCUS_ASC = "attention_focus asc"
+    ATTENTION_FOCUS_DESC = "attention_focus desc"
+    PLACE_ASC = "place asc"
+    PLACE_DESC = "place desc"
+    NEXT_ON_ASC = "next_on asc"
+    NEXT_ON_DESC = "next_on desc"
 
 
 @strawberry.input(description="What to write: what is left out stays, null clears. 组织单元 · Unit")
@@ -537,6 +794,8 @@ class SegmentEdit:
     purpose: str | None = strawberry.field(description="用途 · Purpose", default=strawberry.UNSET)
     owner_id: UUID | None = strawberry.field(description="负责人 · Owner", default=strawberry.UNSET)
     archived: bool | None = strawberry.field(description="已归档 · Archived", default=strawberry.UNSET)
+    key: str | None = strawberry.field(description="键 · Key", default=strawberry.UNSET)
+    rule: scalars.JSON | None = strawberry.field(description="规则 · Rule", default=strawberry.UNSET)
 
 
 @strawberry.input(description="A new row. 顾客 · Customer")
@@ -588,6 +847,109 @@ class CustomerInput:
     )
     tax_no: str | None = strawberry.field(
         description="税号或证件号 · Tax or identity number", default=strawberry.UNSET
+    )
+    org_form: str | None = strawberry.field(
+        description="企业组织形式 · Form of organization", default=strawberry.UNSET
+    )
+    industry: str | None = strawberry.field(description="业种 · Industry", default=strawberry.UNSET)
+    founded_on: Date | None = strawberry.field(description="创业时间 · Founded on", default=strawberry.UNSET)
+    assets: str | None = strawberry.field(description="资产 · Assets", default=strawberry.UNSET)
+    service_area: str | None = strawberry.field(
+        description="服务区域 · Service area", default=strawberry.UNSET
+    )
+    sales_capacity: str | None = strawberry.field(
+        description="销售能力 · Sales capacity", default=strawberry.UNSET
+    )
+    growth_potential: str | None = strawberry.field(
+        description="发展潜力 · Growth potential", default=strawberry.UNSET
+    )
+    philosophy: str | None = strawberry.field(description="经营观念 · Philosophy", default=strawberry.UNSET)
+    direction: str | None = strawberry.field(description="经营方向 · Direction", default=strawberry.UNSET)
+    policy: str | None = strawberry.field(description="经营方针与政策 · Policy", default=strawberry.UNSET)
+    headcount: int | None = strawberry.field(description="职工人数 · Headcount", default=strawberry.UNSET)
+    turnover: Money | None = strawberry.field(
+        description="销售额 · Turnover a year in minor units", default=strawberry.UNSET
+    )
+    management_traits: str | None = strawberry.field(
+        description="经营管理特点 · Traits of its management", default=strawberry.UNSET
+    )
+    staff_quality: str | None = strawberry.field(
+        description="经营管理者和业务人员的素质 · Quality of its staff", default=strawberry.UNSET
+    )
+    competitor_relations: list[str] | None = strawberry.field(
+        description="与其他竞争公司的关系 · Relations with competitors", default=strawberry.UNSET
+    )
+    cooperation_attitude: int | None = strawberry.field(
+        description="合作态度 · Attitude to co-operation", default=strawberry.UNSET
+    )
+    activity: str | None = strawberry.field(
+        description="销售活动状况 · Sales activity", default=strawberry.UNSET
+    )
+    problems: str | None = strawberry.field(description="存在的问题 · Problems", default=strawberry.UNSET)
+    strengths: str | None = strawberry.field(description="保持的优势 · Strengths", default=strawberry.UNSET)
+    measures: str | None = strawberry.field(description="未来的对策 · Measures", default=strawberry.UNSET)
+    reputation: str | None = strawberry.field(
+        description="企业信誉与形象 · Reputation", default=strawberry.UNSET
+    )
+    credit_incidents: list[str] | None = strawberry.field(
+        description="以往出现的信用问题 · Credit incidents", default=strawberry.UNSET
+    )
+    trade_terms: str | None = strawberry.field(
+        description="交易条件 · Terms of trade", default=strawberry.UNSET
+    )
+    economic_status: str | None = strawberry.field(
+        description="经济状况 · Economic status", default=strawberry.UNSET
+    )
+    purchase_traits: str | None = strawberry.field(
+        description="购买特征 · Purchase traits", default=strawberry.UNSET
+    )
+    education: str | None = strawberry.field(description="教育情况 · Education", default=strawberry.UNSET)
+    family: str | None = strawberry.field(description="家庭情况 · Family", default=strawberry.UNSET)
+    household_size: int | None = strawberry.field(
+        description="家庭成员数 · Members of the household", default=strawberry.UNSET
+    )
+    social_life: str | None = strawberry.field(description="人际情况 · Social life", default=strawberry.UNSET)
+    occupation: str | None = strawberry.field(description="职业 · Occupation", default=strawberry.UNSET)
+    career: str | None = strawberry.field(description="事业情况 · Career", default=strawberry.UNSET)
+    lifestyle: str | None = strawberry.field(description="生活情况 · Lifestyle", default=strawberry.UNSET)
+    habits: list[str] | None = strawberry.field(description="习惯 · Habits", default=strawberry.UNSET)
+    preferences: list[str] | None = strawberry.field(
+        description="偏好 · Preferences", default=strawberry.UNSET
+    )
+    character: str | None = strawberry.field(description="性格 · Character", default=strawberry.UNSET)
+    ability: str | None = strawberry.field(description="能力 · Ability", default=strawberry.UNSET)
+    life_values: str | None = strawberry.field(description="价值取向 · Values", default=strawberry.UNSET)
+    experience: str | None = strawberry.field(description="阅历情况 · Experience", default=strawberry.UNSET)
+    supplement: str | None = strawberry.field(
+        description="其他可供参考的补充材料 · Further material", default=strawberry.UNSET
+    )
+    groups: list[str] | None = strawberry.field(
+        description="顾客群 · Customer groups", default=strawberry.UNSET
+    )
+    owned_product_ids: list[UUID] | None = strawberry.field(
+        description="拥有的商品 · Products owned", default=strawberry.UNSET
+    )
+    risk_level: Degree | None = strawberry.field(description="风险 · Risk", default=strawberry.UNSET)
+    price_sensitivity: Degree | None = strawberry.field(
+        description="价格敏感度 · Sensitivity to price", default=strawberry.UNSET
+    )
+    fault_tolerance: Degree | None = strawberry.field(
+        description="对质量问题的容忍度 · Tolerance of faults", default=strawberry.UNSET
+    )
+    service_stance: ServiceStance | None = strawberry.field(
+        description="服务立场 · Service stance", default=strawberry.UNSET
+    )
+    stance_reason: StanceReason | None = strawberry.field(
+        description="服务立场的原因 · Reason of the stance", default=strawberry.UNSET
+    )
+    service_plan: ServicePlan | None = strawberry.field(
+        description="服务方案 · Service plan", default=strawberry.UNSET
+    )
+    do_not_contact: bool | None = strawberry.field(
+        description="请勿联系 · Do not contact", default=strawberry.UNSET
+    )
+    quiet_hours: QuietHoursInput | None = strawberry.field(
+        description="免打扰时段 · Quiet hours", default=strawberry.UNSET
     )
 
 
@@ -641,6 +1003,107 @@ class CustomerEdit:
     tax_no: str | None = strawberry.field(
         description="税号或证件号 · Tax or identity number", default=strawberry.UNSET
     )
+    org_form: str | None = strawberry.field(
+        description="企业组织形式 · Form of organization", default=strawberry.UNSET
+    )
+    industry: str | None = strawberry.field(description="业种 · Industry", default=strawberry.UNSET)
+    founded_on: Date | None = strawberry.field(description="创业时间 · Founded on", default=strawberry.UNSET)
+    assets: str | None = strawberry.field(description="资产 · Assets", default=strawberry.UNSET)
+    service_area: str | None = strawberry.field(
+        description="服务区域 · Service area", default=strawberry.UNSET
+    )
+    sales_capacity: str | None = strawberry.field(
+        description="销售能力 · Sales capacity", default=strawberry.UNSET
+    )
+    growth_potential: str | None = strawberry.field(
+        description="发展潜力 · Growth potential", default=strawberry.UNSET
+    )
+    philosophy: str | None = strawberry.field(description="经营观念 · Philosophy", default=strawberry.UNSET)
+    direction: str | None = strawberry.field(description="经营方向 · Direction", default=strawberry.UNSET)
+    policy: str | None = strawberry.field(description="经营方针与政策 · Policy", default=strawberry.UNSET)
+    headcount: int | None = strawberry.field(description="职工人数 · Headcount", default=strawberry.UNSET)
+    turnover: Money | None = strawberry.field(
+        description="销售额 · Turnover a year in minor units", default=strawberry.UNSET
+    )
+    management_traits: str | None = strawberry.field(
+        description="经营管理特点 · Traits of its management", default=strawberry.UNSET
+    )
+    staff_quality: str | None = strawberry.field(
+        description="经营管理者和业务人员的素质 · Quality of its staff", default=strawberry.UNSET
+    )
+    competitor_relations: SetEdit | None = strawberry.field(
+        description="与其他竞争公司的关系 · Relations with competitors", default=strawberry.UNSET
+    )
+    cooperation_attitude: int | None = strawberry.field(
+        description="合作态度 · Attitude to co-operation", default=strawberry.UNSET
+    )
+    activity: str | None = strawberry.field(
+        description="销售活动状况 · Sales activity", default=strawberry.UNSET
+    )
+    problems: str | None = strawberry.field(description="存在的问题 · Problems", default=strawberry.UNSET)
+    strengths: str | None = strawberry.field(description="保持的优势 · Strengths", default=strawberry.UNSET)
+    measures: str | None = strawberry.field(description="未来的对策 · Measures", default=strawberry.UNSET)
+    reputation: str | None = strawberry.field(
+        description="企业信誉与形象 · Reputation", default=strawberry.UNSET
+    )
+    credit_incidents: SetEdit | None = strawberry.field(
+        description="以往出现的信用问题 · Credit incidents", default=strawberry.UNSET
+    )
+    trade_terms: str | None = strawberry.field(
+        description="交易条件 · Terms of trade", default=strawberry.UNSET
+    )
+    economic_status: str | None = strawberry.field(
+        description="经济状况 · Economic status", default=strawberry.UNSET
+    )
+    purchase_traits: str | None = strawberry.field(
+        description="购买特征 · Purchase traits", default=strawberry.UNSET
+    )
+    education: str | None = strawberry.field(description="教育情况 · Education", default=strawberry.UNSET)
+    family: str | None = strawberry.field(description="家庭情况 · Family", default=strawberry.UNSET)
+    household_size: int | None = strawberry.field(
+        description="家庭成员数 · Members of the household", default=strawberry.UNSET
+    )
+    social_life: str | None = strawberry.field(description="人际情况 · Social life", default=strawberry.UNSET)
+    occupation: str | None = strawberry.field(description="职业 · Occupation", default=strawberry.UNSET)
+    career: str | None = strawberry.field(description="事业情况 · Career", default=strawberry.UNSET)
+    lifestyle: str | None = strawberry.field(description="生活情况 · Lifestyle", default=strawberry.UNSET)
+    habits: SetEdit | None = strawberry.field(description="习惯 · Habits", default=strawberry.UNSET)
+    preferences: SetEdit | None = strawberry.field(description="偏好 · Preferences", default=strawberry.UNSET)
+    character: str | None = strawberry.field(description="性格 · Character", default=strawberry.UNSET)
+    ability: str | None = strawberry.field(description="能力 · Ability", default=strawberry.UNSET)
+    life_values: str | None = strawberry.field(description="价值取向 · Values", default=strawberry.UNSET)
+    experience: str | None = strawberry.field(description="阅历情况 · Experience", default=strawberry.UNSET)
+    supplement: str | None = strawberry.field(
+        description="其他可供参考的补充材料 · Further material", default=strawberry.UNSET
+    )
+    groups: SetEdit | None = strawberry.field(
+        description="顾客群 · Customer groups", default=strawberry.UNSET
+    )
+    owned_product_ids: IdSetEdit | None = strawberry.field(
+        description="拥有的商品 · Products owned", default=strawberry.UNSET
+    )
+    risk_level: Degree | None = strawberry.field(description="风险 · Risk", default=strawberry.UNSET)
+    price_sensitivity: Degree | None = strawberry.field(
+        description="价格敏感度 · Sensitivity to price", default=strawberry.UNSET
+    )
+    fault_tolerance: Degree | None = strawberry.field(
+        description="对质量问题的容忍度 · Tolerance of faults", default=strawberry.UNSET
+    )
+    service_stance: ServiceStance | None = strawberry.field(
+        description="服务立场 · Service stance", default=strawberry.UNSET
+    )
+    stance_reason: StanceReason | None = strawberry.field(
+        description="服务立场的原因 · Reason of the stance", default=strawberry.UNSET
+    )
+    service_plan: ServicePlan | None = strawberry.field(
+        description="服务方案 · Service plan", default=strawberry.UNSET
+    )
+    do_not_contact: bool | None = strawberry.field(
+        description="请勿联系 · Do not contact", default=strawberry.UNSET
+    )
+    quiet_hours: QuietHoursInput | None = strawberry.field(
+        description="免打扰时段 · Quiet hours", default=strawberry.UNSET
+    )
 
 
 @strawberry.input(description="A new row. 往来 · Interaction")
@@ -668,6 +1131,26 @@ class InteractionInput:
     external_ids: list[str] | None = strawberry.field(
         description="外部编号 · External ids", default=strawberry.UNSET
     )
+    satisfaction: int | None = strawberry.field(description="满意度 · Satisfaction", default=strawberry.UNSET)
+    facts: list[LearnedFactInput] | None = strawberry.field(
+        description="所知事项 · Learned facts", default=strawberry.UNSET
+    )
+    checklist: list[str] | None = strawberry.field(
+        description="检查表 · Ticked items", default=strawberry.UNSET
+    )
+    methods_used: list[Method] | None = strawberry.field(
+        description="介绍方法 · Methods used", default=strawberry.UNSET
+    )
+    attention_focus: AttentionFocus | None = strawberry.field(
+        description="关注焦点 · Focus of attention", default=strawberry.UNSET
+    )
+    opportunity: OpportunityInput | None = strawberry.field(
+        description="机会评分 · Rating of the opportunity", default=strawberry.UNSET
+    )
+    place: Place | None = strawberry.field(description="地点 · Place", default=strawberry.UNSET)
+    benefit: str | None = strawberry.field(description="回馈 · Benefit granted", default=strawberry.UNSET)
+    next_on: Date | None = strawberry.field(description="下次日期 · Next on", default=strawberry.UNSET)
+    campaign_id: UUID | None = strawberry.field(description="活动名单 · Campaign", default=strawberry.UNSET)
 
 
 @strawberry.input(description="What to write: what is left out stays, null clears. 往来 · Interaction")
@@ -695,21 +1178,62 @@ class InteractionEdit:
     external_ids: list[str] | None = strawberry.field(
         description="外部编号 · External ids", default=strawberry.UNSET
     )
+    satisfaction: int | None = strawberry.field(description="满意度 · Satisfaction", default=strawberry.UNSET)
+    facts: list[LearnedFactInput] | None = strawberry.field(
+        description="所知事项 · Learned facts", default=strawberry.UNSET
+    )
+    checklist: list[str] | None = strawberry.field(
+        description="检查表 · Ticked items", default=strawberry.UNSET
+    )
+    methods_used: list[Method] | None = strawberry.field(
+        description="介绍方法 · Methods used", default=strawberry.UNSET
+    )
+    attention_focus: AttentionFocus | None = strawberry.field(
+        description="关注焦点 · Focus of attention", default=strawberry.UNSET
+    )
+    opportunity: OpportunityInput | None = strawberry.field(
+        description="机会评分 · Rating of the opportunity", default=strawberry.UNSET
+    )
+    place: Place | None = strawberry.field(description="地点 · Place", default=strawberry.UNSET)
+    benefit: str | None = strawberry.field(description="回馈 · Benefit granted", default=strawberry.UNSET)
+    next_on: Date | None = strawberry.field(description="下次日期 · Next on", default=strawberry.UNSET)
+    campaign_id: UUID | None = strawberry.field(description="活动名单 · Campaign", default=strawberry.UNSET)
 
 
 ATTRIBUTES: dict[str, dict[str, str]] = {
+    "CustomLabel": {},
     "Birth": {},
+    "QuietHours": {},
     "PartyMember": {"customer": "customer_id"},
     "Line": {"product": "product_id"},
+    "LearnedFact": {"product": "product_id"},
+    "Opportunity": {},
     "unit": {"parent": "parent_id"},
     "staff": {"units": "unit_ids", "manager": "manager_id"},
     "product": {},
     "device": {"unit": "unit_id", "left_units": "left_unit_ids"},
-    "segment": {"owner": "owner_id"},
-    "customer": {"home_unit": "home_unit_id", "owner": "owner_id", "segments": "segment_ids"},
+    "segment": {"owner": "owner_id", "snapshot_of": "snapshot_of_id"},
+    "field_def": {},
+    "customer": {
+        "home_unit": "home_unit_id",
+        "owner": "owner_id",
+        "segments": "segment_ids",
+        "owned_products": "owned_product_ids",
+        "excluded_segments": "excluded_segment_ids",
+    },
     "link": {"from_customer": "from_customer_id", "to_customer": "to_customer_id"},
     "identity": {"one": "one_id", "other": "other_id"},
-    "interaction": {"unit": "unit_id", "staff": "staff_id", "supersedes": "supersedes_id"},
+    "custom_value": {"customer": "customer_id", "field_def": "field_def_id"},
+    "supplier": {"customer": "customer_id"},
+    "assignment": {"customer": "customer_id", "decided_by": "decided_by_id", "evidence": "evidence_id"},
+    "task": {"customer": "customer_id", "owner": "owner_id", "closed_by": "closed_by_id"},
+    "interaction": {
+        "unit": "unit_id",
+        "staff": "staff_id",
+        "supersedes": "supersedes_id",
+        "campaign": "campaign_id",
+    },
+    "consent": {"customer": "customer_id", "unit": "unit_id", "staff": "staff_id"},
 }
 """Field or part -> the attribute that carries it, where the two differ."""
 
@@ -733,19 +1257,29 @@ RELATIONS: dict[str, dict[str, Relation]] = {
     },
     "segment": {
         "owner": Relation("staff", ("owner",), False),
+        "snapshot_of": Relation("segment", ("snapshot_of",), False),
         "customers": Relation("customer", ("segments",), True),
     },
+    "field_def": {},
     "customer": {
         "home_unit": Relation("unit", ("home_unit",), False),
         "owner": Relation("staff", ("owner",), False),
         "segments": Relation("segment", ("segments",), False),
+        "owned_products": Relation("product", ("owned_products",), False),
+        "excluded_segments": Relation("segment", ("excluded_segments",), False),
         "links": Relation("link", ("from_customer", "to_customer"), True),
         "interactions": Relation("interaction", ("party",), True),
+    },
+    "task": {
+        "customer": Relation("customer", ("customer",), False),
+        "owner": Relation("staff", ("owner",), False),
+        "closed_by": Relation("interaction", ("closed_by",), False),
     },
     "interaction": {
         "unit": Relation("unit", ("unit",), False),
         "staff": Relation("staff", ("staff",), False),
         "supersedes": Relation("interaction", ("supersedes",), False),
+        "campaign": Relation("segment", ("campaign",), False),
         "customers": Relation("customer", ("party",), False),
         "superseded_by": Relation("interaction", ("supersedes",), True),
     },

@@ -106,6 +106,25 @@ class RowQueries:
             info.context, types.Segment, first, after, last, before, where, order_by.value, search
         )
 
+    @resolved("自定义字段 · Custom field: one by its id; null when there is none within reach")
+    async def field_def(self, info: Info, id: UUID) -> types.FieldDef | None:
+        return await info.context.related(types.FieldDef, id)
+
+    @resolved("自定义字段 · Custom field: all within reach, by keyset")
+    async def field_defs(
+        self,
+        info: Info,
+        first: int | None = None,
+        after: str | None = None,
+        last: int | None = None,
+        before: str | None = None,
+        where: inputs.FieldDefWhere | None = None,
+        order_by: inputs.FieldDefOrder = inputs.FieldDefOrder.ID_ASC,
+    ) -> Connection[types.FieldDef]:
+        return await page(
+            info.context, types.FieldDef, first, after, last, before, where, order_by.value, None
+        )
+
     @resolved("顾客 · Customer: one by its id; null when there is none within reach")
     async def customer(self, info: Info, id: UUID) -> types.Customer | None:
         return await info.context.related(types.Customer, id)
@@ -135,6 +154,23 @@ class RowQueries:
             search,
             persons=not merged,
         )
+
+    @resolved("任务 · Task: one by its id; null when there is none within reach")
+    async def task(self, info: Info, id: UUID) -> types.Task | None:
+        return await info.context.related(types.Task, id)
+
+    @resolved("任务 · Task: all within reach, by keyset")
+    async def tasks(
+        self,
+        info: Info,
+        first: int | None = None,
+        after: str | None = None,
+        last: int | None = None,
+        before: str | None = None,
+        where: inputs.TaskWhere | None = None,
+        order_by: inputs.TaskOrder = inputs.TaskOrder.ID_ASC,
+    ) -> Connection[types.Task]:
+        return await page(info.context, types.Task, first, after, last, before, where, order_by.value, None)
 
     @resolved("往来 · Interaction: one by its id; null when there is none within reach")
     async def interaction(self, info: Info, id: UUID) -> types.Interaction | None:

@@ -215,7 +215,62 @@ def limits_and_tokens(connection: Connection) -> None:
         connection.execute(statement)
 
 
-STEPS: tuple[Step, ...] = (create, identity_and_window, graph_and_search, limits_and_tokens)
+_KNOWN = {
+    "scheme": "key TEXT, archived INTEGER",
+    "field_def": "key TEXT, type TEXT, rule TEXT, sensitivity TEXT, section TEXT, tab TEXT, for_kind TEXT,"
+    " archived INTEGER",
+    "cut_points": "day TEXT",
+    "custom_value": "customer TEXT, field_def TEXT",
+    "supplier": "customer TEXT, archived INTEGER",
+    "assignment": "customer TEXT, scheme TEXT, value TEXT, reviewed TEXT, pinned INTEGER, decided_by TEXT,"
+    " evidence TEXT, since TEXT, check_by TEXT",
+    "task": "plan TEXT, customer TEXT, subject TEXT, due TEXT, status TEXT, owner TEXT, closed_by TEXT",
+    "consent": "customer TEXT, purpose TEXT, channel TEXT, granted INTEGER, at TEXT, unit TEXT, staff TEXT",
+    "baseline": "customer TEXT",
+}
+_KNOWN_COLUMNS = {
+    "segment": "key TEXT, snapshot_of TEXT, taken_at TEXT",
+    "customer": "industry TEXT, founded_on TEXT, headcount INTEGER, cooperation_attitude INTEGER,"
+    " household_size INTEGER, occupation TEXT, price_sensitivity TEXT, fault_tolerance TEXT,"
+    " service_stance TEXT, service_plan TEXT, do_not_contact INTEGER",
+    "interaction": "satisfaction INTEGER, attention_focus TEXT, place TEXT, next_on TEXT, campaign TEXT",
+}
+_KNOWN_INDEXES = """
+CREATE INDEX custom_value_by_customer ON custom_value(customer);
+CREATE INDEX supplier_by_customer ON supplier(customer);
+CREATE INDEX assignment_by_customer ON assignment(customer);
+CREATE INDEX task_by_customer ON task(customer);
+CREATE INDEX task_by_due ON task(due) WHERE due IS NOT NULL;
+CREATE INDEX consent_by_customer ON consent(customer);
+CREATE INDEX baseline_by_customer ON baseline(customer);
+"""
+
+
+def what_is_known(connection: Connection) -> None:
+    """Step 5: what schema 3 brought to know customers by."""
+    for name, columns in _KNOWN.items():
+        more = "".join(f', "{c.split()[0]}" {c.split()[1]}' for c in columns.split(",") if c)
+        connection.execute(
+            f"CREATE TABLE {name}(row INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, seq INTEGER NOT NULL,"
+            f" document BLOB, hash BLOB{more})"
+        )
+    connection.execute(
+        "CREATE TABLE custom_value_sensitive(row INTEGER PRIMARY KEY, seq INTEGER NOT NULL,"
+        " document BLOB NOT NULL, hash BLOB NOT NULL)"
+    )
+    for name, columns in _KNOWN_COLUMNS.items():
+        for column in columns.split(","):
+            connection.execute(f"ALTER TABLE {name} ADD COLUMN {column}")
+    _execute_all(connection, _KNOWN_INDEXES)
+
+
+STEPS: tuple[Step, ...] = (
+    create,
+    identity_and_window,
+    graph_and_search,
+    limits_and_tokens,
+    what_is_known,
+)
 """Step `i` brings version `i` to `i + 1`."""
 
 
