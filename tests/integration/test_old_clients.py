@@ -1,6 +1,6 @@
 """Tablets of an older version: what they send is taken or held, never dropped; what they hold stays whole.
 
-What schema 1 really sent and kept is on record in tests/recorded/v1. It meets the server and the SDK of
+What schemas 1 and 2 really sent and kept is on record in tests/recorded. It meets the server and the SDK of
 today, and of versions to come (tests/support/released.py).
 """
 
@@ -40,6 +40,8 @@ from tests.support.released import (
     unpack,
     with_fields,
 )
+from tests.support.released import V1 as RECORDED_1
+from tests.support.released import V2 as RECORDED_2
 
 V1 = as_of(1)
 
@@ -75,9 +77,9 @@ OTHERWISE: dict[str, tuple[Registry, dict[str, int]]] = {
 full, with a field that is gone."""
 
 
-def recorded_verdicts() -> dict[str, tuple[Change, str, str | None]]:
+def recorded_verdicts(record: Path = RECORDED_1) -> dict[str, tuple[Change, str, str | None]]:
     said: dict[str, tuple[Change, str, str | None]] = {}
-    for line in session()[1]:
+    for line in session(record)[1]:
         if line.get("path") == "/sync/v1/push":
             for raw, verdict in zip(line["request"]["changes"], line["answer"]["verdicts"], strict=True):
                 change = changes.decode(json.dumps(raw).encode())
@@ -111,6 +113,30 @@ async def test_every_push_of_the_released_version_ends_as_stated(
         for cid, (change, *_) in recorded_verdicts().items():
             body = entries[cid].body
             assert entries[cid].is_emptied if body is None else changes.decode(body) == change
+
+
+async def test_what_schema_2_sent_is_answered_as_its_own_server_did(tmp_path: Path) -> None:
+    async with recorded_chain(tmp_path, "start", record=RECORDED_2) as chain:
+        done = await replay(chain, record=RECORDED_2)
+        stated = recorded_verdicts(RECORDED_2)
+        assert len(done.verdicts) >= 30
+        assert done.proofs >= 30
+        for cid, verdict, code in done.verdicts:
+            assert stated[cid][1:] == (verdict, code)
+
+
+async def test_files_of_schema_2_are_opened_and_what_waits_in_them_is_sent(tmp_path: Path) -> None:
+    async with recorded_chain(tmp_path, "end", record=RECORDED_2) as chain:
+        waiting = 0
+        for name in ("one", "two", "orchard"):
+            for file in (f"{name}.db", f"{name}.outbox.db"):
+                unpack(file, chain.folder / file, RECORDED_2)
+            shop = await chain.tablet(name, paired=False)
+            waiting += (await shop.status()).pending
+            assert (await shop.sync()).equal
+            assert (await shop.status()).pending == 0
+            assert await chain.digests_equal(shop)
+        assert waiting >= 5
 
 
 async def values(chain: Chain, entity: str, id: str) -> dict[str, Any]:
@@ -170,7 +196,7 @@ async def test_an_updated_tablet_mends_what_it_wrote_before_the_update(tmp_path:
     def both(entity: Any) -> Any:
         return RENAMED.get(entity.name) if entity.name == "interaction" else RETIRED.get(entity.name)
 
-    newer = altered(REGISTRY, 3, customer=both, interaction=both)
+    newer = altered(REGISTRY, RENAMED.version, customer=both, interaction=both)
     async with recorded_chain(tmp_path, "end", newer) as chain:
         old = await opened(chain, "one", V1)
         await old.sync()
@@ -239,7 +265,7 @@ async def test_a_released_file_is_indexed_once_and_fetches_nothing_again(tmp_pat
         old = entity.by_name
         return with_fields(entity, dataclasses.replace(old["hobbies"], stored=True, searched=True))
 
-    newer = altered(REGISTRY, 3, customer=tagged)
+    newer = altered(REGISTRY, RENAMED.version, customer=tagged)
     async with recorded_chain(tmp_path, "end", newer) as chain:
         one = await opened(chain, "one", newer)
         rows = await one._rows.file.read(lambda c: c.execute("SELECT * FROM row").fetchall())

@@ -120,10 +120,12 @@ def session(record: Path = V1) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 
 @asynccontextmanager
-async def recorded_chain(folder: Path, which: str, registry: Registry = REGISTRY) -> AsyncIterator[Chain]:
+async def recorded_chain(
+    folder: Path, which: str, registry: Registry = REGISTRY, record: Path = V1
+) -> AsyncIterator[Chain]:
     """The released server's chain at the `start` or the `end` of the session, opened by this server."""
-    unpack(f"{which}.db", folder / DATABASE)
-    said, lines = session()
+    unpack(f"{which}.db", folder / DATABASE, record)
+    said, lines = session(record)
     at = said["end"] if which == "end" else lines[0]["at"]
     async with open_chain(folder, registry=registry, now_ms=at, seed=99) as chain:
         yield chain
@@ -164,12 +166,12 @@ class Replayed:
     proofs: int = 0
 
 
-async def replay(chain: Chain, twice: bool = False) -> Replayed:
+async def replay(chain: Chain, twice: bool = False, record: Path = V1) -> Replayed:
     """Send what the released tablets sent, in order and at its time, with the cursors answered here.
 
     With `twice` every push is sent again at once, as after a lost answer: it is answered alike.
     """
-    said, lines = session()
+    said, lines = session(record)
     done = Replayed()
     transport = AppTransport(chain.app, chain.service)
     cursors: dict[str | None, str | None] = {None: None}
