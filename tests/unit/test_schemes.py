@@ -164,6 +164,7 @@ rule = "is(x) = a"
 [values.playbook]
 cues = [["快", "fast"]]
 [[hints]]
+key = "h"
 rule = "kind = person"
 text = ["提示", "A hint"]
 suggests = ["a"]
@@ -184,25 +185,25 @@ def test_a_good_file_is_read():
         ('key = "x"', "key = ", ""),
         ('key = "x"', 'key = "x"\nsize = 3', "size"),
         ('mode = "rule"', 'mode = "rules"', "mode"),
-        ('mode = "rule"', 'mode = "person"', "values.0.rule"),
+        ('mode = "rule"', 'mode = "person"', "values.a.rule"),
         ('["person"]', '["people"]', "for_kind"),
         ('["person"]', "[]", "for_kind"),
         ('sources = ["S1"]\n[[values', 'sources = ["1"]\n[[values', "sources"),
         ('sources = ["S1"]\n[[values', "[[values", "sources"),
         ('en = "Class" ', 'eng = "Class" ', "label.en"),
-        ('en = "A" ', 'en = "A", fr = "A" ', "values.0.label.fr"),
-        ('en = "B" ', 'en = " " ', "values.1.label.en"),
+        ('en = "A" ', 'en = "A", fr = "A" ', "values.a.label.fr"),
+        ('en = "B" ', 'en = " " ', "values.b.label.en"),
         ('key = "b"', 'key = "a"', "values.1"),
         ('key = "b"', 'key = "B"', "values.1.key"),
-        ('parent = "a"', 'parent = "c"', "values.1.parent"),
-        ('parent = "a"', 'parent = "b"', "values.1.parent"),
-        ("purchase_count >= 1", "purchase_cont >= 1", "values.0.rule"),
-        ('rule = "is(x) = a"', "", "values.1.rule"),
-        ("is(x) = a", "is(x) = c", "values.1.rule"),
-        ('["快", "fast"]', '["快"]', "values.1.playbook.cues"),
-        ("cues =", "cue =", "values.1.playbook.cue"),
-        ('suggests = ["a"]', 'suggests = ["c"]', "hints.0.suggests"),
-        ('text = ["提示", "A hint"]', "text = 3", "hints.0.text"),
+        ('parent = "a"', 'parent = "c"', "values.b.parent"),
+        ('parent = "a"', 'parent = "b"', "values.b.parent"),
+        ("purchase_count >= 1", "purchase_cont >= 1", "values.a.rule"),
+        ('rule = "is(x) = a"', "", "values.b.rule"),
+        ("is(x) = a", "is(x) = c", "values.b.rule"),
+        ('["快", "fast"]', '["快"]', "values.b.playbook.cues"),
+        ("cues =", "cue =", "values.b.playbook.cue"),
+        ('suggests = ["a"]', 'suggests = ["c"]', "hints.h.suggests"),
+        ('text = ["提示", "A hint"]', "text = 3", "hints.h.text"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_told_with_its_file_and_place(old, new, place):

@@ -3,6 +3,9 @@
 One TOML file is one scheme. Texts are pairs `[zh-Hans, en]`; a label also has `zh_hant` where its source is
 in Traditional characters. In a scheme of mode `rule` the first value whose rule holds is the customer's; a
 value that others are part of may have none. Of an `ordered` scheme the first value is the highest.
+
+As data, a scheme is its file with values and hints as objects by their key (`Data`): what a chain changes of
+it is a merge patch over that (`changing`), so a change names what it is about, whatever the file does to it.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from regulars_schema.declare import JSON, Label, Level
 from regulars_schema.entities import CUSTOMER_KIND
@@ -20,18 +23,27 @@ from regulars_schema.rules.knowing import SchemeRules
 from regulars_schema.rules.metrics import METRICS
 from regulars_schema.rules.text import parse
 from regulars_schema.rules.tree import IsTest, Misread, Rule, Vocabulary
+from regulars_schema.rules.tree import read as read_rule
 
 MODES = ("rule", "person", "import")
 DISCLOSURES = ("internal", "customer")
 TEMPLATES = "templates.toml"
+Data: TypeAlias = Mapping[str, JSON]
 T = TypeVar("T")
 
 
 class BadScheme(Exception):
-    """A data file is wrong at a place: `tier.toml: values.2.rule: ...`."""
+    """A data file, or what a chain changed, is wrong at a place: `tier.toml: values.gold.rule: ...`."""
 
-    def __init__(self, file: str, place: Iterable[str | int], reason: str) -> None:
-        super().__init__(f"{file}: {'.'.join(map(str, place))}: {reason}")
+    def __init__(
+        self, file: str, place: Iterable[str | int], reason: str, misread: Misread | None = None
+    ) -> None:
+        self.file = file
+        self.place = ".".join(map(str, place))
+        self.reason = reason
+        self.misread = misread
+        """Where a rule can't be read: why, and where in it."""
+        super().__init__(f"{file}: {self.place}: {reason}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +84,7 @@ class Value:
 class Hint:
     """What a rule proposes to the person who decides; it assigns nothing."""
 
+    key: str
     rule: Rule
     text: Label
     sources: tuple[str, ...]
@@ -89,6 +102,7 @@ class Scheme:
     mode: str
     """By whom a value is set: `rule`, `person` or `import`; a person's word beats the others'."""
     sources: tuple[str, ...]
+    """Rows of DOMAIN.md; none of a chain's own."""
     values: tuple[Value, ...]
     multi: bool = False
     ordered: bool = False
@@ -129,6 +143,8 @@ class Shipped:
     """Those of the file, and one for each value: `lifecycle.dormant`."""
     words: Vocabulary
     """What their rules name."""
+    data: Mapping[str, Data]
+    """The schemes by key, as what a chain changes is a patch over."""
 
 
 def load() -> Shipped:
@@ -140,29 +156,30 @@ def load() -> Shipped:
 
 def read(texts: Mapping[str, str]) -> Shipped:
     """Schemes and templates from the texts of their files by name; `BadScheme`."""
-    tables = {name: _parsed(name, text) for name, text in texts.items()}
-    ready = tables.pop(TEMPLATES, _Table({}, TEMPLATES))
-    named = {name: [v.one("key", _key) for v in table.tables("values")] for name, table in tables.items()}
-    words = Vocabulary(METRICS, {name.removesuffix(".toml"): values for name, values in named.items()})
-    schemes = [_scheme(table, words) for table in tables.values()]
+    parsed = {name: _parsed(name, text) for name, text in texts.items()}
+    ready = Table(parsed.pop(TEMPLATES, {}), TEMPLATES)
+    data = {name.removesuffix(".toml"): _keyed(given, name) for name, given in parsed.items()}
+    words = Vocabulary(METRICS, {key: list(given.get("values", ())) for key, given in data.items()})
+    schemes = [scheme(Table(given, f"{key}.toml"), key, words) for key, given in data.items()]
     templates = [_template(table, words) for table in ready.tables("templates")]
     ready.end()
     keys = [template.key for template in templates]
     if len(set(keys)) < len(keys):
         raise ready.wrong("templates", "a key stands twice")
-    templates += [_of_value(scheme, value) for scheme in schemes for value in scheme.values]
+    templates += [_of_value(one, value) for one in schemes for value in one.values]
     return Shipped(
-        {scheme.key: scheme for scheme in schemes},
+        {one.key: one for one in schemes},
         {template.key: template for template in templates},
         words,
+        data,
     )
 
 
 # --- reading ----------------------------------------------------------------------------------------------
 
 
-class _Table:
-    """A table of a file; what nobody asks of it is an error at its end."""
+class Table:
+    """An object of a file or of a chain's; what nobody asks of it is an error at its end."""
 
     def __init__(self, given: Mapping[str, JSON], file: str, place: tuple[str | int, ...] = ()) -> None:
         self.given = given
@@ -180,34 +197,61 @@ class _Table:
         try:
             return check(self.given[name])
         except Misread as misread:
-            raise self.wrong(name, f"{misread.code} {misread.detail}") from None
+            reason = f"{misread.code} {misread.detail}"
+            raise BadScheme(self.file, (*self.place, name), reason, misread) from None
         except (ValueError, TypeError) as error:
             raise self.wrong(name, str(error)) from None
 
     def maybe(self, name: str, check: Callable[[Any], T], default: T) -> T:
         return self.one(name, check) if name in self.given else default
 
-    def table(self, name: str) -> _Table | None:
+    def table(self, name: str) -> Table | None:
         given = self.maybe(name, _dict, None)
-        return None if given is None else _Table(given, self.file, (*self.place, name))
+        return None if given is None else Table(given, self.file, (*self.place, name))
 
-    def tables(self, name: str) -> list[_Table]:
+    def tables(self, name: str) -> list[Table]:
         given: list[JSON] = self.maybe(name, _list, [])
         for i, inner in enumerate(given):
             if type(inner) is not dict:
                 raise self.wrong(f"{name}.{i}", "is no table")
-        return [_Table(inner, self.file, (*self.place, name, i)) for i, inner in enumerate(given)]
+        return [Table(inner, self.file, (*self.place, name, i)) for i, inner in enumerate(given)]
+
+    def named(self, name: str) -> dict[str, Table]:
+        """The objects in an object, by their keys."""
+        found = self.table(name)
+        return {key: inner for key in found.given if (inner := found.table(key))} if found else {}
+
+    def key(self) -> str:
+        """The key under which it stands."""
+        key = self.place[-1]
+        try:
+            return _key(key)
+        except ValueError as error:
+            raise BadScheme(self.file, self.place, str(error)) from None
 
     def end(self) -> None:
         for name in self.given.keys() - self.asked:
             raise self.wrong(name, "is not known")
 
 
-def _parsed(name: str, text: str) -> _Table:
+def _parsed(name: str, text: str) -> dict[str, JSON]:
     try:
-        return _Table(tomllib.loads(text), name)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise BadScheme(name, (), str(error)) from None
+
+
+def _keyed(given: Data, file: str) -> Data:
+    """A file's lists of values and hints as objects by their keys."""
+    table, found = Table(given, file), dict(given)
+    for name in {"values", "hints"} & given.keys():
+        found[name] = {}
+        for i, inner in enumerate(table.tables(name)):
+            key = inner.one("key", _key)
+            if key in found[name]:
+                raise table.wrong(f"{name}.{i}.key", "stands twice")
+            found[name][key] = {part: value for part, value in inner.given.items() if part != "key"}
+    return found
 
 
 def _dict(given: Any) -> dict[str, JSON] | None:
@@ -274,7 +318,7 @@ def _pair(given: Any) -> Label:
     return Label(_text(given[0]), _text(given[1]))
 
 
-def _words(table: _Table) -> Words:
+def _words(table: Table) -> Words:
     label = table.table("label")
     if label is None:
         raise table.wrong("label", "is missing")
@@ -284,10 +328,11 @@ def _words(table: _Table) -> Words:
 
 
 def _rule(words: Vocabulary) -> Callable[[Any], Rule]:
-    return lambda given: parse(_text(given), words)
+    """As text, or as JSON."""
+    return lambda given: read_rule(given, words) if type(given) is dict else parse(_text(given), words)
 
 
-def _playbook(table: _Table | None) -> Playbook | None:
+def _playbook(table: Table | None) -> Playbook | None:
     if table is None:
         return None
     group = table.one("group", _pair) if "group" in table.given else None
@@ -297,18 +342,23 @@ def _playbook(table: _Table | None) -> Playbook | None:
     return Playbook(group, *parts)
 
 
-def _scheme(table: _Table, words: Vocabulary) -> Scheme:
-    key = table.one("key", _one_of([table.file.removesuffix(".toml")]))
+def scheme(table: Table, key: str, words: Vocabulary, own: bool = False) -> Scheme:
+    """The scheme that this data says; `own`: the chain's, which needs no rows. `BadScheme`."""
+    table.one("key", _one_of([key]))
     mode = table.one("mode", _one_of(MODES))
-    inner = table.tables("values")
-    keys = [str(value.given["key"]) for value in inner]
-    values = tuple(_value(value, mode, keys, words) for value in inner)
-    scheme = Scheme(
+    inner = table.named("values")
+    if not inner:
+        raise table.wrong("values", "are missing")
+    keys = list(inner)
+    values = tuple(_value(value, mode, keys, words) for value in inner.values())
+    nothing: tuple[str, ...] = ()
+    sources = _several(_source)
+    read = Scheme(
         key,
         _words(table),
         table.one("for_kind", _several(_one_of(CUSTOMER_KIND.values))),
         mode,
-        table.one("sources", _several(_source)),
+        table.maybe("sources", sources, nothing) if own else table.one("sources", sources),
         values,
         table.maybe("multi", _flag, False),
         table.maybe("ordered", _flag, False),
@@ -316,20 +366,18 @@ def _scheme(table: _Table, words: Vocabulary) -> Scheme:
         table.maybe("check_days", _days, None),
         table.maybe("evidence", _flag, False),
         _playbook(table.table("playbook")),
-        tuple(_hint(hint, keys, words) for hint in table.tables("hints")),
+        tuple(_hint(hint, keys, words, own) for hint in table.named("hints").values()),
     )
     table.end()
     parents = {value.parent for value in values}
-    for i, value in enumerate(values):
-        if keys.index(value.key) < i:
-            raise table.wrong(f"values.{i}.key", "stands twice")
+    for value in values:
         if (value.rule is None and value.key not in parents) if mode == "rule" else value.rule is not None:
-            raise table.wrong(f"values.{i}.rule", f"does not go with mode {mode}")
-    return scheme
+            raise table.wrong(f"values.{value.key}.rule", f"does not go with mode {mode}")
+    return read
 
 
-def _value(table: _Table, mode: str, keys: list[str], words: Vocabulary) -> Value:
-    key = table.one("key", _key)
+def _value(table: Table, mode: str, keys: list[str], words: Vocabulary) -> Value:
+    key = table.key()
     before = keys[: keys.index(key)]
     value = Value(
         key,
@@ -344,11 +392,14 @@ def _value(table: _Table, mode: str, keys: list[str], words: Vocabulary) -> Valu
     return value
 
 
-def _hint(table: _Table, keys: list[str], words: Vocabulary) -> Hint:
+def _hint(table: Table, keys: list[str], words: Vocabulary, own: bool) -> Hint:
+    nothing: tuple[str, ...] = ()
+    sources = _several(_source)
     hint = Hint(
+        table.key(),
         table.one("rule", _rule(words)),
         table.one("text", _pair),
-        table.one("sources", _several(_source)),
+        table.maybe("sources", sources, nothing) if own else table.one("sources", sources),
         table.maybe("on", _flag, True),
         table.maybe("suggests", _several(_one_of(keys)), ()),
     )
@@ -356,7 +407,7 @@ def _hint(table: _Table, keys: list[str], words: Vocabulary) -> Hint:
     return hint
 
 
-def _template(table: _Table, words: Vocabulary) -> Template:
+def _template(table: Table, words: Vocabulary) -> Template:
     template = Template(
         table.one("key", _key),
         _words(table),
