@@ -11,7 +11,7 @@ from graphql import build_schema
 
 from regulars_server.authors import SERVER
 from regulars_server.graph.export import REFERENCE, SDL, documented
-from regulars_server.graph.reference import CIDS, IDS, Example, examples
+from regulars_server.graph.reference import CIDS, IDS, MADE, Example, examples
 from regulars_sync.changes import Change, Value
 from tests.support.chain import Chain, new_chain
 from tests.support.graph import Graph, Tablet, caller
@@ -30,6 +30,10 @@ LATE = (
 PROPOSE = """mutation ($k: String!, $a: UUID!, $b: UUID!) {
     identityPropose(idempotencyKey: $k, input: { one: $a, other: $b }) { __typename }
 }"""
+
+
+def _of(name: str) -> tuple[str, str]:
+    return (name, MADE[name]) if name in MADE else (name.partition("_")[0], IDS[name])
 
 
 async def told_of(chain: Chain, office: Graph) -> None:
@@ -54,11 +58,16 @@ async def told_of(chain: Chain, office: Graph) -> None:
         "customer_2": {"name": "林方", **customer},
         "customer_3": {"name": "王明", **customer},
         "interaction": {"kind": "visit", "at": "2026-11-20T10:00:00.000Z", "party": party},
+        "field_def": {
+            "key": "shoe_size",
+            "label": {"zh": "鞋码", "en": "Shoe size"},
+            "type": "text",
+            "rule": "last_writer",
+            "sensitivity": "internal",
+        },
+        "task": {"plan": "verify", "customer": IDS["customer"], "subject": "card", "status": "open"},
     }
-    made = [
-        [chain.service.change("create", name.partition("_")[0], IDS[name], fields)]
-        for name, fields in rows.items()
-    ]
+    made = [[chain.service.change("create", *_of(name), fields)] for name, fields in rows.items()]
     for (ruling,) in await chain.service.admission.write(SERVER, made):
         assert ruling.verdict in ("applied", "merged"), ruling
     chain.units |= {"West": IDS["unit"]}

@@ -9,6 +9,7 @@ gives back and what an event of `changes` tells are walked alike.
 from __future__ import annotations
 
 import itertools
+import re
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -40,12 +41,13 @@ from regulars_server.storage.interface import Order
 from regulars_server.storage.sqlite import SqliteStorage
 from regulars_server.storage.sqlite.connection import InlineConnection as Driver
 from regulars_sync.changes import Change
-from regulars_sync.ids import identity_id, link_id
+from regulars_sync.ids import identity_id, link_id, made_id
 from tests.support.chain import Chain, new_chain, seeded
 from tests.support.counted import Counted
 from tests.support.graph import Graph, Tablet, caller
 from tests.support.sockets import served
 
+DEFINED = {"type": "text", "rule": "last_writer", "sensitivity": "internal"}
 SIZES = (1, 10, 50)
 ROWS = SIZES[-1]
 INNER = 12
@@ -178,16 +180,21 @@ async def filled(chain: Chain, office: Graph) -> dict[str, str]:
         made.append([chain.service.change("create", entity, id, fields)])
         return id
 
+    def make(entity: str, /, **fields: Any) -> str:
+        return write(entity, made_id(entity, *(fields[n] for n in REGISTRY.get(entity).made_of)), **fields)
+
     amy = write("staff", name="Amy", role="manager", **{f"units/{near}": True})
     segment = write("segment", name="Known", owner=amy)
     oak = write("product", name="Oak table")
     for n in range(ROWS):
         write("unit", name=f"U{n}", kind="branch", parent=near)
         write("staff", name=f"S{n}", role="clerk", manager=amy, **{f"units/{near}": True})
-        write("segment", name=f"G{n}", owner=amy)
+        write("segment", name=f"G{n}", owner=amy, snapshot_of=segment)
         write("product", name=f"P{n}")
         write("device", name=f"D{n}", unit=near, **{f"left_units/{far}": True})
     card = {"owner": amy, f"segments/{segment}": True, "tags/vip": True, "belief": "x"}
+    card |= {"quiet_hours": {"start": 1260, "end": 480}, f"owned_products/{oak}": True}
+    card |= {f"excluded_segments/{write('segment', name='Out')}": True}
     ones, others = [
         [
             write("customer", name=f"C{n}", home_unit=unit, **card, **{f"emails/{n + shift}@x.cn": True})
@@ -195,6 +202,7 @@ async def filled(chain: Chain, office: Graph) -> dict[str, str]:
         ]
         for unit, shift in ((near, 0), (far, 1))
     ]
+    facts: list[str] = []
     for n, (one, other) in enumerate(zip(ones, others, strict=True)):
         told: dict[str, Any] = {
             "kind": "purchase",
@@ -203,13 +211,30 @@ async def filled(chain: Chain, office: Graph) -> dict[str, str]:
             "staff": amy,
         }
         told["party"] = [{"customer": one, "role": "principal"}, {"customer": others[n - 1]}]
+        told["facts"] = [{"topic": "dreams", "content": "a house by the sea", "product": oak}]
+        told |= {"opportunity": {"urgency": 1, "effect": 2, "price": 0}, "campaign": segment}
         told["lines"] = [{"product": oak, "amount": 5, "currency": "CNY"}]
-        write("interaction", **told, supersedes=write("interaction", **told))
+        facts.append(write("interaction", **told, supersedes=write("interaction", **told)))
         for kind, to in (("household", ones[n - 1]), ("family", other)):
             ends = {"from_customer": one, "to_customer": to}
             write("link", link_id(one, to, kind), **ends, kind=kind, active=True)
         pair = {"one": min(one, other), "other": max(one, other)}
         write("identity", identity_id(one, other), **pair, decision="same", reason="person")
+    for n, (one, fact) in enumerate(zip(ones, facts, strict=True)):
+        size = make("field_def", key=f"size_{n}", label={"zh": "尺码", "en": "Size"}, **DEFINED)
+        make("custom_value", customer=one, field_def=size, value="38")
+        make("supplier", customer=one, name=f"Oak {n}")
+        make(
+            "assignment",
+            customer=one,
+            scheme="motive",
+            **{"values/fame": True},
+            evidence=fact,
+            decided_by=amy,
+        )
+        make("task", plan="verify", customer=one, subject="card", owner=amy, closed_by=fact)
+        granted = {"purpose": "marketing", "granted": True, "at": "2027-01-01T10:00:00.000Z"}
+        write("consent", customer=one, unit=near, staff=amy, **granted)
     for (ruling,) in await chain.service.admission.write(SERVER, made):
         assert ruling.verdict in ("applied", "merged"), ruling
     await chain.service.admission.scan()
@@ -322,7 +347,8 @@ async def test_no_row_that_a_bulk_mutation_gives_back_is_asked_for_alone(
 
 TOUCHED = {
     "customer": "notes", "unit": "name", "staff": "name", "segment": "purpose", "product": "category",
-    "device": "name", "link": "note", "identity": "matched", "interaction": "note",
+    "device": "name", "link": "note", "identity": "matched", "supplier": "note", "assignment": "reason",
+    "task": "note", "custom_value": "value", "field_def": "tab",
 }  # fmt: skip
 """What is written anew of a row, so that it is in an event."""
 
@@ -335,18 +361,24 @@ async def test_no_row_of_an_event_is_asked_for_alone(tmp_path: Path, monkeypatch
         party = [{"customer": everybody["customers"]["nodes"][0]["id"], "role": "principal"}]
 
         async def touch(entity: str, ids: list[str]) -> None:
-            said: dict[str, Any] = {"kind": "visit", "at": "2027-01-02T10:00:00.000Z", "party": party}
+            at = {"at": "2027-01-02T10:00:00.000Z"}
+            said: dict[str, dict[str, Any]] = {
+                "interaction": {"kind": "visit", "party": party, **at},
+                "consent": {**party[0], "purpose": "survey", "granted": True, **at},
+            }
             for id in ids:
-                if entity == "interaction":  # a fact is never edited
-                    change = chain.service.change("create", entity, chain.new_id(), said)
+                if entity in said:  # a fact is never edited
+                    fields = {name: value for name, value in said[entity].items() if name != "role"}
+                    change = chain.service.change("create", entity, chain.new_id(), fields)
                 else:
-                    change = chain.service.change("edit", entity, id, {TOUCHED[entity]: "anew"})
+                    anew = "service" if entity == "field_def" else "anew"
+                    change = chain.service.change("edit", entity, id, {TOUCHED[entity]: anew})
                 changes.append([change])
 
         node = walk.schema.type_map["Node"]
         assert is_abstract_type(node)
         for type_ in sorted(walk.schema.get_possible_types(node), key=str):
-            entity = type_.name.lower()
+            entity = re.sub(r"(?<!^)([A-Z])", r"_\1", type_.name).lower()
             async with chain.service.storage.unscoped_reader() as reader:
                 ids = [row.id for row in await reader.select(entity, None, Order(), 5_000)][-ROWS:]
             cursors = {}

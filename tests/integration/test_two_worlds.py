@@ -29,6 +29,7 @@ from regulars_server.app import DATABASE
 from regulars_server.graph.schema import build_schema
 from regulars_server.storage.sqlite import SqliteStorage, inline
 from regulars_server.storage.sqlite.connection import Driver
+from regulars_sync.ids import made_id
 from tests.support.chain import NOON_MS, Chain, new_chain
 from tests.support.graph import Graph, Tablet, caller
 from tests.support.queries import Known, Queries
@@ -138,6 +139,21 @@ class Party:
         await self.tablet.push(self.tablet.change({"name": " "}, self.cids[1]))
         await self.tablet.push(self.tablet.change({"name": "H", "nothing": 1}, self.cids[2]))
 
+    async def know(self, at: int) -> None:
+        """What is known of a customer beside its card: a task, an assignment, a consent, a supplier."""
+        customer, chain = self.customers[at], self.world.chain
+        rows: dict[str, dict[str, Any]] = {
+            "task": {"plan": "verify", "customer": customer, "subject": "card", "status": "open"},
+            "assignment": {"customer": customer, "scheme": "personality", "value": "expert"},
+            "supplier": {"customer": customer, "name": "Oak & Co", "satisfaction": 1 + at % 5},
+        }
+        for entity, fields in rows.items():
+            id = made_id(entity, *(fields[name] for name in REGISTRY.get(entity).made_of))
+            await chain.write("create", entity, id, fields)
+        consent = {"customer": customer, "purpose": "marketing", "channel": "sms", "granted": at % 2 == 0}
+        at_noon = {"at": f"2026-11-{10 + at:02}T12:00:00.000Z"}
+        await chain.write("create", "consent", made_id("test", customer), {**consent, **at_noon})
+
     async def merge(self) -> None:
         """Head office says that two of this branch's customers are one."""
         query = "mutation ($a: UUID!, $b: UUID!, $k: String!) { identityDecide(idempotencyKey: $k, input: { one: $a, other: $b, decision: SAME }) { __typename } }"
@@ -153,8 +169,13 @@ class Party:
         def two(at: int) -> Callable[[], Any]:
             return lambda: self.edit(at)
 
+        def three(at: int) -> Callable[[], Any]:
+            return lambda: self.know(at)
+
         registered = [one(at) for at in range(6)]
-        return [self.come, *registered, two(0), two(4), self.link, self.push, self.merge, two(1), two(0)]
+        known = [three(at) for at in range(5)]
+        deeds = [two(0), two(4), *known, self.link, self.push, self.merge, two(1), two(0)]
+        return [self.come, *registered, *deeds]
 
 
 class Ranks:

@@ -29,6 +29,8 @@ from graphql import (
     is_required_input_field,
 )
 
+from regulars_sync.ids import made_id
+
 PLAIN_MAX = 6
 """How many plain fields of an object an example asks for."""
 
@@ -47,6 +49,11 @@ _ROWS = (
 )
 IDS: Mapping[str, str] = {name: _id(place) for place, name in enumerate(_ROWS.split(), 1)}
 """The rows that the examples speak of."""
+MADE: Mapping[str, str] = {
+    "field_def": made_id("field_def", "shoe_size"),
+    "task": made_id("task", "verify", IDS["customer"], "card"),
+}
+"""Those whose id is made of what they say."""
 _CHANGES = "changeReverse fieldChoose fieldChoose_2 heldDrop heldMend heldRetry"
 CIDS: Mapping[str, str] = {name: _cid(place) for place, name in enumerate(_CHANGES.split(), 1)}
 """The changes that they speak of: `heldDrop` and its like are held, `fieldChoose` stands beside another."""
@@ -61,6 +68,8 @@ OF: Mapping[str, str] = {
     "Mutation.importStart.input.source": "pos",
     "Mutation.importStart.input.uploadId": IDS["upload"],
     "Query.export.id": IDS["export"],
+    "Query.fieldDef.id": MADE["field_def"],
+    "Query.task.id": MADE["task"],
     "Mutation.deviceWipe.id": IDS["device_2"],
     "Query.loggedChange.cid": CIDS["changeReverse"],
 }
