@@ -185,6 +185,7 @@ async def filled(chain: Chain, office: Graph) -> dict[str, str]:
 
     amy = write("staff", name="Amy", role="manager", **{f"units/{near}": True})
     segment = write("segment", name="Known", owner=amy)
+    out = write("segment", name="Out", owner=amy, snapshot_of=segment)
     oak = write("product", name="Oak table")
     for n in range(ROWS):
         write("unit", name=f"U{n}", kind="branch", parent=near)
@@ -194,7 +195,7 @@ async def filled(chain: Chain, office: Graph) -> dict[str, str]:
         write("device", name=f"D{n}", unit=near, **{f"left_units/{far}": True})
     card = {"owner": amy, f"segments/{segment}": True, "tags/vip": True, "belief": "x"}
     card |= {"quiet_hours": {"start": 1260, "end": 480}, f"owned_products/{oak}": True}
-    card |= {f"excluded_segments/{write('segment', name='Out')}": True}
+    card |= {f"excluded_segments/{out}": True}
     ones, others = [
         [
             write("customer", name=f"C{n}", home_unit=unit, **card, **{f"emails/{n + shift}@x.cn": True})
