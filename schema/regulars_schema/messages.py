@@ -45,6 +45,8 @@ MESSAGES: Mapping[str, Message] = {
     "value_type": Message(V, 400, False, "“{field}” should be {expected}.", "“{field}”的类型应为 {expected}。"),
     "value_range": Message(V, 400, False, "“{field}” should lie between {low} and {high}.", "“{field}”应在 {low} 与 {high} 之间。"),
     "value_too_large": Message(V, 400, False, "“{field}” holds more than {parts_max} parts, or they are nested more than {depth_max} deep. Say less.", "“{field}”的内容超过 {parts_max} 项或嵌套超过 {depth_max} 层，请精简。"),
+    "custom_rule_unfit": Message(V, 400, False, "Values of type “{type}” can't be merged by “{rule}”; it takes: {allowed}.", "类型“{type}”不能用“{rule}”合并，可用类型：{allowed}。"),
+    "custom_append_only": Message(V, 400, False, "“{field}” is only added to; nothing can be taken out.", "“{field}”只增不减，不能移除。"),
     "enum_unknown": Message(V, 400, False, "“{value}” is not a value of “{field}”. Allowed: {allowed}.", "“{field}”没有取值“{value}”，可用：{allowed}。"),
     "text_too_long": Message(V, 400, False, "“{field}” has {chars} characters; {chars_max} are allowed.", "“{field}”有 {chars} 个字符，最多 {chars_max} 个。"),
     "text_empty": Message(V, 400, False, "“{field}” must not be empty.", "“{field}”不能为空。"),

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
+from functools import cache
 from typing import NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import orjson
 
 from regulars_schema.declare import JSON, Level
 from regulars_server.storage.interface import Order, Reader
 from regulars_sync.document import elements
+from regulars_sync.known import Place
 from regulars_sync.reconcile import Author
 from regulars_sync.scope import granted
 
@@ -23,6 +27,8 @@ class Unit:
     name: str
     parent: str | None
     country: str | None
+    time_zone: str | None = None
+    currency: str | None = None
 
 
 class UnitTree:
@@ -38,7 +44,8 @@ class UnitTree:
     async def read(cls, reader: Reader) -> UnitTree:
         found = await reader.select("unit", None, Order(), UNITS_MAX)
         documents = [orjson.loads(row.documents[Level.INTERNAL]) for row in found]
-        return cls(Unit(d["id"], d["name"], d.get("parent"), d.get("country")) for d in documents)
+        inherited = ("parent", "country", "time_zone", "currency")
+        return cls(Unit(d["id"], d["name"], *map(d.get, inherited)) for d in documents)
 
     def __contains__(self, unit: str) -> bool:
         return unit in self._units
@@ -54,15 +61,34 @@ class UnitTree:
                 todo += self._children.get(unit, [])
         return found
 
+    def above(self, unit: str | None) -> list[str]:
+        """The unit and those above it, from below; a circle is walked once."""
+        found: list[str] = []
+        while unit is not None and unit in self._units and unit not in found:
+            found.append(unit)
+            unit = self._units[unit].parent
+        return found
+
     def country(self, unit: str | None) -> str | None:
         """The ISO country in whose manner phone numbers are dialled there."""
-        seen: set[str] = set()
-        while unit in self._units and unit not in seen:
-            seen.add(unit)
-            if country := self._units[unit].country:
-                return country
-            unit = self._units[unit].parent
-        return None
+        return next((self._units[u].country for u in self.above(unit) if self._units[u].country), None)
+
+    def place(self, unit: str | None) -> Place:
+        """Of a customer at home there: zone (UTC where none is known), currency, units above."""
+        above = self.above(unit)
+        zones = (self._units[u].time_zone for u in above)
+        currencies = (self._units[u].currency for u in above)
+        zone = zone_of(next(filter(None, zones), None))
+        return Place(zone, next(filter(None, currencies), None), frozenset(above))
+
+
+@cache
+def zone_of(name: str | None) -> tzinfo:
+    """The zone of that name; UTC for none, and for one that this machine does not know."""
+    try:
+        return ZoneInfo(name) if name else UTC
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return UTC
 
 
 def levels(sensitive: bool) -> tuple[Level, ...]:

@@ -570,6 +570,8 @@ class StorageContract:
                 Test("archived", "eq", 1),
                 Test("tags", "eq", "x"),
                 Test("name", "has", "x"),
+                Test("name", "overlaps", ["x"]),
+                Test("phones", "overlaps", "x"),
                 Test("*", "match", None),
                 Test("*", "match", Token("")),
                 Test("*", "match", Either(())),

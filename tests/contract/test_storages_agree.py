@@ -84,6 +84,12 @@ test = st.one_of(
     st.builds(Probe, scalar, st.just("in"), st.lists(text | st.none(), max_size=3)),
     st.builds(Probe, st.just("archived"), st.sampled_from(["eq", "ne", "le"]), st.booleans() | st.none()),
     st.builds(Probe, st.just("tags"), st.just("has"), st.sampled_from(["vip", "new", "no"])),
+    st.builds(
+        Probe,
+        st.just("tags"),
+        st.just("overlaps"),
+        st.lists(st.sampled_from(["vip", "new", "no"]), max_size=3),
+    ),
     st.builds(Probe, st.sampled_from(["tags", "phones", "name", "gender"]), st.just("exists"), st.booleans()),
     st.builds(
         Probe,

@@ -61,7 +61,7 @@ def deed(
     """What a fact with these values is to one of the customers whom it names."""
     party = values.get("party") or ()
     kind, lines = values["kind"], values.get("lines") or ()
-    if kind in BUYING and len(party) > 1 and _buyer(party) != customer:
+    if kind in BUYING and len(party) > 1 and buyer(party) != customer:
         kind, lines = "visit", ()
     return Deed(
         id=id,
@@ -87,7 +87,8 @@ class Product(NamedTuple):
 _UNKNOWN = Product()
 
 
-def _buyer(party: Iterable[Mapping[str, JSON]]) -> str | None:
+def buyer(party: Iterable[Mapping[str, JSON]]) -> str | None:
+    """Whose a purchase with this party is."""
     for role in BUYERS:
         for member in party:
             if member.get("role") == role and member.get("customer") is not None:

@@ -48,7 +48,9 @@ class Head(NamedTuple):
 
 # --- what to look for ---------------------------------------------------------------------------
 
-Operator = Literal["eq", "ne", "in", "lt", "le", "gt", "ge", "starts", "contains", "has", "exists", "match"]
+Operator = Literal[
+    "eq", "ne", "in", "lt", "le", "gt", "ge", "starts", "contains", "has", "overlaps", "exists", "match"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class Test:
     in                         a list of scalars
     has                        a set holds the element with this key (after normal form); `party` of an
                                interaction `has` a customer id
+    overlaps                   a set holds one of the elements with these keys, a list
     exists                     True or False: a scalar has a value, a set has any element
     match                      field is "*", the value a `search.Match`: the tokens of the row fit it
 

@@ -221,6 +221,9 @@ def _check_test(table: Table, test: Test) -> None:
             fits = test.field == "*" and table.search and _is_match(test.value)
         case "has":
             fits = keys is not None and _is(test.value, "text")
+        case "overlaps":
+            fits = keys is not None and type(test.value) in (list, tuple)
+            fits = fits and all(_is(v, "text") for v in test.value)
         case "exists":
             fits = (column is not None or keys is not None) and type(test.value) is bool
         case "in":

@@ -274,6 +274,8 @@ class MemoryReader:
         value = values.get(name)
         if table.keys_of(name):
             keys = {key for field_, key in element_keys(table, values) if field_ == name}
+            if op == "overlaps":
+                return not keys.isdisjoint(wanted)
             return wanted in keys if op == "has" else bool(keys) is wanted
         if op == "match":
             entity = self._registry.by_name[table.name]

@@ -100,6 +100,11 @@ class WhereText:
                 self.parameters.append(value)
                 number = self.terms.get(f"{entity}.{test.field}")
                 return f"{t}.row IN (SELECT row FROM element WHERE field={number} AND key=?)"
+            case "overlaps":
+                self.parameters.append(self.dialect.list(value))
+                number = self.terms.get(f"{entity}.{test.field}")
+                keys = "SELECT value FROM json_each(?)"
+                return f"{t}.row IN (SELECT row FROM element WHERE field={number} AND key IN ({keys}))"
             case "exists":
                 number = self.terms.get(f"{entity}.{test.field}")
                 if number is None:

@@ -1,0 +1,236 @@
+"""What rules are answered from, put together from rows: the same on the server and on a tablet.
+
+Whoever asks reads the rows that name a person (`People.rows`), whatever it reads them from; `known` makes of
+them what `regulars_schema.rules` evaluates. Which facts count follows from their set alone, so rows may come
+in any order and twice.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, tzinfo
+from functools import cached_property
+
+from regulars_schema.custom import NAMED as CUSTOM
+from regulars_schema.custom import shown as custom_shown
+from regulars_schema.declare import JSON, Level
+from regulars_schema.entities import CHANNEL, CUSTOMER, REGISTRY
+from regulars_schema.rules.facts import Fact, Product, buyer, counting, deed
+from regulars_schema.rules.knowing import Assigned, Before, Deed, Known
+from regulars_sync.clock import STAMPS_PER_MS, instant_of
+from regulars_sync.document import decode, nested, shown
+from regulars_sync.identity import agreed, fold
+from regulars_sync.merge import Registers
+
+SENSITIVE = frozenset(f.name for f in CUSTOMER.fields if f.level is Level.SENSITIVE)
+IMPORTS = frozenset({"import", "pos"})
+"""Sources of an assignment that yields to a person's."""
+NAMING = ("custom_value", "assignment", "task", "consent", "link")
+"""The entities, beside facts, whose rows tell of the customers whom they name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a customer is at home."""
+
+    zone: tzinfo = UTC
+    currency: str | None = None
+    above: frozenset[str] = frozenset()
+    """The unit and those above it."""
+
+
+@dataclass
+class Rows:
+    """What was read of some customers: registers by entity and id."""
+
+    of: dict[str, dict[str, Registers]] = field(default_factory=lambda: defaultdict(dict))
+    products: Mapping[str, Product] = field(default_factory=dict)
+    defined: Mapping[str, Mapping[str, JSON]] = field(default_factory=dict)
+    """Custom fields by id, their shown values."""
+    _named: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+
+    @cached_property
+    def counting(self) -> set[str]:
+        """The ids of the facts that count."""
+        return counting(
+            Fact(id, _stamp(registers), self.supersedes(id), bool(_value(registers, "void")))
+            for id, registers in self.of["interaction"].items()
+        )
+
+    def put(self, entity: str, id: str, documents: Mapping[Level, bytes]) -> None:
+        self.of[entity][id] = decode(documents)
+
+    def supersedes(self, fact: str) -> str | None:
+        """The fact that this one corrects or voids."""
+        found: str | None = _value(self.of["interaction"][fact], "supersedes")
+        return found
+
+    def named_products(self) -> set[str]:
+        """The ids of the products in lines of facts."""
+        lines = [line for fact in self.of["interaction"].values() for line in _value(fact, "lines") or ()]
+        return {line["product"] for line in lines if line.get("product") is not None}
+
+    def naming(self, entity: str, customers: Iterable[str]) -> list[tuple[str, Registers]]:
+        """The rows of an entity that name any of these customers, each once, in order of id."""
+        if entity not in self._named:
+            index: dict[str, list[str]] = defaultdict(list)
+            for id, registers in self.of[entity].items():
+                for customer in set(_named(entity, registers)):
+                    index[customer].append(id)
+            self._named[entity] = index
+        found = {id for customer in customers for id in self._named[entity].get(customer, ())}
+        return [(id, self.of[entity][id]) for id in sorted(found)]
+
+
+def _named(entity: str, registers: Registers) -> list[str]:
+    declared = REGISTRY.by_name[entity]
+    return declared.named_customers({name: _value(registers, name) for name, _ in declared.naming})
+
+
+def _value(registers: Registers, path: str) -> JSON:
+    register = registers.get(path)
+    return next(iter(register.values.values())).value if register and register.values else None
+
+
+def known(
+    rows: Rows,
+    members: Sequence[str],
+    place: Place,
+    as_of_ms: int,
+    *,
+    hidden: frozenset[str] = frozenset(),
+    edge_ms: int | None = None,
+    before: Mapping[str, Before] | None = None,
+) -> Known | None:
+    """The person whose rows are these members, the survivor's first; None when there is none.
+
+    `hidden`: the fields that the reader may not see. `edge_ms`: facts from then on are held; `before` are the
+    sums of older ones, by kind. What happened after `as_of_ms` is left out, of facts alone: of anything else
+    the rows say what is so now.
+    """
+    cards = {id: rows.of["customer"][id] for id in members if id in rows.of["customer"]}
+    if not cards:
+        return None
+    golden = agreed(CUSTOMER, fold(CUSTOMER, cards)) if len(cards) > 1 else next(iter(cards.values()))
+    values = nested(CUSTOMER, shown(CUSTOMER, golden))
+    for name in CUSTOMER.set_names & values.keys():
+        values[name] = list(values[name])
+    day = datetime.fromtimestamp(as_of_ms / 1000, place.zone).toordinal()
+    links: dict[str, set[str]] = defaultdict(set)
+    referred: set[str] = set()
+    for _, link in rows.naming("link", members):
+        one, other, kind = (_value(link, name) for name in ("from_customer", "to_customer", "kind"))
+        if _shown(link, "link").get("active") is False or {one, other} <= set(members):
+            continue
+        links[kind].add(other if one in members else one)
+        if kind == "referrer" and one in members:
+            referred.add(other)
+    tasks: dict[str, list[str]] = defaultdict(list)
+    for _, task in rows.naming("task", members):
+        said = _shown(task, "task")
+        tasks[said["plan"]].append(said.get("status") or "open")
+    values |= _custom(rows, members, hidden)
+    deeds = _deeds(rows, members, place.zone, as_of_ms, edge_ms)
+    return Known(
+        id=members[0],
+        today=day,
+        zone=place.zone,
+        values=values,
+        hidden=hidden,
+        deeds=tuple(deeds),
+        edge=None if edge_ms is None else datetime.fromtimestamp(edge_ms / 1000, place.zone).toordinal(),
+        before=before or {},
+        assigned=_assigned(rows, members, place.zone),
+        links={kind: tuple(sorted(ids)) for kind, ids in links.items()},
+        referred=len(referred),
+        segments=frozenset(values.get("segments") or ()),
+        excluded=frozenset(values.get("excluded_segments") or ()),
+        tasks={plan: tuple(sorted(states)) for plan, states in tasks.items()},
+        consents=_consents(rows, members),
+        units=place.above,
+        currency=place.currency,
+    )
+
+
+def counted(rows: Rows, members: Iterable[str]) -> dict[str, dict[str, JSON]]:
+    """The facts that count and name any of these customers: id -> values."""
+    mine = rows.naming("interaction", members)
+    return {id: _shown(found, "interaction") for id, found in mine if id in rows.counting}
+
+
+def _deeds(
+    rows: Rows, members: Sequence[str], zone: tzinfo, as_of_ms: int, edge_ms: int | None
+) -> list[Deed]:
+    until = instant_of(as_of_ms)
+    start = "" if edge_ms is None else instant_of(edge_ms)
+    found: list[Deed] = []
+    for id, values in counted(rows, members).items():
+        if start <= values["at"] <= until:
+            party = values.get("party") or ()
+            named = {buyer(party)} & set(members) or {member.get("customer") for member in party}
+            who = next(member for member in members if member in named)
+            found.append(deed(id, values, who, zone, rows.products))
+    return sorted(found, key=lambda deed: (deed.day, deed.id))
+
+
+def _custom(rows: Rows, members: Sequence[str], hidden: frozenset[str]) -> dict[str, JSON]:
+    """`custom.<key>` of each custom field that says something; of several members the survivor's first."""
+    found: dict[str, JSON] = {}
+    order = {id: at for at, id in enumerate(members)}
+    said = [(_shown(registers, "custom_value"), id) for id, registers in rows.naming("custom_value", members)]
+    for values, _ in sorted(said, key=lambda one: (order[one[0]["customer"]], one[1])):
+        defined = rows.defined.get(values["field_def"])
+        if defined is None or (defined["sensitivity"] == "sensitive" and hidden):
+            continue
+        value = custom_shown(defined, values)
+        if value is not None:
+            found.setdefault(f"{CUSTOM}{defined['key']}", value)
+    return found
+
+
+def _assigned(rows: Rows, members: Sequence[str], zone: tzinfo) -> dict[str, tuple[Assigned, ...]]:
+    found: dict[str, list[Assigned]] = defaultdict(list)
+    for _, registers in rows.naming("assignment", members):
+        said = _shown(registers, "assignment")
+        check_by = said.get("check_by")
+        for path, register in registers.items():
+            name, _, key = path.partition("/")
+            if name not in ("value", "reviewed", "values") or not register.values:
+                continue
+            shown_ = said.get(name)
+            value = key if name == "values" and key in (shown_ or ()) else shown_ if not key else None
+            if value is None:
+                continue
+            written = max(register.values.values(), key=lambda c: (c.stamp, c.cid))
+            day = datetime.fromtimestamp(written.stamp / STAMPS_PER_MS / 1_000, zone).toordinal()
+            since = date.fromisoformat(said["since"]).toordinal() if said.get("since") else day
+            origin = "import" if written.source in IMPORTS else "person"
+            until = None if check_by is None else date.fromisoformat(check_by).toordinal()
+            found[said["scheme"]].append(Assigned(value, origin, since, until))
+    return {scheme: tuple(sorted(each, key=lambda a: (a.since, a.value))) for scheme, each in found.items()}
+
+
+def _consents(rows: Rows, members: Sequence[str]) -> frozenset[tuple[str, str]]:
+    """What is granted by the latest word of each purpose and channel; of equal times the withdrawal counts.
+
+    A word of no channel is one of all.
+    """
+    latest: dict[tuple[str, str], tuple[str, bool]] = {}
+    for _, registers in rows.naming("consent", members):
+        channel = _value(registers, "channel")
+        word = _value(registers, "at"), not _value(registers, "granted")
+        for each in CHANNEL.values if channel is None else (channel,):
+            about = _value(registers, "purpose"), each
+            latest[about] = max(latest.get(about, ("", False)), word)
+    return frozenset(about for about, (_, withdrawn) in latest.items() if not withdrawn)
+
+
+def _shown(registers: Registers, entity: str) -> dict[str, JSON]:
+    declared = REGISTRY.by_name[entity]
+    return nested(declared, shown(declared, registers))
+
+
+def _stamp(registers: Registers) -> int:
+    return max(c.stamp for register in registers.values() for c in register.values.values())
