@@ -75,8 +75,8 @@ async def test_of_two_corrections_of_one_fact_the_later_counts_whomever_they_nam
 async def test_merged_customers_are_known_as_one_and_as_two_again(told: Told):
     one, other = sorted([await told.customer(), await told.customer("林 芳", **{"tags/vip": True})])
     await told.bought(one, amount=1)
-    await told.bought(other, amount=2, day=1)
-    both = await told.bought(one, other, amount=4, day=2)
+    await told.bought(other, amount=2)
+    both = await told.bought(one, other, amount=4, day=1)
     pair = {"one": one, "other": other}
     await told.write("identity", identity_id(one, other), **pair, decision="same", reason="person")
     assert await told.spent(one) == await told.spent(other) == [1, 2, 4]
