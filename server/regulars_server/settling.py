@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from regulars_schema.declare import JSON, Level, Registry, Scope
+from regulars_schema.declare import JSON, Level, Nature, Registry, Scope
 from regulars_schema.entities import CHANGE_VERDICT, CUSTOMER
 from regulars_server.authors import SERVER, Posting, UnitTree, device_author
 from regulars_server.storage.interface import Batch, Incarnation, Writer
@@ -27,6 +27,14 @@ from regulars_sync.scope import Reach, device_scope, reach
 _MEND_WAITS = "mend_waits"
 _MEND_FOREIGN = "mend_foreign"
 """The code of a mend that was let into the place of what it replaces and does not pass there yet."""
+MEASURES = {
+    "segment": ("rule", "archived"),
+    "scheme": ("changes", "archived"),
+    "cut_points": ("cuts",),
+    "product": ("category", "usage_days"),
+    "unit": ("parent", "time_zone", "currency"),
+}
+"""Entity -> the fields by which any customer may come to stand elsewhere."""
 _STANDING = {"unit": ("parent",), "device": ("unit", "left_units/")}
 """Entity -> the fields that say below which units it stands, or stood."""
 
@@ -366,11 +374,29 @@ class Settling:
                 batch.writes.documents.append((CHANGE_VERDICT, cid, Level.INTERNAL, _told(entry)))
                 scope = device_scope(entry.device)
                 batch.writes.places.append(Place(scope, CHANGE_VERDICT.name, cid, left=False))
+        self._let_be_looked_at()
         ready = batch.writes.ready
         groups = await self.writer.waiting(ready) if ready else []
         groups += [group for group, waits in batch.waits.items() if waits in ready and group not in groups]
         self.seq = (await self.writer.commit(batch)).seq
         return [group for group in groups if batch.waits.get(group, "") is not None]
+
+    def _let_be_looked_at(self) -> None:
+        """Note of whom something was written, and whether it is something that all are measured by."""
+        batch, rows = self.batch, self._world.rows
+        for entity, id, *_ in batch.writes.documents:
+            if entity is CUSTOMER:
+                batch.due.add(id)
+            elif entity.naming and entity.scope is not Scope.SAME and entity.nature is not Nature.DERIVED:
+                batch.due.update(rows[entity.name, id].named)
+            elif entity.name in MEASURES and not batch.is_swept:
+                row = rows[entity.name, id]
+                stored = row.documents.get(Level.INTERNAL)
+                before = orjson.loads(stored) if stored else {}
+                batch.is_swept = any(row.values.get(f) != before.get(f) for f in MEASURES[entity.name])
+        batch.due.update(batch.writes.merged)
+        for row in self._erased:
+            batch.due.update(row.named)
 
 
 def _standing(entity: str, values: Mapping[str, JSON]) -> dict[str, JSON]:

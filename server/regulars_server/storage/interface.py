@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
 from regulars_schema.declare import JSON, Level, Registry
+from regulars_server.storage.standing import Checked, Due, Movement, Sweep, What
 from regulars_sync.digest import Digest
 from regulars_sync.log import Entry
 from regulars_sync.placement import Writes
@@ -118,7 +119,22 @@ class Related:
     test: Where = All(())
 
 
-Where = Test | All | Any_ | Not | Person | Torn | Related
+@dataclass(frozen=True, slots=True)
+class Stands:
+    """Of customers: those that have one of these values in a scheme. It is kept under a person's survivor."""
+
+    scheme: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Of customers: the members of a segment, dynamic or static. It is kept under a person's survivor."""
+
+    segment: str
+
+
+Where = Test | All | Any_ | Not | Person | Torn | Related | Stands | Member
 
 
 @dataclass(frozen=True, slots=True)
@@ -441,6 +457,38 @@ class Reader(Protocol):
         """Customers within reach, of two or more persons, that share an identity key; never a `?` phone."""
         ...
 
+    # --- where customers stand ---
+
+    async def standings(self, customers: Iterable[str]) -> dict[str, dict[str, dict[str, int]]]:
+        """Of each of these within reach of which anything is kept: scheme -> value -> since when, in ms.
+
+        It is kept under the survivor of a cluster; a member has nothing of its own once it was looked at.
+        """
+        ...
+
+    async def memberships(self, customers: Iterable[str]) -> dict[str, dict[str, int]]:
+        """Of each of these within reach that is in any: segment -> since when."""
+        ...
+
+    async def movements(
+        self,
+        limit: int,
+        before: int | None = None,
+        customers: Iterable[str] | None = None,
+        what: What | None = None,
+        key: str | None = None,
+    ) -> list[Movement]:
+        """Those of customers within reach, latest first, of lower `n` than `before`."""
+        ...
+
+    async def next_due(self) -> int | None:
+        """When somebody is due the next time, in ms, whoever is at it left out by then; 0: at once."""
+        ...
+
+    async def sweep(self, now_ms: int) -> Sweep | None:
+        """How far everybody was looked at since a rule changed; None when that is done."""
+        ...
+
 
 # --- what a writer adds -----------------------------------------------------------------------------
 
@@ -476,6 +524,11 @@ class Batch:
     """Those of whom it was asked."""
     scan: bool = False
     """Ask it of every customer that there is."""
+    due: set[str] = field(default_factory=set)
+    """Customers that are to be looked at: where they stand may be another place now. Those who are named by
+    facts that one of the written ones corrects, or is corrected by, are found by storage."""
+    is_swept: bool = False
+    """Look at every customer that there is: a rule changed, or what all are measured by."""
     incarnation: Incarnation | None = None
     stamp_max: int = 0
     at_ms: int = 0
@@ -638,6 +691,26 @@ class Storage(Protocol):
         Rewrites the file. `Refused`: busy (a reader stays on an older snapshot), storage_full; what is left
         is done by the next call.
         """
+        ...
+
+    # --- where customers stand; none of it is a commit, or takes a seq ---
+
+    async def claim(self, worker: str, now_ms: int, held_ms: int, limit: int) -> list[Due]:
+        """Take customers that are due, longest due first; nobody else gets them for `held_ms`."""
+        ...
+
+    async def conclude(
+        self, worker: str, seq: int, checked: Sequence[Checked], left: Iterable[str] = ()
+    ) -> list[Movement]:
+        """Keep what was found as of this seq, each whole or not at all; what moved, numbered.
+
+        Nothing of a person one of whom another worker has taken since, or was erased; where a commit after
+        `seq` made one due again, it stays due, and nothing is kept. `left` are given back as they were.
+        """
+        ...
+
+    async def sweep_on(self, now_ms: int, limit: int) -> bool:
+        """Make the next customers due of those who are swept; whether there were any."""
         ...
 
     async def verify_log(self) -> int:

@@ -15,7 +15,19 @@ from typing import Literal
 from regulars_schema.declare import JSON, SAFE_INT_MAX, Entity, Level, Unfit, check_text
 from regulars_schema.normal import LIKENED, likenesses, sort_name
 from regulars_schema.search import Each, Either, Token, written
-from regulars_server.storage.interface import All, Any_, Not, Order, Person, Related, Test, Torn, Where
+from regulars_server.storage.interface import (
+    All,
+    Any_,
+    Member,
+    Not,
+    Order,
+    Person,
+    Related,
+    Stands,
+    Test,
+    Torn,
+    Where,
+)
 from regulars_sync.document import META, nested
 from regulars_sync.errors import Refused
 
@@ -203,6 +215,9 @@ def check_where(tables: Mapping[str, Table], table: Table, where: Where | None, 
             check_where(tables, other, test, depth + 1)
         case Torn():
             return
+        case Stands() | Member():
+            if table.name != "customer":
+                raise Refused("argument_invalid", reason=f"{table.name} stands nowhere")
         case Test():
             _check_test(table, where)
 

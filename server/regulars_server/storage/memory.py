@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from operator import eq, ge, gt, le, lt
@@ -39,6 +39,7 @@ from regulars_server.storage.interface import (
     Happened,
     Head,
     Incarnation,
+    Member,
     Not,
     Noted,
     OpenCount,
@@ -47,6 +48,7 @@ from regulars_server.storage.interface import (
     Reader,
     Related,
     Since,
+    Stands,
     Tail,
     Test,
     Torn,
@@ -63,6 +65,8 @@ from regulars_server.storage.layout import (
     identity_keys,
     level_of,
 )
+from regulars_server.storage.memory_standing import Stood
+from regulars_server.storage.standing import Checked, Due, Movement, Sweep, What
 from regulars_server.storage.tables import TABLES
 from regulars_server.storage.verify import check_log
 from regulars_sync import digest, trail
@@ -105,6 +109,7 @@ class _State:
     merged: dict[str, str] = field(default_factory=dict)
     """Customer -> the survivor of its cluster, which is another."""
     torn: frozenset[str] = frozenset()
+    stood: Stood = field(default_factory=Stood)
 
     def copy(self) -> _State:
         rows, log, queue, incarnations, marks = self.rows, self.log, self.queue, self.incarnations, self.marks
@@ -113,7 +118,12 @@ class _State:
         copied.erased, copied.unmatched = self.erased, self.unmatched
         copied.seen = {id: dict(units) for id, units in self.seen.items()}
         copied.merged, copied.torn = dict(self.merged), self.torn
+        copied.stood = self.stood.copy()
         return copied
+
+    def customers(self) -> list[str]:
+        """In the order in which they came, those who were not erased."""
+        return [id for (name, id), row in self.rows.items() if name == "customer" and row.documents]
 
 
 class MemoryStorage:
@@ -177,6 +187,27 @@ class MemoryStorage:
                     del state.rows[key]
             self._state = state
             return floor
+
+    async def claim(self, worker: str, now_ms: int, held_ms: int, limit: int) -> list[Due]:
+        async with self._standing() as (stood, customers):
+            return stood.claim(customers, worker, now_ms, held_ms, limit)
+
+    async def conclude(
+        self, worker: str, seq: int, checked: Sequence[Checked], left: Iterable[str] = ()
+    ) -> list[Movement]:
+        async with self._standing() as (stood, customers):
+            return stood.conclude(customers, worker, seq, checked, left)
+
+    async def sweep_on(self, now_ms: int, limit: int) -> bool:
+        async with self._standing() as (stood, customers):
+            return stood.sweep_on(customers, now_ms, limit)
+
+    @asynccontextmanager
+    async def _standing(self) -> AsyncIterator[tuple[Stood, list[str]]]:
+        async with self._alone:
+            stood = self._state.stood.copy()
+            yield stood, self._state.customers()
+            self._state = replace(self._state, stood=stood)
 
     async def scrub(self) -> None:
         pass  # nothing is kept
@@ -242,6 +273,11 @@ class MemoryReader:
                 return values["id"] not in merged and passes
             case Torn():
                 return values["id"] in self._state.torn
+            case Stands(scheme, wanted):
+                stands = self._state.stood.standing.get(values["id"], {})
+                return any(name == scheme and value in wanted for name, value in stands)
+            case Member(segment):
+                return segment in self._state.stood.membership.get(values["id"], {})
             case Related(entity, field, back, test):
                 return any(
                     self._passes(TABLES[entity], _values(other), test)
@@ -619,6 +655,45 @@ class MemoryReader:
         ]
         return groups[:limit]
 
+    # --- where customers stand -----------------------------------------------------------------------
+
+    async def standings(self, customers: Iterable[str]) -> dict[str, dict[str, dict[str, int]]]:
+        found: dict[str, dict[str, dict[str, int]]] = {}
+        for id in customers:
+            if self._found("customer", id):
+                for (scheme, value), since in sorted(self._state.stood.standing.get(id, {}).items()):
+                    found.setdefault(id, {}).setdefault(scheme, {})[value] = since
+        return found
+
+    async def memberships(self, customers: Iterable[str]) -> dict[str, dict[str, int]]:
+        kept = self._state.stood.membership
+        return {id: dict(kept[id]) for id in customers if kept.get(id) and self._found("customer", id)}
+
+    async def movements(
+        self,
+        limit: int,
+        before: int | None = None,
+        customers: Iterable[str] | None = None,
+        what: What | None = None,
+        key: str | None = None,
+    ) -> list[Movement]:
+        among = None if customers is None else set(customers)
+        return [
+            movement
+            for movement in reversed(self._state.stood.movements)
+            if (before is None or movement.n < before)
+            and (among is None or movement.customer in among)
+            and what in (None, movement.what)
+            and key in (None, movement.key)
+            and self._found("customer", movement.customer)
+        ][:limit]
+
+    async def next_due(self) -> int | None:
+        return self._state.stood.next_due()
+
+    async def sweep(self, now_ms: int) -> Sweep | None:
+        return self._state.stood.sweeping(self._state.customers(), now_ms)
+
 
 class MemoryWriter(MemoryReader):
     def __init__(self, storage: MemoryStorage, state: _State) -> None:
@@ -789,6 +864,13 @@ class MemoryWriter(MemoryReader):
                 id for (name, id), row in state.rows.items() if name == "customer" and row.documents
             }
         state.unmatched = (state.unmatched | batch.unmatched) - batch.matched
+        here = self._state.customers()
+        for id in [id for name, id in batch.erased if name == "customer" and id in here]:
+            state.stood.forget(id, here)
+            here.remove(id)
+        state.stood.queue(state.customers(), (batch.due | self._families(state, batch)), last)
+        if batch.is_swept:
+            state.stood.swept = last, None
         if batch.incarnation is not None:
             known = state.incarnations
             before = known.get(batch.incarnation.id)
@@ -805,6 +887,29 @@ class MemoryWriter(MemoryReader):
         state.marks[last] = mark, batch.at_ms
         self._storage._state = state
         return Commit(last, mark)
+
+    @staticmethod
+    def _families(state: _State, batch: Batch) -> set[str]:
+        """Whom facts name that correct what is written, or are corrected by it, in however many steps."""
+        said = {
+            id: orjson.loads(row.documents[Level.INTERNAL][0])
+            for (name, id), row in state.rows.items()
+            if name == "interaction" and row.documents
+        }
+        tied: dict[str, set[str]] = defaultdict(set)
+        for id, values in said.items():
+            if former := values.get("supersedes"):
+                tied[id].add(former)
+                tied[former].add(id)
+        family: set[str] = set()
+        todo = [id for entity, id, *_ in batch.writes.documents if entity.name == "interaction"]
+        while todo:
+            id = todo.pop()
+            if id not in family:
+                family.add(id)
+                todo += tied[id]
+        parties = [said[id].get("party") or () for id in family if id in said and tied[id]]
+        return {member["customer"] for party in parties for member in party if member.get("customer")}
 
 
 def _written(entity: str, body: bytes) -> set[str]:

@@ -244,6 +244,27 @@ CREATE INDEX task_by_due ON task(due) WHERE due IS NOT NULL;
 CREATE INDEX consent_by_customer ON consent(customer);
 CREATE INDEX baseline_by_customer ON baseline(customer);
 """
+_STANDING = """
+CREATE TABLE recheck(
+  row INTEGER PRIMARY KEY, due INTEGER, seq INTEGER NOT NULL, hops INTEGER NOT NULL, seen INTEGER,
+  held INTEGER NOT NULL, worker TEXT NOT NULL);
+CREATE INDEX recheck_by_due ON recheck(due, row) WHERE due IS NOT NULL;
+CREATE TABLE standing(
+  row INTEGER NOT NULL, scheme TEXT NOT NULL, value TEXT NOT NULL, since INTEGER NOT NULL,
+  PRIMARY KEY(row, scheme, value)) WITHOUT ROWID;
+CREATE INDEX standing_by_value ON standing(scheme, value, row);
+CREATE TABLE membership(
+  segment TEXT NOT NULL, row INTEGER NOT NULL, since INTEGER NOT NULL,
+  PRIMARY KEY(segment, row)) WITHOUT ROWID;
+CREATE INDEX membership_by_row ON membership(row, segment);
+CREATE TABLE movement(
+  n INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, row INTEGER NOT NULL, what TEXT NOT NULL, key TEXT NOT NULL,
+  was TEXT, became TEXT, reason TEXT);
+CREATE INDEX movement_by_row ON movement(row, n);
+CREATE INDEX movement_by_key ON movement(what, key, n);
+CREATE TABLE sweep(one INTEGER PRIMARY KEY, seq INTEGER NOT NULL, row INTEGER NOT NULL);
+INSERT INTO sweep VALUES(1, 0, 0);
+"""
 
 
 def what_is_known(connection: Connection) -> None:
@@ -262,6 +283,7 @@ def what_is_known(connection: Connection) -> None:
         for column in columns.split(","):
             connection.execute(f"ALTER TABLE {name} ADD COLUMN {column}")
     _execute_all(connection, _KNOWN_INDEXES)
+    _execute_all(connection, _STANDING)
 
 
 STEPS: tuple[Step, ...] = (

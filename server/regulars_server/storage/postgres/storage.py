@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -24,9 +24,12 @@ from regulars_server.storage.postgres.bridge import Bridge, crossed
 from regulars_server.storage.postgres.dialect import POSTGRES
 from regulars_server.storage.postgres.migrating import migrate
 from regulars_server.storage.postgres.pool import Address, OpenPool, Pool, open_pool
+from regulars_server.storage.sql import standing
 from regulars_server.storage.sql.commit import MARK_BYTES, Transaction, compact, prepare
+from regulars_server.storage.sql.dialect import Connection
 from regulars_server.storage.sql.reader import Run, SqlReader, SqlWriter
 from regulars_server.storage.sql.snapshot import Snapshot
+from regulars_server.storage.standing import MOVED, Checked, Due, Movement
 from regulars_sync.errors import Refused, RegularsError
 
 T = TypeVar("T")
@@ -195,25 +198,43 @@ class PostgresStorage:
 
     async def new_epoch(self) -> str:
         epoch = self._entropy(8).hex()
-        async with self._writer() as (run, transaction):
-
-            def store() -> None:
-                transaction.rows("UPDATE chain SET epoch=?", epoch)
-                transaction.rows("COMMIT")
-
-            await run(store)
+        await self._keep(lambda c: c.execute("UPDATE chain SET epoch=?", (epoch,)))
         self._know(epoch)
         return epoch
 
-    async def compact(self, before_ms: int) -> int:
+    async def _keep(self, work: Callable[[Connection], T]) -> T:
+        """A transaction that is no commit of the chain."""
         async with self._writer() as (run, transaction):
 
-            def drop() -> int:
-                floor = compact(transaction.connection, before_ms, self._terms["change_verdict"])
+            def kept() -> T:
+                result = work(transaction.connection)
                 transaction.rows("COMMIT")
-                return floor
+                return result
 
-            return await run(drop)
+            return await run(kept)
+
+    async def compact(self, before_ms: int) -> int:
+        return await self._keep(lambda c: compact(c, before_ms, self._terms["change_verdict"]))
+
+    async def claim(self, worker: str, now_ms: int, held_ms: int, limit: int) -> list[Due]:
+        return await self._keep(lambda c: standing.claim(c, worker, now_ms, held_ms, limit))
+
+    async def conclude(
+        self, worker: str, seq: int, checked: Sequence[Checked], left: Iterable[str] = ()
+    ) -> list[Movement]:
+        back = list(left)
+
+        def keep(connection: Connection) -> list[Movement]:
+            moved = standing.conclude(connection, POSTGRES, worker, seq, checked, back)
+            if moved:
+                told = f'{seq} ["{MOVED}"]'
+                connection.execute("SELECT pg_notify(?, ?)", (channel(self.chain.id), told))
+            return moved
+
+        return await self._keep(keep)
+
+    async def sweep_on(self, now_ms: int, limit: int) -> bool:
+        return await self._keep(lambda c: standing.sweep_on(c, now_ms, limit))
 
     async def scrub(self) -> None:
         async with self._alone, self._connection(self._writing) as connection:

@@ -25,6 +25,7 @@ from regulars_server.storage.layout import (
     level_of,
     moved_keys,
 )
+from regulars_server.storage.sql import standing
 from regulars_server.storage.sql.dialect import Connection, Dialect
 from regulars_server.storage.sql.snapshot import COLUMNS, Snapshot, Terms, entry_row
 from regulars_server.storage.tables import TABLES
@@ -252,6 +253,7 @@ class Transaction(Snapshot):
         self._append(batch.entries)
         self._wait(batch.waits)
         self._match(batch)
+        self._let_be_looked_at(batch, last)
         execute = self.connection.execute
         if batch.incarnation is not None:
             i = batch.incarnation
@@ -424,6 +426,7 @@ class Transaction(Snapshot):
                 self.connection.execute(f'DELETE FROM "{name}_sensitive" WHERE row=?', (found.row,))
             if name == "customer":
                 self.connection.execute("DELETE FROM seen WHERE customer=?", (found.row,))
+                standing.forget(self.connection, found.row)
             sql = (
                 "INSERT INTO erased(entity, row, scrubbed) VALUES(?, ?, 0)"
                 " ON CONFLICT(entity, row) DO UPDATE SET scrubbed=0"
@@ -543,6 +546,12 @@ class Transaction(Snapshot):
                 keys = [("customer", id) for id in sorted(ids)]
                 self._load(keys)
                 self.connection.executemany(sql, [(row,) for key in keys if (row := self.stored[key].row)])
+
+    def _let_be_looked_at(self, batch: Batch, last: int) -> None:
+        facts = [id for entity, id, *_ in batch.writes.documents if entity.name == "interaction"]
+        standing.queue(self.connection, self.dialect, self.terms, batch.due, facts, last)
+        if batch.is_swept:
+            standing.swept(self.connection, last)
 
     def _append(self, entries: Sequence[Entry]) -> None:
         if not entries:

@@ -28,8 +28,10 @@ from regulars_server.storage.interface import (
     Tail,
     Where,
 )
+from regulars_server.storage.sql import standing
 from regulars_server.storage.sql.commit import Transaction
 from regulars_server.storage.sql.snapshot import Snapshot
+from regulars_server.storage.standing import Movement, Sweep, What
 from regulars_sync.digest import Digest
 from regulars_sync.log import Entry
 from regulars_sync.protocol import Acked
@@ -160,6 +162,31 @@ class SqlReader(Generic[S]):
 
     async def equal_keys(self, limit: int) -> list[EqualKey]:
         return await self._run(lambda: self._snapshot.equal_keys(limit))
+
+    async def standings(self, customers: Iterable[str]) -> dict[str, dict[str, dict[str, int]]]:
+        wanted = list(customers)
+        return await self._run(lambda: standing.standings(self._snapshot, wanted))
+
+    async def memberships(self, customers: Iterable[str]) -> dict[str, dict[str, int]]:
+        wanted = list(customers)
+        return await self._run(lambda: standing.memberships(self._snapshot, wanted))
+
+    async def movements(
+        self,
+        limit: int,
+        before: int | None = None,
+        customers: Iterable[str] | None = None,
+        what: What | None = None,
+        key: str | None = None,
+    ) -> list[Movement]:
+        among = None if customers is None else list(customers)
+        return await self._run(lambda: standing.movements(self._snapshot, limit, before, among, what, key))
+
+    async def next_due(self) -> int | None:
+        return await self._run(lambda: standing.next_due(self._snapshot))
+
+    async def sweep(self, now_ms: int) -> Sweep | None:
+        return await self._run(lambda: standing.sweep(self._snapshot, now_ms))
 
     async def verify_log(self, path: str) -> int:
         return await self._run(lambda: self._snapshot.verify_log(path))

@@ -7,7 +7,19 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, assert_never
 
 from regulars_schema.declare import JSON
-from regulars_server.storage.interface import All, Any_, Not, Order, Person, Related, Test, Torn, Where
+from regulars_server.storage.interface import (
+    All,
+    Any_,
+    Member,
+    Not,
+    Order,
+    Person,
+    Related,
+    Stands,
+    Test,
+    Torn,
+    Where,
+)
 from regulars_server.storage.layout import Table
 from regulars_server.storage.sql.dialect import Dialect
 
@@ -52,6 +64,13 @@ class WhereText:
                 return f"({t}.row NOT IN (SELECT row FROM merged) AND ({inner} OR {t}.row IN ({others})))"
             case Torn():
                 return f"({t}.row IN (SELECT row FROM torn))"
+            case Stands(scheme, values):
+                self.parameters += [scheme, self.dialect.list(values)]
+                among = "value IN (SELECT value FROM json_each(?))"
+                return f"({t}.row IN (SELECT row FROM standing WHERE scheme=? AND {among}))"
+            case Member(segment):
+                self.parameters.append(segment)
+                return f"({t}.row IN (SELECT row FROM membership WHERE segment=?))"
             case Related():
                 return self._related(entity, where, t)
             case Test():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -20,11 +20,13 @@ from regulars_server.storage.interface import Chain, Reader, Writer
 from regulars_server.storage.layout import check_scopes
 from regulars_server.storage.migrations import migrate
 from regulars_server.storage.search_index import optimize
+from regulars_server.storage.sql import standing
 from regulars_server.storage.sql.commit import MARK_BYTES, Transaction, compact, prepare
 from regulars_server.storage.sql.reader import Run, SqlReader, SqlWriter
 from regulars_server.storage.sql.snapshot import Snapshot
 from regulars_server.storage.sqlite.connection import Connect, Driver, on_thread, roll_back
 from regulars_server.storage.sqlite.dialect import SQLITE
+from regulars_server.storage.standing import Checked, Due, Movement
 from regulars_sync.errors import LocalError, Refused, RegularsError
 
 T = TypeVar("T")
@@ -157,25 +159,40 @@ class SqliteStorage:
     async def new_epoch(self) -> str:
         epoch = self._entropy(8).hex()
 
-        def store(connection: sqlite3.Connection) -> None:
+        await self._keep(lambda c: c.execute("UPDATE chain SET epoch=?", (epoch,)))
+        self._chain = replace(self.chain, epoch=epoch)
+        return epoch
+
+    async def _keep(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """A transaction that is no commit of the chain."""
+
+        def kept(connection: sqlite3.Connection) -> T:
             try:
                 connection.execute("BEGIN IMMEDIATE")
-                connection.execute("UPDATE chain SET epoch=?", (epoch,))
+                result = work(connection)
                 connection.execute("COMMIT")
-                self._chain = replace(self.chain, epoch=epoch)
+                return result
             finally:
                 roll_back(connection)
 
         async with self._alone:
             assert self._writer is not None, "open() it first"
-            await self._run(self._writer, store)
-        return epoch
+            return await self._run(self._writer, kept)
+
+    async def claim(self, worker: str, now_ms: int, held_ms: int, limit: int) -> list[Due]:
+        return await self._keep(lambda c: standing.claim(c, worker, now_ms, held_ms, limit))
+
+    async def conclude(
+        self, worker: str, seq: int, checked: Sequence[Checked], left: Iterable[str] = ()
+    ) -> list[Movement]:
+        back = list(left)
+        return await self._keep(lambda c: standing.conclude(c, SQLITE, worker, seq, checked, back))
+
+    async def sweep_on(self, now_ms: int, limit: int) -> bool:
+        return await self._keep(lambda c: standing.sweep_on(c, now_ms, limit))
 
     async def compact(self, before_ms: int) -> int:
-        async with self._alone:
-            assert self._writer is not None, "open() it first"
-            drop = partial(_compact, before_ms=before_ms, verdicts=self._terms["change_verdict"])
-            return await self._run(self._writer, drop)
+        return await self._keep(lambda c: compact(c, before_ms, self._terms["change_verdict"]))
 
     async def scrub(self) -> None:
         async with self._alone:
@@ -233,16 +250,6 @@ def _configure(connection: sqlite3.Connection, cache_kib: int) -> None:
         "temp_store=MEMORY",
     ):
         connection.execute(f"PRAGMA {pragma}")
-
-
-def _compact(connection: sqlite3.Connection, before_ms: int, verdicts: int) -> int:
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-        floor = compact(connection, before_ms, verdicts)
-        connection.execute("COMMIT")
-    finally:
-        roll_back(connection)
-    return floor
 
 
 def _scrub(connection: sqlite3.Connection) -> None:

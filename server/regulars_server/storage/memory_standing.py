@@ -1,0 +1,139 @@
+"""Where customers stand, in plain dictionaries: what `storage.standing` says, told once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from regulars_server.storage.standing import HOPS, Checked, Due, Movement, Sweep
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    due: int | None
+    seq: int
+    hops: int = 0
+    seen: int | None = None
+    held: int = 0
+    worker: str = ""
+
+
+@dataclass(slots=True)
+class Stood:
+    looked: dict[str, Looked] = field(default_factory=dict)
+    standing: dict[str, dict[tuple[str, str], int]] = field(default_factory=dict)
+    membership: dict[str, dict[str, int]] = field(default_factory=dict)
+    movements: list[Movement] = field(default_factory=list)
+    swept: tuple[int, str | None] | None = (0, None)
+    """The commit since which, and the last customer who was made due."""
+
+    def copy(self) -> Stood:
+        standing = {id: dict(kept) for id, kept in self.standing.items()}
+        membership = {id: dict(kept) for id, kept in self.membership.items()}
+        return Stood(dict(self.looked), standing, membership, list(self.movements), self.swept)
+
+    # --- what is due ----------------------------------------------------------------------------------
+
+    def queue(self, customers: Iterable[str], due: set[str], seq: int, hops: int = HOPS, at: int = 0) -> None:
+        for id in due.intersection(customers):
+            self._put(id, at, seq, hops)
+
+    def _put(self, id: str, due: int, seq: int, hops: int) -> None:
+        before = self.looked.get(id, Looked(None, 0))
+        is_due = before.due is not None and before.due <= due
+        self.looked[id] = replace(
+            before,
+            due=before.due if is_due else due,
+            seq=max(before.seq, seq),
+            hops=max(before.hops, hops) if is_due else hops,
+        )
+
+    def next_due(self) -> int | None:
+        if self.swept is not None:
+            return 0
+        due = [(one.held, one.due) for one in self.looked.values() if one.due is not None]
+        return min((max(at, held) for held, at in due), default=None)
+
+    def claim(
+        self, customers: Iterable[str], worker: str, now_ms: int, held_ms: int, limit: int
+    ) -> list[Due]:
+        due = [
+            (one.due, place, id)
+            for place, id in enumerate(customers)
+            if (one := self.looked.get(id)) and one.due is not None and max(one.due, one.held) <= now_ms
+        ]
+        taken = [id for *_, id in sorted(due)[:limit]]
+        for id in taken:
+            self.looked[id] = replace(self.looked[id], held=now_ms + held_ms, worker=worker)
+        return [Due(id, self.looked[id].hops, self.looked[id].seen) for id in taken]
+
+    def sweep_on(self, customers: list[str], now_ms: int, limit: int) -> bool:
+        if self.swept is None:
+            return False
+        seq, last = self.swept
+        some = (customers if last is None else customers[customers.index(last) + 1 :])[:limit]
+        for id in some:
+            self._put(id, now_ms, seq, 0)
+        self.swept = (seq, some[-1]) if some else None
+        return bool(some)
+
+    def sweeping(self, customers: list[str], now_ms: int) -> Sweep | None:
+        waiting = sum(one.due is not None and one.due <= now_ms for one in self.looked.values())
+        if self.swept is None and not waiting:
+            return None
+        last, total = self.swept[1] if self.swept else None, len(customers)
+        reached = customers.index(last) + 1 if last else 0
+        return Sweep(total if self.swept is None else reached, total, waiting)
+
+    # --- what was found -------------------------------------------------------------------------------
+
+    def conclude(
+        self, customers: Iterable[str], worker: str, seq: int, checked: Sequence[Checked], left: Iterable[str]
+    ) -> list[Movement]:
+        here = set(customers)
+        back = set(left)
+        kept: list[Checked] = []
+        for one in checked:
+            states = [self.looked.get(id) for id in one.members]
+            mine = {id for id in one.members if id in self.looked and self.looked[id].worker == worker}
+            is_due_again = any(state is not None and state.seq > seq for state in states)
+            is_foreign = not here.issuperset(one.members) or any(
+                state is not None and state.worker not in ("", worker) for state in states
+            )
+            if not mine or is_due_again or is_foreign:
+                back |= mine
+                continue
+            self._keep(one, seq)
+            kept.append(one)
+        for id in back:
+            if id in self.looked and self.looked[id].worker == worker:
+                self.looked[id] = replace(self.looked[id], held=0, worker="")
+        for one in kept:
+            self.queue(here, set(one.others), seq, one.hops)
+        top = max((movement.n for movement in self.movements), default=0)
+        moved = [movement for one in kept for movement in one.movements]
+        numbered = [movement._replace(n=n) for n, movement in enumerate(moved, top + 1)]
+        self.movements += numbered
+        return numbered
+
+    def _keep(self, one: Checked, seq: int) -> None:
+        for id, scheme, value in one.no_standing:
+            self.standing.get(id, {}).pop((scheme, value), None)
+        for id, segment in one.no_membership:
+            self.membership.get(id, {}).pop(segment, None)
+        for scheme, value, since in one.standing:
+            self.standing.setdefault(one.customer, {}).setdefault((scheme, value), since)
+        for segment, since in one.membership:
+            self.membership.setdefault(one.customer, {}).setdefault(segment, since)
+        before = self.looked.get(one.customer, Looked(None, seq))
+        for id in one.members:
+            self.looked.pop(id, None)
+        self.looked[one.customer] = replace(before, due=one.due_ms, hops=0, seen=seq, held=0, worker="")
+
+    def forget(self, id: str, customers: list[str]) -> None:
+        """Nothing is kept of a customer who is erased; `customers`: with this one."""
+        if self.swept is not None and self.swept[1] == id:
+            self.swept = self.swept[0], ([None, *customers])[customers.index(id)]
+        for kept in (self.looked, self.standing, self.membership):
+            kept.pop(id, None)
+        self.movements = [movement for movement in self.movements if movement.customer != id]

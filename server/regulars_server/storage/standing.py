@@ -1,0 +1,84 @@
+"""What storage keeps of where customers stand: who is to be looked at again, what was found, what moved.
+
+    recheck      a row for each customer that was ever looked at or is to be: when it is due, and until when
+                 somebody is at it
+    standing     the values of schemes, membership the segments: of each person, under its survivor's id
+    movement     every change of them, append-only
+    sweep        how far all customers were made due, since a rule changed
+
+None of it is synced: tablets compute the same from what they hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from regulars_schema.declare import JSON
+
+HOPS = 2
+"""So many links further others are looked at as well when a row changed (`rules.tree.LINKS_MAX`)."""
+
+MOVED = "*moved"
+"""No scope: whoever waits for it is told when anybody moved."""
+
+What = Literal["standing", "membership"]
+
+
+class Due(NamedTuple):
+    """A customer that is to be looked at now."""
+
+    customer: str
+    hops: int
+    """How many links further others are to be looked at as well."""
+    seen: int | None
+    """The seq as of which it was looked at last; None: never."""
+
+
+class Movement(NamedTuple):
+    """Somebody has another value in a scheme, or came into a segment or left it."""
+
+    n: int
+    """In the order in which they were found; 0: given by storage."""
+    at_ms: int
+    customer: str
+    what: What
+    key: str
+    """Of the scheme, or the segment's id."""
+    before: str | None
+    """The value; of a membership `member`, or None."""
+    after: str | None
+    reason: JSON = None
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What was found of one person. Only what differs from what is kept is written."""
+
+    customer: str
+    """The survivor."""
+    members: Sequence[str]
+    """All who are this person, the survivor too; nothing is kept of the others any more."""
+    due_ms: int | None
+    """When it is to be looked at again although nothing happens."""
+    standing: Sequence[tuple[str, str, int]] = ()
+    """(scheme, value, since) that are new."""
+    no_standing: Sequence[tuple[str, str, str]] = ()
+    """(member, scheme, value) that are no more."""
+    membership: Sequence[tuple[str, int]] = ()
+    no_membership: Sequence[tuple[str, str]] = ()
+    movements: Sequence[Movement] = ()
+    others: Sequence[str] = ()
+    """Who is to be looked at because of it, `hops` links further."""
+    hops: int = 0
+
+
+class Sweep(NamedTuple):
+    """How far all customers were made due since a rule changed."""
+
+    reached: int
+    """So many were."""
+    total: int
+    waiting: int
+    """So many of whomever are due and not looked at yet."""
