@@ -107,8 +107,8 @@ def known(
     """The person whose rows are these members, the survivor's first; None when there is none.
 
     `hidden`: the fields that the reader may not see. `edge_ms`: facts from then on are held; `before` are the
-    sums of older ones, by kind. What happened after `as_of_ms` is left out, of facts alone: of anything else
-    the rows say what is so now.
+    sums of older ones, by kind. Facts of days after that of `as_of_ms` are known and count from their day on;
+    of anything but facts the rows say what is so now.
     """
     cards = {id: rows.of["customer"][id] for id in members if id in rows.of["customer"]}
     if not cards:
@@ -132,7 +132,7 @@ def known(
         said = _shown(task, "task")
         tasks[said["plan"]].append(said.get("status") or "open")
     values |= _custom(rows, members, hidden)
-    deeds = _deeds(rows, members, place.zone, as_of_ms, edge_ms)
+    deeds = _deeds(rows, members, place.zone, edge_ms)
     return Known(
         id=members[0],
         today=day,
@@ -160,14 +160,11 @@ def counted(rows: Rows, members: Iterable[str]) -> dict[str, dict[str, JSON]]:
     return {id: _shown(found, "interaction") for id, found in mine if id in rows.counting}
 
 
-def _deeds(
-    rows: Rows, members: Sequence[str], zone: tzinfo, as_of_ms: int, edge_ms: int | None
-) -> list[Deed]:
-    until = instant_of(as_of_ms)
+def _deeds(rows: Rows, members: Sequence[str], zone: tzinfo, edge_ms: int | None) -> list[Deed]:
     start = "" if edge_ms is None else instant_of(edge_ms)
     found: list[Deed] = []
     for id, values in counted(rows, members).items():
-        if start <= values["at"] <= until:
+        if values["at"] >= start:
             party = values.get("party") or ()
             named = {buyer(party)} & set(members) or {member.get("customer") for member in party}
             who = next(member for member in members if member in named)

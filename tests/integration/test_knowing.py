@@ -8,12 +8,16 @@ from typing import Any
 
 import pytest
 
+from regulars_schema.rules.evaluate import evaluate
+from regulars_schema.rules.knowing import Chain as World
 from regulars_schema.rules.knowing import Known
+from regulars_schema.rules.text import parse
 from regulars_server.authors import UnitTree
 from regulars_server.knowledge.loading import known
 from regulars_sync.clock import ms_of
 from regulars_sync.ids import identity_id, link_id, made_id
 from tests.support.chain import NOON_MS, Chain, new_chain
+from tests.support.rules import WORDS
 
 AT = "2026-11-2{}T10:00:00.000Z"
 
@@ -126,9 +130,12 @@ async def test_as_of_a_day_later_facts_have_not_happened(told: Told):
     lin = await told.customer()
     await told.bought(lin, amount=1, day=0)
     await told.bought(lin, amount=2, day=2)
-    ms = ms_of(AT.format(1))
-    seen = [len((await told.known(lin, as_of_ms=ms + more)).deeds) for more in (-86_400_000, 0, 86_400_000)]
-    assert seen == [1, 1, 2]
+    rule = parse("count(purchase) >= 2", WORDS)
+    days = [date(2026, 11, day) for day in (20, 21, 22, 23)]
+    noons = [ms_of(f"{day}T04:00:00.000Z") for day in days]
+    found = [evaluate(rule, await told.known(lin, as_of_ms=ms), World()) for ms in noons]
+    assert [one.answer for one in found] == [False, False, True, True]
+    assert found[1].until.isoformat() == "2026-11-21T16:00:00+00:00"  # midnight in Shanghai
 
 
 async def test_a_branch_knows_what_it_may_see(told: Told):

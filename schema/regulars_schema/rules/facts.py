@@ -76,6 +76,7 @@ def deed(
         effort_min=values.get("effort_min") or 0,
         rating=values.get("satisfaction"),
         lines=tuple(_line(line, kind == "return", products) for line in lines),
+        at=values["at"],
     )
 
 

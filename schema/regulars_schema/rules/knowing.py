@@ -49,6 +49,8 @@ class Deed:
     rating: int | None = None
     """How satisfied the customer said to be, 1 to 5."""
     lines: tuple[Line, ...] = ()
+    at: str = ""
+    """The instant, as rows spell it: what an index of facts is ordered by."""
 
 
 @dataclass(frozen=True, slots=True)
