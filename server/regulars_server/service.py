@@ -18,6 +18,7 @@ from regulars_server.authors import Posting, UnitTree, device_author, person_aut
 from regulars_server.gate import Gates
 from regulars_server.hub import Hub
 from regulars_server.journal import Journal
+from regulars_server.knowledge.world import Worlds
 from regulars_server.lines import Lines
 from regulars_server.pace import Pace
 from regulars_server.settings import Settings
@@ -69,6 +70,11 @@ class Service:
     def gates(self) -> Gates:
         """How much of each kind of work is under way, and how much waits."""
         return Gates(self.settings, lambda: int.from_bytes(self.entropy(4)) / 2**32)
+
+    @cached_property
+    def worlds(self) -> Worlds:
+        """What the chain's rules are answered by."""
+        return Worlds()
 
     @cached_property
     def lookups(self) -> Tally:

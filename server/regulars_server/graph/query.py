@@ -24,6 +24,7 @@ from regulars_server.graph.ledger import gaps as read_gaps
 from regulars_server.graph.request import Context, Info
 from regulars_server.graph.roots import RowQueries
 from regulars_server.graph.rows import Node
+from regulars_server.graph.rules import RuleQueries
 from regulars_server.graph.scalars import SCALARS, UUID
 from regulars_server.graph.tokens import TokenQueries
 from regulars_server.graph.types import TYPES, Customer, Device, Segment, Staff, Unit
@@ -110,7 +111,7 @@ def _uuid(id: str) -> str | None:
 
 
 @strawberry.type
-class Query(WorkQueries, ImportQueries, RowQueries, IdentityQueries, TokenQueries):
+class Query(WorkQueries, ImportQueries, RowQueries, RuleQueries, IdentityQueries, TokenQueries):
     @resolved("Any row by its id; null when there is none within reach.")
     async def node(self, info: Info, id: strawberry.ID) -> Node | None:
         (found,) = await _nodes(info.context, [id])

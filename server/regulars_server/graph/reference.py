@@ -69,6 +69,7 @@ OF: Mapping[str, str] = {
     "Mutation.importStart.input.uploadId": IDS["upload"],
     "Query.export.id": IDS["export"],
     "Query.fieldDef.id": MADE["field_def"],
+    "Query.ruleRead.rule": "gender = female and count(visit, last 30 days) >= 2",
     "Query.task.id": MADE["task"],
     "Mutation.deviceWipe.id": IDS["device_2"],
     "Query.loggedChange.cid": CIDS["changeReverse"],

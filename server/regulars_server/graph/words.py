@@ -39,6 +39,7 @@ ARGUMENTS: Mapping[str, str] = {
     "orderBy": "In which order.",
     "path": "One field only; an element of a set is `field/key`.",
     "search": "Words that must all be found; docs/API.md says in what, and how.",
+    "rule": "A rule, as text or as its tree: see docs/RULES.md.",
     "reason": "Why; it is kept in the log.",
     "segment": "The segment, by its id.",
     "set": "What to write: what is left out stays, null clears.",
