@@ -6,9 +6,9 @@ own rule merges: no replica needs the definition to agree on a value. Both are f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from regulars_schema.declare import JSON, Bool, Date, Int, Text, Type, Unfit
+from regulars_schema.declare import JSON, Bool, Date, Enum, Field, Int, Label, Level, Rule, Text, Type, Unfit
 
 NAMED = "custom."
 """How rules and cards name a custom field: `custom.shoe_size`."""
@@ -36,6 +36,26 @@ def column(defined: Mapping[str, JSON]) -> str:
     """The field of a `custom_value` row in which values of this definition stand."""
     guarded = "guarded_" if defined["sensitivity"] == "sensitive" else ""
     return guarded + _COLUMNS[defined["rule"]]
+
+
+def fields(definitions: Iterable[Mapping[str, JSON]]) -> dict[str, Field]:
+    """The fields that these definitions make for rules (`Vocabulary.custom`), by name."""
+    return {field.name: field for field in map(_field, definitions)}
+
+
+def _field(defined: Mapping[str, JSON]) -> Field:
+    label = Label(defined["label"]["zh"], defined["label"]["en"])
+    type_ = _TYPES[defined["type"]]
+    if defined["type"] == "choice":
+        choices = {choice: Label(choice, choice) for choice in defined.get("choices") or ()}
+        type_ = Enum("Choice", choices, label=label)
+    return Field(
+        f"{NAMED}{defined['key']}",
+        type_,
+        label,
+        Rule.SET_ADD if defined["rule"] in SETS else Rule.LAST_WRITER,
+        Level(defined["sensitivity"]),
+    )
 
 
 def check_definition(defined: Mapping[str, JSON]) -> None:

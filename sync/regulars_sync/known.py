@@ -118,20 +118,28 @@ def known(
     for name in CUSTOMER.set_names & values.keys():
         values[name] = list(values[name])
     day = datetime.fromtimestamp(as_of_ms / 1000, place.zone).toordinal()
-    links: dict[str, set[str]] = defaultdict(set)
-    referred: set[str] = set()
+    outward: dict[str, set[str]] = defaultdict(set)
+    inward: dict[str, set[str]] = defaultdict(set)
     for _, link in rows.naming("link", members):
         one, other, kind = (_value(link, name) for name in ("from_customer", "to_customer", "kind"))
         if _shown(link, "link").get("active") is False or {one, other} <= set(members):
             continue
-        links[kind].add(other if one in members else one)
-        if kind == "referrer" and one in members:
-            referred.add(other)
+        if one in members:
+            outward[kind].add(other)
+        else:
+            inward[kind].add(one)
     tasks: dict[str, list[str]] = defaultdict(list)
     for _, task in rows.naming("task", members):
         said = _shown(task, "task")
         tasks[said["plan"]].append(said.get("status") or "open")
-    values |= _custom(rows, members, hidden)
+    custom = _custom(rows, members)
+    if hidden:
+        guarded = {
+            f"{CUSTOM}{d['key']}" for d in rows.defined.values() if d["sensitivity"] == Level.SENSITIVE
+        }
+        hidden |= guarded
+        custom = {name: value for name, value in custom.items() if name not in guarded}
+    values |= custom
     deeds = _deeds(rows, members, place.zone, edge_ms)
     return Known(
         id=members[0],
@@ -143,8 +151,8 @@ def known(
         edge=None if edge_ms is None else datetime.fromtimestamp(edge_ms / 1000, place.zone).toordinal(),
         before=before or {},
         assigned=_assigned(rows, members, place.zone),
-        links={kind: tuple(sorted(ids)) for kind, ids in links.items()},
-        referred=len(referred),
+        outward={kind: tuple(sorted(ids)) for kind, ids in outward.items()},
+        inward={kind: tuple(sorted(ids)) for kind, ids in inward.items()},
         segments=frozenset(values.get("segments") or ()),
         excluded=frozenset(values.get("excluded_segments") or ()),
         tasks={plan: tuple(sorted(states)) for plan, states in tasks.items()},
@@ -172,14 +180,14 @@ def _deeds(rows: Rows, members: Sequence[str], zone: tzinfo, edge_ms: int | None
     return sorted(found, key=lambda deed: (deed.day, deed.id))
 
 
-def _custom(rows: Rows, members: Sequence[str], hidden: frozenset[str]) -> dict[str, JSON]:
+def _custom(rows: Rows, members: Sequence[str]) -> dict[str, JSON]:
     """`custom.<key>` of each custom field that says something; of several members the survivor's first."""
     found: dict[str, JSON] = {}
     order = {id: at for at, id in enumerate(members)}
     said = [(_shown(registers, "custom_value"), id) for id, registers in rows.naming("custom_value", members)]
     for values, _ in sorted(said, key=lambda one: (order[one[0]["customer"]], one[1])):
         defined = rows.defined.get(values["field_def"])
-        if defined is None or (defined["sensitivity"] == "sensitive" and hidden):
+        if defined is None:
             continue
         value = custom_shown(defined, values)
         if value is not None:

@@ -30,7 +30,8 @@ from tests.support.rules import CHAIN, KNOWN, RULES, TODAY, UNITS, WORDS
 RULES_A_CROWD = 25
 CROWDS = -(-int(os.environ.get("REGULARS_TEST_RULES", "500")) // RULES_A_CROWD)
 SCALARS = [f.name for f in CUSTOMER.fields if not f.is_set and f.name != "birth"]
-COLUMNS = ", ".join(f"{n} {'BOOLEAN' if n == 'archived' else 'TEXT'}" for n in SCALARS)
+TYPES = {"Bool": "BOOLEAN", "Int": "BIGINT"}
+COLUMNS = ", ".join(f"{n} {TYPES.get(type(CUSTOMER.by_name[n].type).__name__, 'TEXT')}" for n in SCALARS)
 SETS = [f.name for f in CUSTOMER.fields if f.is_set]
 DEED = """id TEXT, customer TEXT, at TEXT, kind TEXT, unit TEXT, staff TEXT, channel TEXT,
 stage_reached INTEGER, outcome TEXT, role TEXT, effort_min BIGINT"""
@@ -38,7 +39,7 @@ LINE = "product TEXT, category TEXT, quantity BIGINT, amount BIGINT, currency TE
 DDL = (
     f"CREATE TABLE customer (id TEXT, {COLUMNS})",
     "CREATE TABLE element (customer TEXT, field TEXT, key TEXT)",
-    "CREATE TABLE link (customer TEXT, other TEXT, kind TEXT)",
+    "CREATE TABLE link (customer TEXT, other TEXT, kind TEXT, direction TEXT)",
     f"CREATE TABLE deed ({DEED})",
     f"CREATE TABLE deed_line ({DEED}, {LINE})",
 )
@@ -59,7 +60,7 @@ class Plain:
         return f"SELECT customer FROM element WHERE field = '{field}' AND key = ?"
 
     def linked(self) -> str:
-        return "SELECT customer, other, kind FROM link"
+        return "SELECT customer, other, kind, direction FROM link"
 
 
 def rows(crowd: list[Known]) -> Iterator[tuple[str, list[JSON]]]:
@@ -71,9 +72,9 @@ def rows(crowd: list[Known]) -> Iterator[tuple[str, list[JSON]]]:
         for name, keys in sets.items():
             for key in keys:
                 yield "element", [known.id, name, key]
-        for kind, others in known.links.items():
-            for other in others:
-                yield "link", [known.id, other, kind]
+        for direction, links in (("to", known.outward), ("from", known.inward)):
+            for kind, others in links.items():
+                yield from (("link", [known.id, other, kind, direction]) for other in others)
         for deed in known.deeds:
             begins = datetime.fromisoformat(instant(deed.day, known.zone))
             ends = datetime.fromisoformat(instant(deed.day + 1, known.zone))

@@ -120,10 +120,13 @@ async def test_all_that_is_said_of_a_customer_is_known(told: Told):
     assert found.values["custom.size"] == "M"
     assert ("marketing", "phone") in found.consents
     assert ("marketing", "sms") not in found.consents
-    assert (found.tasks, found.links, found.referred) == ({"verify": ("open",)}, {"referrer": (wang,)}, 1)
+    assert (found.tasks, found.outward, found.inward) == ({"verify": ("open",)}, {"referrer": (wang,)}, {})
     assert (found.currency, told.near in found.units) == ("CNY", True)
-    assert "belief" in (await told.known(lin, sensitive=False)).hidden
-    assert (await told.known(wang)).referred == 0
+    debts = {"key": "debts", "type": "integer", "rule": "max", "sensitivity": "sensitive"}
+    debts_id = made_id("field_def", "debts")
+    await told.write("field_def", debts_id, **debts, label={"zh": "欠款", "en": "Debts"})
+    assert {"belief", "custom.debts"} <= (await told.known(lin, sensitive=False)).hidden
+    assert (await told.known(wang)).inward == {"referrer": (lin,)}
 
 
 async def test_as_of_a_day_later_facts_have_not_happened(told: Told):

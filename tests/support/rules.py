@@ -7,8 +7,9 @@ from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
 
-from regulars_schema.declare import JSON
-from regulars_schema.entities import CHANNEL, CUSTOMER, OUTCOME
+from regulars_schema.custom import fields
+from regulars_schema.declare import JSON, Field
+from regulars_schema.entities import CHANNEL, OUTCOME
 from regulars_schema.rules.knowing import Assigned, Chain, Deed, Known, Line, SchemeRules, SegmentRule
 from regulars_schema.rules.metrics import METRICS, summed
 from regulars_schema.rules.tree import COMPARED, MONEY, SUMS, Rule, Vocabulary, field_ops, has_day, read
@@ -20,17 +21,36 @@ STAFF, UNITS, PRODUCTS = IDS[:2], IDS[2:4], IDS[4:]
 SEGMENTS = [f"00000000-0000-7000-8000-00000000010{i}" for i in range(3)]
 CATEGORIES = ["oak", "布艺"]
 SCHEMES = {"lifecycle": ("prospect", "new", "old", "mature"), "motive": ("cheap", "fame")}
-WORDS = Vocabulary(metrics=METRICS, schemes=SCHEMES, segments=SEGMENTS)
+DEFINED = [
+    {
+        "key": key, "type": type, "rule": rule, "sensitivity": "internal", "choices": choices,
+        "label": {"zh": "自定", "en": "Own"},
+    }
+    for key, type, rule, choices in [
+        ("shoe_size", "integer", "last_writer", None),
+        ("材质", "choice", "or_set", ["橡木", "true"]),
+        ("fitted", "boolean", "last_writer", None),
+        ("moved_on", "date", "max", None),
+        ("nickname", "text", "last_writer", None),
+    ]
+]  # fmt: skip
+WORDS = Vocabulary(METRICS, SCHEMES, SEGMENTS, custom=fields(DEFINED))
 TEXTS = st.sampled_from(["林芳", "Lin Fang", "林 Ann", "ann", 'a "b"', "Zoë", "橡木"])
 UNIT_NAMES = st.sampled_from(["day", "week", "month", "year"])
 OPS = st.sampled_from(COMPARED)
 
 
+def declared(name: str) -> Field:
+    found = WORDS.field(name)
+    assert found is not None
+    return found
+
+
 def _values(name: str, op: str) -> st.SearchStrategy[JSON]:
-    declared = CUSTOMER.by_name[name]
-    kind = type(declared.type).__name__
+    of = declared(name).type
+    kind = type(of).__name__
     one: st.SearchStrategy[JSON] = {
-        "Enum": lambda: st.sampled_from(list(declared.type.values)),  # type: ignore[attr-defined]
+        "Enum": lambda: st.sampled_from(list(of.values)),  # type: ignore[attr-defined]
         "Ref": lambda: st.sampled_from(STAFF + UNITS + SEGMENTS),
         "Bool": st.booleans,
         "Int": lambda: st.integers(1, 5),
@@ -44,8 +64,8 @@ def _values(name: str, op: str) -> st.SearchStrategy[JSON]:
 
 @st.composite
 def field_tests(draw: st.DrawFn) -> JSON:
-    name = draw(st.sampled_from([f.name for f in CUSTOMER.fields if f.name != "birth"]))
-    op = draw(st.sampled_from(field_ops(CUSTOMER.by_name[name])))
+    name = draw(st.sampled_from([f.name for f in WORDS.fields if f.name != "birth"]))
+    op = draw(st.sampled_from(field_ops(declared(name))))
     test = {"field": name, "op": op}
     return test if op in ("exists", "missing") else {**test, "value": draw(_values(name, op))}
 
@@ -98,7 +118,7 @@ def number_tests(draw: st.DrawFn) -> JSON:
 @st.composite
 def date_tests(draw: st.DrawFn) -> JSON:
     day = st.builds(iso, DAYS)
-    field = {"field": draw(st.sampled_from([f.name for f in CUSTOMER.fields if has_day(f)]))}
+    field = {"field": draw(st.sampled_from([f.name for f in WORDS.fields if has_day(f)]))}
     kind = draw(st.sampled_from(["literal", "window", "anniversary"]))
     if kind == "anniversary":
         test = {"date": field, "op": "anniversary", "value": draw(NEXTS)}
@@ -118,7 +138,11 @@ OTHER_TESTS: st.SearchStrategy[JSON] = st.one_of(
     st.sampled_from(["heard", "closed"]).map(lambda s: {"case": "complaint", "states": [s]}),
     st.sampled_from(["open", "done"]).map(lambda s: {"task": "second purchase", "states": [s]}),
     st.sampled_from(["sms", "phone"]).map(lambda c: {"consent": "marketing", "channel": c}),
-    st.sampled_from(["companion", "referrer"]).map(lambda k: {"link": k}),
+    st.builds(
+        lambda k, d: {"link": k, **d},
+        st.sampled_from(["companion", "referrer"]),
+        st.sampled_from([{}, {"direction": "to"}, {"direction": "from"}]),
+    ),
 )  # fmt: skip
 TESTS: st.SearchStrategy[JSON] = st.one_of(field_tests(), number_tests(), date_tests(), OTHER_TESTS)
 
@@ -146,6 +170,7 @@ LINES = st.builds(
     cost=st.one_of(st.none(), st.integers(0, 20)),
     currency=st.sampled_from([None, "CNY", "JPY"]),
     usage_days=st.sampled_from([None, 30]),
+    lead_days=st.sampled_from([0, 7]),
 )
 DEEDS = st.builds(
     Deed,
@@ -158,6 +183,7 @@ DEEDS = st.builds(
     outcome=st.sampled_from([None, *OUTCOME.values]),
     effort_min=st.integers(0, 30),
     rating=st.one_of(st.none(), st.integers(1, 5)),
+    opportunity=st.one_of(st.none(), st.integers(0, 6)),
     lines=st.lists(LINES, max_size=2).map(tuple),
 )
 BIRTHS = st.fixed_dictionaries(
@@ -180,6 +206,13 @@ VALUES: st.SearchStrategy[dict[str, JSON]] = st.fixed_dictionaries(
         "trading_since": st.builds(iso, DAYS),
         "first_seen": st.builds(lambda d: f"{iso(d)}T23:30:00.000Z", DAYS),
         "notes": TEXTS,
+        "industry": TEXTS,
+        "headcount": st.integers(0, 6),
+        "do_not_contact": st.booleans(),
+        "groups": st.lists(TEXTS, max_size=2, unique=True),
+        "custom.shoe_size": st.integers(1, 5),
+        "custom.材质": st.just(["橡木"]),
+        "custom.moved_on": st.builds(iso, DAYS),
     },
 )
 KNOWN = st.builds(
@@ -200,8 +233,8 @@ KNOWN = st.builds(
         ).map(tuple),
         max_size=1,
     ),
-    links=st.sampled_from([{}, {"companion": (IDS[1],)}]),
-    referred=st.integers(0, 3),
+    outward=st.sampled_from([{}, {"companion": (IDS[1],)}, {"referrer": (IDS[1], IDS[2])}]),
+    inward=st.sampled_from([{}, {"companion": (IDS[2],)}]),
     segments=st.sets(st.sampled_from(SEGMENTS), max_size=1).map(frozenset),
     excluded=st.sets(st.sampled_from(SEGMENTS), max_size=1).map(frozenset),
     cases=st.sampled_from([{}, {"complaint": ("heard",)}]),

@@ -63,6 +63,15 @@ def test_a_purchase_is_its_buyers_and_a_visit_of_whoever_came_along():
     assert deed("f", payer, "ma", UTC, {}).kind == "purchase"
 
 
+def test_what_was_rated_is_known_of_whoever_was_there():
+    rated = {**BUYING, "satisfaction": 4, "opportunity": {"urgency": 2, "effect": 0, "price": 1}}
+    for who in ("li", "wu"):
+        found = deed("f", rated, who, UTC, {"p": Product("oak", 30, 7)})
+        assert (found.rating, found.opportunity) == (4, 3)
+    assert deed("f", rated, "li", UTC, {"p": Product("oak", 30, 7)}).lines[0].lead_days == 7
+    assert deed("f", BUYING, "li", UTC, {}).opportunity is None
+
+
 def test_a_return_takes_away_however_its_amounts_are_signed():
     for amount in (500, -500):
         back = {**BUYING, "kind": "return", "lines": [{"amount": amount, "cost": 200}]}

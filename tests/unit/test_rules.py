@@ -37,6 +37,9 @@ def test_a_rule_is_the_same_after_its_json_and_after_its_text(rule):
         'purchase_count(this month) between 2 and 5 or (name sounds "lin" and owner = me)',
         "last(any) within 2026-01-01..2026-02-01",
         'home_unit under "00000000-0000-7000-8000-000000000001" and not (notes missing and archived = true)',
+        "link(supplies to) and link(companion from: gender = female)",
+        'custom.shoe_size between 2 and 4 or custom.材质 has "true"',
+        "date(custom.moved_on) within last 3 days and custom.fitted = true",
         'consent("marketing", sms) and case(complaint) in ["heard"] and task("second purchase") in [open]',
         "(gender = male and kind = person) and kind = person",
     ],
@@ -50,6 +53,11 @@ def test_a_text_in_its_best_spelling_is_printed_back_exactly(text):
     [
         ("gendr = female", "rule_unknown", 1, "gender"),
         ("gender = femal", "rule_unknown", 10, "female"),
+        ("custom.shoe_sise = 3", "rule_unknown", 1, "custom.shoe_size"),
+        ("custom.材质 has 木", "rule_unreadable", 15, None),
+        ('custom.材质 has "橡"', "rule_unknown", 15, None),
+        ("custom.shoe_size = big", "value_type", 20, None),
+        ("link(supplies of)", "rule_unreadable", 15, None),
         ("kind = person and count(vist) >= 2", "rule_unknown", 25, "visit"),
         ("is(lifecycle) in [od]", "rule_unknown", 19, "old"),
         ("gender = female an kind = person", "rule_unreadable", 17, "and"),
@@ -224,6 +232,39 @@ def test_a_hidden_field_is_unknown_and_so_is_what_rests_on_it_alone():
     assert asked("notes missing", of)[0] is None
     assert asked("notes missing or gender = female", of)[0] is True
     assert asked("notes missing and gender = male", of)[0] is False
+
+
+def test_a_link_is_asked_for_by_its_direction():
+    of = known(outward={"supplies": ("b",)}, inward={"supplies": ("a",), "referrer": ("a",)})
+    told = {
+        text: asked(f"link({text})", of)[0]
+        for text in ("supplies", "supplies to", "supplies from", "referrer", "referrer to", "referrer from")
+    }
+    assert told == {text: text != "referrer to" for text in told}
+    assert [asked(f"link(supplies {way}: kind = person)", of)[0] for way in ("to", "from")] == [None, None]
+    assert asked("referral_count = 0", of)[0] is True
+
+
+def test_what_was_rated_last_counts_and_what_is_not_held_is_unknown():
+    of = known(Deed("a", TODAY - 500, "visit", opportunity=5), Deed("b", TODAY - 3, "visit"))
+    assert asked("opportunity = 5", of)[0] is True
+    assert asked("opportunity >= 0", beyond(of, TODAY - 50))[0] is None
+    assert asked("opportunity = 1", replace(of, deeds=(*of.deeds, Deed("c", TODAY, "call", opportunity=1))))[
+        0
+    ]
+
+
+def test_a_refill_is_due_some_days_before_the_product_is_used_up():
+    line = Line(product="p", usage_days=30, quantity=2, lead_days=7)
+    of = known(bought(50, lines=(line,)))
+    assert asked("next_runout_days = 10", of)[0] is True
+    assert asked("refill_days = 3", of)[0] is True
+
+
+def test_a_sensitive_field_of_the_chains_own_is_unknown_to_who_may_not_see_it():
+    of = known(values={"custom.shoe_size": 3}, hidden=frozenset({"custom.nickname"}))
+    assert asked("custom.shoe_size >= 3", of)[0] is True
+    assert asked("custom.nickname missing", of)[0] is None
 
 
 def test_a_lunar_birthday_comes_round_on_its_lunar_day():

@@ -38,12 +38,13 @@ LIN = Known(
     {
         "name": "林芳", "gender": "female", "tags": ["vip"], "notes": "x", "owner": STAFF[1],
         "home_unit": UNITS[0], "trading_since": "2024-03-01", "birth": {"year": 1985, "month": 11, "day": 25},
+        "custom.shoe_size": 38,
     },
     deeds=(
         bought(700, 300_000), Deed("c", TODAY - 365, "complaint"), bought(40, 200_000), bought(5, 100_000),
         Deed("v", TODAY - 1, "visit"),
     ),
-    links={"companion": (IDS[1],)},
+    outward={"companion": (IDS[1],), "referrer": (IDS[1],)},
     tasks={"second purchase": ("open",)},
     cases={"complaint": ("heard",)},
     consents=frozenset({("marketing", "sms")}),

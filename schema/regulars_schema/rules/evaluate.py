@@ -187,7 +187,7 @@ class _Judge:
         return Finding(rule, found.answer, found.until, None, (found,))
 
     def linked(self, rule: LinkTest, known: Known) -> Finding:
-        ids = known.links.get(rule.kind, ())
+        ids = known.linked(rule.kind, rule.direction)
         if rule.rule is None:
             return Finding(rule, bool(ids), value=list(ids))
         found: list[Finding] = []

@@ -7,6 +7,7 @@ from datetime import datetime, tzinfo
 from typing import NamedTuple
 
 from regulars_schema.declare import JSON
+from regulars_schema.entities import OPPORTUNITY
 from regulars_schema.rules.knowing import Deed, Line
 
 BUYING = frozenset({"purchase", "return", "payment", "quote"})
@@ -75,6 +76,7 @@ def deed(
         outcome=values.get("outcome"),
         effort_min=values.get("effort_min") or 0,
         rating=values.get("satisfaction"),
+        opportunity=_opportunity(values.get("opportunity")),
         lines=tuple(_line(line, kind == "return", products) for line in lines),
         at=values["at"],
     )
@@ -83,6 +85,7 @@ def deed(
 class Product(NamedTuple):
     category: str | None = None
     usage_days: int | None = None
+    lead_days: int = 0
 
 
 _UNKNOWN = Product()
@@ -97,6 +100,10 @@ def buyer(party: Iterable[Mapping[str, JSON]]) -> str | None:
     return None
 
 
+def _opportunity(rated: Mapping[str, JSON] | None) -> int | None:
+    return None if rated is None else sum(rated[name] for name in OPPORTUNITY.parts)
+
+
 def _line(line: Mapping[str, JSON], back: bool, products: Mapping[str, Product]) -> Line:
     product = products.get(line.get("product") or "", _UNKNOWN)
     amount, cost, quantity = line.get("amount") or 0, line.get("cost"), line.get("quantity")
@@ -108,4 +115,5 @@ def _line(line: Mapping[str, JSON], back: bool, products: Mapping[str, Product])
         cost=-abs(cost) if back and cost is not None else cost,
         currency=line.get("currency"),
         usage_days=product.usage_days,
+        lead_days=product.lead_days,
     )

@@ -28,6 +28,8 @@ class Line:
     currency: str | None = None
     usage_days: int | None = None
     """How long one piece lasts."""
+    lead_days: int = 0
+    """How long before it is used up one should be reminded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class Deed:
     effort_min: int = 0
     rating: int | None = None
     """How satisfied the customer said to be, 1 to 5."""
+    opportunity: int | None = None
+    """How the chance of a sale was rated: urgency, quick effect and price together, 0 to 6 (S97)."""
     lines: tuple[Line, ...] = ()
     at: str = ""
     """The instant, as rows spell it: what an index of facts is ordered by."""
@@ -96,10 +100,10 @@ class Known:
     before: Mapping[str, Before] = field(default_factory=dict)
     """By kind, of the facts before the edge; a kind that is not named had none."""
     assigned: Mapping[str, tuple[Assigned, ...]] = field(default_factory=dict)
-    links: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """By kind, the ids at the other end."""
-    referred: int = 0
-    """How many customers it brought."""
+    outward: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By kind, the ids of those to whom a link leads from it: whom it supplies, whom it brought."""
+    inward: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By kind, the ids of those from whom a link leads to it."""
     segments: frozenset[str] = frozenset()
     """Those that it was put into."""
     excluded: frozenset[str] = frozenset()
@@ -117,6 +121,13 @@ class Known:
         """The instant at which that day begins at the customer's home unit."""
         at = date.fromordinal(day)
         return datetime(at.year, at.month, at.day, tzinfo=self.zone).astimezone(UTC)
+
+    def linked(self, kind: str, direction: str | None = None) -> tuple[str, ...]:
+        """The ids at the other end: of links `to` them, `from` them, or either."""
+        ahead, back = self.outward.get(kind, ()), self.inward.get(kind, ())
+        if direction is None:
+            return tuple(dict.fromkeys((*ahead, *back)))
+        return ahead if direction == "to" else back
 
     @cached_property
     def by_kind(self) -> dict[str, list[Deed]]:

@@ -173,16 +173,28 @@ def _products(facts: Facts) -> int:
 
 def _runout(facts: Facts) -> int | None:
     """Days until the first product that the customer bought is used up (S87); negative: since."""
+    lasts = _used_up(facts)
+    return min(until for until, _ in lasts) - facts.today if lasts else None
+
+
+def _refill(facts: Facts) -> int | None:
+    """Days until one should be reminded of the first product that is used up: some days before (S87)."""
+    lasts = _used_up(facts)
+    return min(until - lead for until, lead in lasts) - facts.today if lasts else None
+
+
+def _used_up(facts: Facts) -> list[tuple[int, int]]:
+    """Of each product the day on which it is used up, and how many days before to remind."""
     if not facts.whole and "purchase" in facts.known.before:
         raise Unheld
-    lasts: dict[str, int] = {}
+    lasts: dict[str, tuple[int, int]] = {}
     for deed in facts.deeds:
         if deed.kind == "purchase":
             for line in deed.lines:
                 if line.product is not None and line.usage_days is not None:
-                    until = deed.day + line.quantity * line.usage_days
+                    until = deed.day + line.quantity * line.usage_days, line.lead_days
                     lasts[line.product] = max(until, lasts.get(line.product, until))
-    return min(lasts.values()) - facts.today if lasts else None
+    return list(lasts.values())
 
 
 def _satisfaction(facts: Facts) -> int | None:
@@ -191,6 +203,14 @@ def _satisfaction(facts: Facts) -> int | None:
     if len(rated) < 3 and not facts.whole:
         raise Unheld
     return (sum(rated) - len(rated)) * 25 // len(rated) if rated else None
+
+
+def _opportunity(facts: Facts) -> int | None:
+    """How the chance of a sale was rated last (S97)."""
+    rated = [deed.opportunity for deed in facts.deeds if deed.opportunity is not None]
+    if not rated and not facts.whole:
+        raise Unheld
+    return rated[-1] if rated else None
 
 
 def _loyalty(facts: Facts) -> int | None:
@@ -204,7 +224,12 @@ def _loyalty(facts: Facts) -> int | None:
     spread, mean = _spread(facts), _interval(facts)
     regular = 0 if spread is None or not mean else max(0, 25 - 25 * spread // mean)
     tenure = min(25, 25 * (facts.today - bought.first) // 1095)
-    return min(25, 25 * len(months) // 12) + tenure + regular + min(25, 13 * facts.known.referred)
+    return (
+        min(25, 25 * len(months) // 12)
+        + tenure
+        + regular
+        + min(25, 13 * len(facts.known.linked("referrer", "to")))
+    )
 
 
 def _month(day: int) -> tuple[int, int]:
@@ -252,7 +277,7 @@ METRICS: Mapping[str, MetricDef] = {
     "contact_count": MetricDef(L("接触次数", "Contacts"), "count", _count(CONTACTS)),
     "visit_count": MetricDef(L("到店次数", "Visits"), "count", _count(("visit",))),
     "complaint_count": MetricDef(L("投诉次数", "Complaints"), "count", _count(("complaint",))),
-    "referral_count": MetricDef(L("介绍顾客数", "Customers brought"), "count", lambda f: f.known.referred),
+    "referral_count": MetricDef(L("介绍顾客数", "Customers brought"), "count", lambda f: len(f.known.linked("referrer", "to"))),
     "distinct_categories": MetricDef(L("购买类别数", "Categories bought"), "count", _categories),
     "distinct_products": MetricDef(L("购买商品数", "Products bought"), "count", _products),
     "days_since_purchase": MetricDef(L("距上次购买天数", "Days since the last purchase"), "days", _ago(("purchase",)), "ages"),
@@ -262,6 +287,7 @@ METRICS: Mapping[str, MetricDef] = {
     "tenure_days": MetricDef(L("成为顾客天数", "Days since the first purchase"), "days", _tenure, "ages"),
     "known_days": MetricDef(L("相识天数", "Days since first seen"), "days", _known_days, "ages", ("first_seen",)),
     "next_runout_days": MetricDef(L("距用完天数", "Days until a product is used up"), "days", _runout, "daily"),
+    "refill_days": MetricDef(L("距提醒补货天数", "Days until to remind of a refill"), "days", _refill, "daily"),
     "interval_days": MetricDef(L("平均购买间隔", "Mean days between purchases"), "days", _interval),
     "interval_spread_days": MetricDef(L("购买间隔离散", "Spread of the days between purchases"), "days", _spread),
     "silence_percent": MetricDef(L("静默占平均间隔百分比", "Days since the last purchase in percent of the mean interval"), "percent", _silence, "daily"),
@@ -272,6 +298,7 @@ METRICS: Mapping[str, MetricDef] = {
     "effort_min": MetricDef(L("投入分钟", "Effort in minutes"), "count", _effort),
     "margin_per_hour": MetricDef(L("每小时投入毛利", "Margin per hour of effort"), "money", _margin_per_hour),
     "satisfaction": MetricDef(L("满意度", "Satisfaction"), "score", _satisfaction),
+    "opportunity": MetricDef(L("机会评分", "Rating of the opportunity"), "count", _opportunity),
     "loyalty": MetricDef(L("忠诚度", "Loyalty"), "score", _loyalty, "daily"),
     "recency_fifth": MetricDef(L("最近消费五分位", "Fifth by recency"), "score", _fifth("days_since_purchase", True), "daily"),
     "frequency_fifth": MetricDef(L("消费频率五分位", "Fifth by frequency"), "score", _fifth("purchase_count"), "daily"),

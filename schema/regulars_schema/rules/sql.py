@@ -64,7 +64,8 @@ class Layout(Protocol):
         ...
 
     def linked(self) -> str:
-        """A subselect `customer, other, kind` of links in both directions."""
+        """A subselect `customer, other, kind, direction` of links, each from both ends: `to` as seen from the
+        one from whom it leads, `from` as seen by the other."""
         ...
 
 
@@ -115,8 +116,8 @@ def compile_rule(rule: Rule, asking: Asking) -> Compiled:
             return _date(rule, asking)
         case InTest(segment):
             return _segment(segment, asking)
-        case LinkTest(kind, linked):
-            return _link(kind, linked, asking)
+        case LinkTest():
+            return _link(rule, asking)
         case UnderTest(unit):
             below = (asking.units_below or {}).get(unit, ())
             return _exact(_among(asking.layout.column("home_unit"), tuple(below)))
@@ -175,7 +176,9 @@ def _marks(values: Sequence[JSON]) -> str:
 
 
 def _field(rule: FieldTest, asking: Asking) -> Compiled:
-    declared = asking.entity.by_name[rule.field]
+    declared = asking.entity.by_name.get(rule.field)
+    if declared is None:  # the chain's own: each a row of its own
+        return ANYBODY
     if declared.is_set:
         held = asking.layout.holding(rule.field)
         if held is None or rule.op not in ("has", "lacks"):
@@ -367,12 +370,14 @@ def _date(rule: DateTest, asking: Asking) -> Compiled:
         case _:
             return ANYBODY
     if isinstance(rule.date, DayOf):
-        column = asking.layout.column(rule.date.field)
-        declared = asking.entity.by_name[rule.date.field].type
-        if column is None or last < first:
-            return ANYBODY if column is None else _exact(FALSE)
+        declared = asking.entity.by_name.get(rule.date.field)
+        column = None if declared is None else asking.layout.column(rule.date.field)
+        if declared is None or column is None:
+            return ANYBODY
+        if last < first:
+            return _exact(FALSE)
         there = f"{column} IS NOT NULL AND {column}"
-        match declared:
+        match declared.type:
             case Date():
                 return _exact(
                     Sql(f"({there} BETWEEN ? AND ?)", (iso(max(first, DAY_MIN)), iso(min(last, DAY_MAX))))
@@ -401,9 +406,10 @@ def _segment(segment: str, asking: Asking) -> Compiled:
     return Compiled(_all((_not(out), _any((put, by_rule.sure)))), _all((_not(out), _any((put, by_rule.may)))))
 
 
-def _link(kind: str, linked: Rule | None, asking: Asking) -> Compiled:
-    if linked is not None:
+def _link(rule: LinkTest, asking: Asking) -> Compiled:
+    if rule.rule is not None:
         return ANYBODY
-    return _exact(
-        Sql(f"(c.id IN (SELECT l.customer FROM ({asking.layout.linked()}) l WHERE l.kind = ?))", (kind,))
-    )
+    wanted = {"kind": rule.kind} | ({} if rule.direction is None else {"direction": rule.direction})
+    conditions = " AND ".join(f"l.{name} = ?" for name in wanted)
+    linked = f"SELECT l.customer FROM ({asking.layout.linked()}) l WHERE {conditions}"
+    return _exact(Sql(f"(c.id IN ({linked}))", tuple(wanted.values())))

@@ -181,8 +181,13 @@ class _Building:
             case "in_test":
                 return self.put({"in": _word(children[0])}, branch, **{"in": children[0]})
             case "link_test":
-                kind, *rule = children
-                made = {"link": str(kind)} | ({"rule": self.rule(rule[0])} if rule else {})
+                kind, *more = children
+                made = {"link": str(kind)}
+                for part in more:
+                    if isinstance(part, Token):
+                        made["direction"] = str(part)
+                    else:
+                        made["rule"] = self.rule(part)
                 return self.put(made, branch, link=kind)
             case "task_test" | "case_test":
                 head = str(branch.data)[:4]
@@ -226,7 +231,7 @@ class _Building:
 
     def named(self, branch: _Branch) -> JSON:
         name, op = branch.children
-        if name in self.words.metrics and name not in self.words.entity.by_name:
+        if name in self.words.metrics and self.words.field(name) is None:
             return self.number(self.put({"metric": str(name)}, name, metric=name), [], op, branch)
         said, values, tokens = self.said(op)
         if name == "owner" and said == "=" and tokens[0].type == "NAME" and values[0] in ("me", "team"):
@@ -397,8 +402,9 @@ def _show(rule: Rule, words: Vocabulary) -> Iterator[str]:
             yield f"is({scheme}) in [{', '.join(values)}]"
         case InTest(segment):
             yield f'in("{segment}")'
-        case LinkTest(kind, linked):
-            yield f"link({kind}" if linked is None else f"link({kind}: "
+        case LinkTest(kind, linked, direction):
+            yield f"link({kind}" if direction is None else f"link({kind} {direction}"
+            yield "" if linked is None else ": "
             if linked is not None:
                 yield from _show(linked, words)
             yield ")"
@@ -422,7 +428,8 @@ def _nested(rule: Rule, words: Vocabulary) -> Iterator[str]:
 
 
 def _shown(name: str, value: JSON, words: Vocabulary) -> str:
-    if isinstance(words.entity.by_name[name].type, Enum):
+    declared = words.field(name)
+    if declared is not None and isinstance(declared.type, Enum) and name not in words.custom:
         return str(value)
     if type(value) is bool:
         return "true" if value else "false"

@@ -8,8 +8,8 @@
     {"date": {"field": "birth"}, "op": "anniversary", "value": window, "calendar": "lunar"}
     {"date": {"last": filter}, "op": "before", "value": "2026-01-01"}
     {"is": "lifecycle", "values": ["old", "loyal"]}   {"in": segment}   {"under": unit}   {"owner": "me"}
-    {"link": "referrer", "rule": rule}   {"task": plan, "states": ["open"]}   {"case": kind, "states": [...]}
-    {"consent": "marketing", "channel": "sms"}
+    {"link": "supplies", "direction": "to", "rule": rule}   {"case": kind, "states": [...]}
+    {"task": plan, "states": ["open"]}   {"consent": "marketing", "channel": "sms"}
 
 A filter names what is counted: {"kind": ["purchase"], "category": ["oak"], ...}; left out, everything.
 A window is {"last": 30, "unit": "day"}, {"next": ...}, {"this": "month"}, {"previous": "month"} or
@@ -176,6 +176,8 @@ class InTest:
 class LinkTest:
     kind: str
     rule: Rule | None = None
+    direction: str | None = None
+    """`to`: of a link from this customer to another one; `from`: to this one; None: either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +239,7 @@ COMPARED = ("=", "!=", "<", "<=", ">", ">=", "between")
 NUMBER_OPS = COMPARED
 DATE_OPS = ("on", "before", "after", "within", "anniversary")
 EMPTINESS = ("exists", "missing")
+DIRECTIONS = ("to", "from")
 
 
 def field_ops(declared: Field) -> tuple[str, ...]:
@@ -270,6 +273,15 @@ class Vocabulary:
     segments: Iterable[str] | None = None
     """Ids; None: any."""
     entity: Entity = CUSTOMER
+    custom: Mapping[str, Field] = field(default_factory=dict)
+    """The chain's own fields, by the name that rules give them (`custom.fields`)."""
+
+    def field(self, name: str) -> Field | None:
+        return self.entity.by_name.get(name) or self.custom.get(name)
+
+    @property
+    def fields(self) -> list[Field]:
+        return [*self.entity.fields, *self.custom.values()]
 
 
 # --- reading ----------------------------------------------------------------------------------------------
@@ -352,9 +364,10 @@ class _Reader:
 
     def field_test(self, given: JSON, path: Path) -> Rule:
         name = given["field"]
-        declared = self.words.entity.by_name.get(name) if type(name) is str else None
+        declared = self.words.field(name) if type(name) is str else None
         if declared is None:
-            raise self.unknown(name, [*self.words.entity.by_name, *self.words.metrics], (*path, "field"))
+            known = [of.name for of in self.words.fields]
+            raise self.unknown(name, [*known, *self.words.metrics], (*path, "field"))
         op = self.one_of(given.get("op"), field_ops(declared), (*path, "op"))
         at = (*path, "value")
         value = given.get("value")
@@ -488,7 +501,7 @@ class _Reader:
         if len(given) != 1:
             raise Misread("rule_invalid", path, expected="field, first, last")
         if "field" in given:
-            days = [name for name, declared in self.words.entity.by_name.items() if has_day(declared)]
+            days = [declared.name for declared in self.words.fields if has_day(declared)]
             return DayOf(self.one_of(given["field"], days, (*path, "field")))
         ((which, of),) = given.items()
         return DayOfFact(which == "last", self.filter(of, (*path, which)))
@@ -509,14 +522,17 @@ class _Reader:
 
     def link_test(self, given: JSON, path: Path) -> Rule:
         kind = self.one_of(given["link"], LINK_KIND.values, (*path, "link"))
+        direction = given.get("direction")
+        if direction is not None:
+            direction = self.one_of(direction, DIRECTIONS, (*path, "direction"))
         if given.get("rule") is None:
-            return LinkTest(kind)
+            return LinkTest(kind, None, direction)
         self.links += 1
         if self.links > LINKS_MAX:
             raise Misread("rule_too_large", path, links_max=LINKS_MAX)
         rule = self.rule(given["rule"], (*path, "rule"))
         self.links -= 1
-        return LinkTest(kind, rule)
+        return LinkTest(kind, rule, direction)
 
     def states(self, given: JSON, path: Path, known: Iterable[str]) -> tuple[str, ...]:
         at = (*path, "states")
@@ -567,7 +583,7 @@ _READ: Mapping[str, tuple[tuple[str, ...], Callable[[_Reader, JSON, Path], Rule]
     "date": (("date", "op", "value", "calendar"), _Reader.date_test),
     "is": (("is", "values"), _Reader.is_test),
     "in": (("in",), _Reader.in_test),
-    "link": (("link", "rule"), _Reader.link_test),
+    "link": (("link", "direction", "rule"), _Reader.link_test),
     "task": (("task", "states"), _Reader.task_test),
     "case": (("case", "states"), _Reader.case_test),
     "consent": (("consent", "channel"), _Reader.consent_test),
@@ -604,8 +620,9 @@ def write(rule: Rule) -> dict[str, JSON]:
             return {"is": scheme, "values": list(values)}
         case InTest(segment):
             return {"in": segment}
-        case LinkTest(kind, linked):
-            return {"link": kind} if linked is None else {"link": kind, "rule": write(linked)}
+        case LinkTest(kind, linked, direction):
+            test = {"link": kind} if direction is None else {"link": kind, "direction": direction}
+            return test if linked is None else {**test, "rule": write(linked)}
         case TaskTest(plan, states):
             return {"task": plan, "states": list(states)}
         case CaseTest(kind, states):

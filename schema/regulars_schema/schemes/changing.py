@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from regulars_schema.declare import JSON
+from regulars_schema.declare import JSON, Field
 from regulars_schema.rules.metrics import METRICS
 from regulars_schema.rules.naming import circle, named
 from regulars_schema.rules.tree import Rule, Vocabulary
@@ -47,18 +47,22 @@ class Schemes:
     """Changes that do not fit, by the key of their scheme: the shipped one stands, or none."""
 
 
-def changed(shipped: Shipped, changes: Mapping[str, JSON]) -> Schemes:
+def changed(
+    shipped: Shipped, changes: Mapping[str, JSON], custom: Mapping[str, Field] | None = None
+) -> Schemes:
     """The schemes under a chain's changes, by key. What does not fit is told, and nothing of it is so."""
     problems: dict[str, BadScheme] = {}
     while True:
         wanted = {key: changes[key] for key in sorted(changes) if key not in problems}
-        found, wrong = _read(shipped, wanted)
+        found, wrong = _read(shipped, wanted, custom or {})
         if not wrong:
-            return Schemes(found, _words(found), problems)
+            return Schemes(found, _words(found, custom or {}), problems)
         problems |= wrong
 
 
-def _read(shipped: Shipped, changes: Mapping[str, JSON]) -> tuple[dict[str, Scheme], dict[str, BadScheme]]:
+def _read(
+    shipped: Shipped, changes: Mapping[str, JSON], custom: Mapping[str, Field]
+) -> tuple[dict[str, Scheme], dict[str, BadScheme]]:
     wrong: dict[str, BadScheme] = {}
     data: dict[str, Data] = dict(shipped.data)
     for key, patch in changes.items():
@@ -68,7 +72,7 @@ def _read(shipped: Shipped, changes: Mapping[str, JSON]) -> tuple[dict[str, Sche
             wrong[key] = bad
     # Rules of others may still name what a chain took away of a shipped scheme: it then never holds.
     values = {key: {**_values(shipped.data.get(key)), **_values(of)} for key, of in data.items()}
-    words = Vocabulary(METRICS, values)
+    words = Vocabulary(METRICS, values, custom=custom)
     found: dict[str, Scheme] = {}
     for key, of in data.items():
         if key not in changes:
@@ -94,8 +98,9 @@ def rules_of(of: Scheme) -> Iterable[Rule]:
     return [value.rule for value in of.values if value.rule is not None]
 
 
-def _words(schemes: Mapping[str, Scheme]) -> Vocabulary:
-    return Vocabulary(METRICS, {key: [value.key for value in of.values] for key, of in schemes.items()})
+def _words(schemes: Mapping[str, Scheme], custom: Mapping[str, Field]) -> Vocabulary:
+    values = {key: [value.key for value in of.values] for key, of in schemes.items()}
+    return Vocabulary(METRICS, values, custom=custom)
 
 
 def _values(of: Data | None) -> dict[str, JSON]:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from regulars_schema.declare import JSON
+from regulars_schema.custom import fields
+from regulars_schema.declare import JSON, Field
 from regulars_schema.rules.knowing import Chain, SegmentRule
 from regulars_schema.rules.naming import circle, named
 from regulars_schema.rules.tree import Misread, Rule, Vocabulary, read, write
@@ -42,6 +43,8 @@ class Knowledge:
     problems: Mapping[str, BadScheme | Misread]
     """What can't be read, by the key of its scheme or the id of its segment."""
     cuts: Mapping[str, tuple[int, ...]]
+    custom: Mapping[str, Field]
+    """The chain's own fields, as rules name them."""
 
     @property
     def words(self) -> Vocabulary:
@@ -76,7 +79,7 @@ class Knowledge:
         every = {**self.changes, key: changes}
         if changes is None:
             del every[key]
-        found = changed(self.shipped, every)
+        found = changed(self.shipped, every, self.custom)
         for name in (key, *found.problems):
             if name in found.problems and (name == key or name not in self.schemes.problems):
                 raise found.problems[name]
@@ -98,11 +101,13 @@ def know(
     schemes: Iterable[SchemeRow],
     segments: Iterable[SegmentRow],
     cuts: Mapping[str, JSON] | None = None,
+    definitions: Iterable[Mapping[str, JSON]] = (),
 ) -> Knowledge:
-    """What these rows say; nothing in them raises."""
+    """What these rows say; nothing in them raises. `definitions`: shown values of custom fields."""
     told = list(schemes)
     changes = {row.key: row.changes for row in told if row.changes is not None}
-    found = changed(shipped, changes)
+    custom = fields(definitions)
+    found = changed(shipped, changes, custom)
     archived = frozenset(row.key for row in told if row.archived)
     problems: dict[str, BadScheme | Misread] = dict(found.problems)
     rules: dict[str, SegmentRule] = {}
@@ -114,7 +119,7 @@ def know(
         except Misread as misread:
             problems[row.id] = misread
     kept = frozenset(row.id for row in rows if not row.archived)
-    return Knowledge(shipped, changes, found, archived, rules, kept, problems, _cuts(cuts or {}))
+    return Knowledge(shipped, changes, found, archived, rules, kept, problems, _cuts(cuts or {}), custom)
 
 
 def _cuts(given: Mapping[str, JSON]) -> dict[str, tuple[int, ...]]:
@@ -131,7 +136,7 @@ def _words(schemes: Schemes, shipped: Shipped) -> Vocabulary:
         key: {*of, *(value.key for value in shipped.schemes[key].values)} if key in shipped.schemes else of
         for key, of in schemes.words.schemes.items()
     }
-    return Vocabulary(schemes.words.metrics, values)
+    return replace(schemes.words, schemes=values)
 
 
 def _require_no_circle(schemes: Schemes, segments: Mapping[str, SegmentRule], start: str) -> None:

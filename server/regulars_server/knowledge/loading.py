@@ -56,9 +56,8 @@ async def read(reader: Reader, members: Sequence[str]) -> Rows:
         ends = ("from_customer", "to_customer") if entity == "link" else ("customer",)
         await _put(reader, rows, entity, Any_(tuple(Test(end, "in", list(members)) for end in ends)))
     rows.products = await _products(reader, rows)
-    if rows.of["custom_value"]:
-        defined = await reader.select("field_def", None, Order(), DEFINED_MAX)
-        rows.defined = {row.id: _internal(row) for row in defined}
+    defined = await reader.select("field_def", None, Order(), DEFINED_MAX)
+    rows.defined = {row.id: _internal(row) for row in defined}
     return rows
 
 
@@ -102,7 +101,10 @@ async def _products(reader: Reader, rows: Rows) -> dict[str, Product]:
     if not ids:
         return {}
     found = {id: _internal(row) for id, row in (await reader.find("product", ids)).items()}
-    return {id: Product(said.get("category"), said.get("usage_days")) for id, said in found.items()}
+    return {
+        id: Product(said.get("category"), said.get("usage_days"), said.get("refill_lead_days") or 0)
+        for id, said in found.items()
+    }
 
 
 def _internal(row: Found) -> Mapping[str, JSON]:
