@@ -1009,12 +1009,13 @@ class Supplier:
 class Assignment:
     """分类: What a person or an import says of a customer in a scheme (S55-S64, S124). Where two
     people's words must not hide each other (tier, lifecycle, churn cause) it stands in `reviewed`;
-    of a scheme of many values in `values`."""
+    of a scheme of many values in `values`; of a sensitive scheme where its level guards it
+    (`schemes.assigning`)."""
 
     id: str
-    customer: str
+    customer: str | None
     """顾客 · Customer"""
-    scheme: str
+    scheme: str | None
     """方案 · Scheme"""
     value: str | None = None
     """值 · Value"""
@@ -1022,6 +1023,12 @@ class Assignment:
     """由人判断的值 · Value that a person decides"""
     values: frozenset[str] = frozenset()
     """各值 · Values"""
+    guarded_value: str | None = None
+    """敏感的值 · Sensitive value"""
+    guarded_values: frozenset[str] = frozenset()
+    """敏感的各值 · Sensitive values"""
+    guarded_reason: str | None = None
+    """敏感的理由 · Sensitive reason"""
     pinned: bool | None = None
     """固定 · Pinned"""
     decided_by: str | None = None
@@ -1040,11 +1047,14 @@ class Assignment:
     def of(cls, id: str, values: Mapping[str, JSON], state: RowState = AS_THE_SERVER_HAS_IT) -> Self:
         return cls(
             id=id,
-            customer=text(values.get("customer")) or "",
-            scheme=text(values.get("scheme")) or "",
+            customer=text(values.get("customer")),
+            scheme=text(values.get("scheme")),
             value=text(values.get("value")),
             reviewed=text(values.get("reviewed")),
             values=elements(values.get("values")),
+            guarded_value=text(values.get("guarded_value")),
+            guarded_values=elements(values.get("guarded_values")),
+            guarded_reason=text(values.get("guarded_reason")),
             pinned=boolean(values.get("pinned")),
             decided_by=text(values.get("decided_by")),
             reason=text(values.get("reason")),

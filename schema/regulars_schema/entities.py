@@ -1200,6 +1200,9 @@ ASSIGNMENT = Entity(
             "reviewed", Text(80), L("由人判断的值", "Value that a person decides"), Rule.REVIEW, stored=True
         ),
         Field("values", Text(80), L("各值", "Values"), Rule.SET_ADD, stored=True),
+        Field("guarded_value", Text(80), L("敏感的值", "Sensitive value"), Rule.VERIFIED, Level.SENSITIVE),
+        Field("guarded_values", Text(80), L("敏感的各值", "Sensitive values"), Rule.SET_ADD, Level.SENSITIVE),
+        Field("guarded_reason", Text(400), L("敏感的理由", "Sensitive reason"), level=Level.SENSITIVE),
         Field("pinned", Bool(), L("固定", "Pinned"), stored=True),
         Field("decided_by", Ref("staff"), L("判定人", "Decided by"), stored=True),
         Field("reason", Text(400), L("理由", "Reason")),
@@ -1209,7 +1212,7 @@ ASSIGNMENT = Entity(
     ),
     "What a person or an import says of a customer in a scheme (S55-S64, S124). Where two people's words"
     " must not hide each other (tier, lifecycle, churn cause) it stands in `reviewed`; of a scheme of many"
-    " values in `values`.",
+    " values in `values`; of a sensitive scheme where its level guards it (`schemes.assigning`).",
     since=3,
     made_of=("customer", "scheme"),
 )

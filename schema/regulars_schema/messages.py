@@ -57,6 +57,10 @@ MESSAGES: Mapping[str, Message] = {
     "id_invalid": Message(V, 400, False, "“{field}” should be an id (a UUID in lower case).", "“{field}”应为编号（小写 UUID）。"),
     "phone_invalid": Message(V, 400, False, "“{value}” has no digits, so it is no phone number.", "“{value}”没有数字，不是电话号码。"),
     "email_invalid": Message(V, 400, False, "“{value}” is no e-mail address.", "“{value}”不是邮箱地址。"),
+    "scheme_values": Message(V, 400, False, "In “{scheme}” a customer has one value: give one.", "在“{scheme}”中顾客只能有一个值，请只给一个。"),
+    "scheme_kind": Message(V, 400, False, "“{scheme}” is not for a customer of this kind ({kind}).", "“{scheme}”不适用于此类顾客（{kind}）。"),
+    "evidence_missing": Message(V, 400, False, "“{scheme}” asks what it rests on: give a reason, or the interaction that shows it.", "“{scheme}”需要依据：请填写理由，或指明相关往来记录。"),
+    "scheme_invalid": Message(V, 400, False, "The scheme does not fit at {place}: {reason}", "分类方案在 {place} 处有误：{reason}"),
     # --- a change can't be taken ----------------------------------------------------------------
     "change_malformed": Message(V, 400, False, "The change does not have the form of a change: {reason}.", "修改格式有误：{reason}。"),
     "decision_reserved": Message(V, 403, False, "Only head office decides whether two customers are one person. Propose it instead.", "只有总部可以判定两位顾客是否为同一人，请改为提出建议。"),

@@ -781,7 +781,7 @@ class Supplier(Node):
 
 
 @strawberry.type(
-    description="分类 · Assignment. What a person or an import says of a customer in a scheme (S55-S64, S124). Where two people's words must not hide each other (tier, lifecycle, churn cause) it stands in `reviewed`; of a scheme of many values in `values`."
+    description="分类 · Assignment. What a person or an import says of a customer in a scheme (S55-S64, S124). Where two people's words must not hide each other (tier, lifecycle, churn cause) it stands in `reviewed`; of a scheme of many values in `values`; of a sensitive scheme where its level guards it (`schemes.assigning`)."
 )
 class Assignment(Node):
     ENTITY: ClassVar[str] = "assignment"
@@ -790,6 +790,15 @@ class Assignment(Node):
     value: str | None = strawberry.field(description="值 · Value")
     reviewed: str | None = strawberry.field(description="由人判断的值 · Value that a person decides")
     values: list[str] = strawberry.field(description="各值 · Values")
+    guarded_value: str | None = strawberry.field(
+        description="敏感的值 · Sensitive value (sensitive: null without that right)"
+    )
+    guarded_values: list[str] = strawberry.field(
+        description="敏感的各值 · Sensitive values (sensitive: null without that right)"
+    )
+    guarded_reason: str | None = strawberry.field(
+        description="敏感的理由 · Sensitive reason (sensitive: null without that right)"
+    )
     pinned: bool | None = strawberry.field(description="固定 · Pinned")
     decided_by_id: UUID | None = strawberry.field(description="判定人 · Decided by")
     reason: str | None = strawberry.field(description="理由 · Reason")
@@ -803,6 +812,9 @@ class Assignment(Node):
         "value": Value("value"),
         "reviewed": Value("reviewed"),
         "values": lambda row: row.keys("values"),
+        "guarded_value": Value("guarded_value"),
+        "guarded_values": lambda row: row.keys("guarded_values"),
+        "guarded_reason": Value("guarded_reason"),
         "pinned": Value("pinned"),
         "decided_by_id": Value("decided_by"),
         "reason": Value("reason"),

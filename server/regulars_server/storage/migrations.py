@@ -275,10 +275,11 @@ def what_is_known(connection: Connection) -> None:
             f"CREATE TABLE {name}(row INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, seq INTEGER NOT NULL,"
             f" document BLOB, hash BLOB{more})"
         )
-    connection.execute(
-        "CREATE TABLE custom_value_sensitive(row INTEGER PRIMARY KEY, seq INTEGER NOT NULL,"
-        " document BLOB NOT NULL, hash BLOB NOT NULL)"
-    )
+    for name in ("assignment", "custom_value"):
+        connection.execute(
+            f"CREATE TABLE {name}_sensitive(row INTEGER PRIMARY KEY, seq INTEGER NOT NULL,"
+            " document BLOB NOT NULL, hash BLOB NOT NULL)"
+        )
     for name, columns in _KNOWN_COLUMNS.items():
         for column in columns.split(","):
             connection.execute(f"ALTER TABLE {name} ADD COLUMN {column}")

@@ -235,7 +235,7 @@ TABLES: dict[str, Table] = {
         keys=(Keys("values", is_set=True),),
         sort_name=False,
         search=False,
-        sensitive=False,
+        sensitive=True,
     ),
     "task": Table(
         name="task",
