@@ -1,8 +1,8 @@
 """What a person or an import says of a customer in a scheme: where it stands, and whether it may be said.
 
-The scheme chooses the column of an `assignment` row and the column's own rule merges, so no replica needs the
-scheme to agree on a value: `values` where a customer has several; `reviewed` where two people's words must not
-hide each other; what is sensitive where its level guards it; else `value`.
+The scheme chooses the column of an `assignment` row and the column's own rule merges, so no replica needs
+the scheme to agree on a value: `values` where a customer has several; `reviewed` where two people's words
+must not hide each other; what is sensitive where its level guards it; else `value`.
 """
 
 from __future__ import annotations
