@@ -18,17 +18,18 @@ import msgspec
 from regulars_schema.declare import JSON, Entity, Level, Ref, Registry, Scope, Unfit, check_text, is_id
 from regulars_schema.normal import element_path
 from regulars_server.access import Principal
-from regulars_server.access.rights import WRITE
+from regulars_server.access.rights import FIELDS, WRITE
 from regulars_server.service import Service
 from regulars_server.storage.interface import Reader
 from regulars_server.versions import Expected
 from regulars_sync import changes, document, log
-from regulars_sync.changes import Change, Malformed, Value
+from regulars_sync.changes import Change, Malformed, Source, Value, Verified
 from regulars_sync.errors import Refused
 from regulars_sync.ids import row_id
 from regulars_sync.log import Entry
 from regulars_sync.reconcile import Author, Key, Ruling
 from regulars_sync.upgrade import translated
+from regulars_sync.verifying import may_see
 
 KEY_CHARS_MAX = 200
 PATHS_MAX = 1_000
@@ -44,6 +45,9 @@ class Edit:
     entity: str
     id: str
     fields: Mapping[str, JSON]
+    source: Source | None = None
+    """Where the values are from (S22), of all of them."""
+    verified: Verified | None = None
 
 
 Drafted = tuple[Edit, Mapping[str, JSON]]
@@ -87,7 +91,7 @@ class Mutations:
 
     async def admit(self, change: Change, expected_seq: int | None = None) -> None:
         """Apply a change that was made elsewhere. `Refused` as for `write`."""
-        self._require(change.entity)
+        self._require_fields(change)
         versions = None
         if expected_seq is not None:
             expected = Expected(expected_seq, self._principal.sensitive)
@@ -101,6 +105,27 @@ class Mutations:
         """Apply one change. `Refused`: a value's codes, not_found, version_conflict, idempotency_reused."""
         await self.admit(await self._change(edit), expected_seq)
 
+    async def write_together(self, edits: Sequence[Edit], expected_seq: int | None = None) -> None:
+        """Apply these changes as one group, all or none; whose right it takes is that of the first.
+
+        `expected_seq` says at what seq the row of the first must still be. A later one may name a row that
+        an earlier one makes.
+        """
+        made: list[Change] = []
+        for change in await self._changes(edits):
+            if isinstance(change, Refused):
+                raise change
+            made.append(change)
+        first = made[0]
+        self._require_fields(first)
+        versions = None
+        if expected_seq is not None:
+            versions = {(first.entity, first.id): Expected(expected_seq, self._principal.sensitive)}
+        (rulings,) = await self._service.admission.write(self._author, [changes.grouped(made)], versions)
+        refused = [error for ruling in rulings if (error := refusal(ruling)) is not None]
+        if refused:
+            raise next((error for error in refused if error.code != "group_held"), refused[0])
+
     async def write_each(
         self,
         edits: Sequence[Edit | Refused],
@@ -113,8 +138,8 @@ class Mutations:
         applied. Statements do not grow with the changes.
         """
         asked = [edit for edit in edits if isinstance(edit, Edit)]
-        for entity in {edit.entity for edit in asked}:
-            self._require(entity)
+        for edit in asked:
+            self._require_fields(edit)
         drafted = iter(await self._changes(asked))
         made = [next(drafted) if isinstance(edit, Edit) else edit for edit in edits]
         groups = [[change] for change in made if not isinstance(change, Refused)]
@@ -140,6 +165,14 @@ class Mutations:
         """`Refused`: not_allowed, scope_missing."""
         if entity in WRITE:
             self._principal.require(WRITE[entity])
+
+    def _require_fields(self, change: Change | Edit) -> None:
+        """`Refused` as for `_require`, also where a field takes a right of its own."""
+        self._require(change.entity)
+        for right in sorted(
+            {FIELDS[found] for path in change.fields if (found := (change.entity, path)) in FIELDS}
+        ):
+            self._principal.require(right)
 
     # --- what waits -------------------------------------------------------------------------------------
 
@@ -273,6 +306,8 @@ class Mutations:
             seen={path: others for path, cids in seen.items() if (others := sorted(cids - {edit.cid}))},
             cid=edit.cid,
             actor=self._principal.staff,
+            source=edit.source,
+            verified=edit.verified,
         )
 
     async def _seen(self, reader: Reader, drafted: Iterable[Drafted]) -> dict[str, dict[str, set[str]]]:
@@ -293,7 +328,10 @@ class Mutations:
                     documents = found[id].documents.items() if id in found else ()
                     registers = document.decode(raw for level, raw in documents if self.may_read(level))
                     for path in of.keys() & registers.keys():
-                        of[path].update(registers[path].values)
+                        values = registers[path].values
+                        of[path].update(
+                            cid for cid in values if may_see(edit.source, edit.verified, values[cid])
+                        )
         return seen
 
     def _normal(self, entity: Entity, path: str, value: JSON) -> str:
@@ -318,10 +356,11 @@ class Mutations:
                 wanted.setdefault(edit.entity, set()).add(edit.id)
         found = {target: await reader.find(target, ids) for target, ids in wanted.items()}
         missing: dict[str, Refused] = {}
+        made = {(edit.entity, edit.id) for edit, _ in named if edit.op == "create"}
         for edit, targets in named:
             for target, paths in targets.items():
                 for id, path in paths.items():
-                    if id not in found[target]:
+                    if id not in found[target] and (target, id) not in made:
                         missing.setdefault(edit.cid, Refused("not_found", entity=target, field=path))
             if edit.op == "edit" and edit.id not in found[edit.entity]:
                 missing.setdefault(edit.cid, Refused("not_found", entity=edit.entity))

@@ -26,7 +26,7 @@ from regulars_server.snapshots import Snapshots
 from regulars_server.storage.interface import Reader, Storage
 from regulars_server.telemetry import SILENT, Telemetry
 from regulars_server.works import Works
-from regulars_sync.changes import Change, Source, Stated, Value
+from regulars_sync.changes import Change, Source, Stated, Value, Verified
 from regulars_sync.errors import Refused
 from regulars_sync.reconcile import Author
 
@@ -159,6 +159,7 @@ class Service:
         cid: str | None = None,
         actor: str | None = None,
         source: Source | None = None,
+        verified: Verified | None = None,
     ) -> Change:
         """A change made at the server itself, a group of its own; admission fixes its stamp."""
         cid = cid or self.entropy(16).hex()
@@ -168,7 +169,7 @@ class Service:
             op=op,
             entity=entity,
             id=id,
-            fields={path: Value(value, source) for path, value in fields.items()},
+            fields={path: Value(value, source, verified) for path, value in fields.items()},
             seen=dict(seen or {}),
             stated=Stated(self.now_ms()),
             schema=self.storage.registry.version,

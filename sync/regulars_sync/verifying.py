@@ -1,7 +1,8 @@
 """Values that a person has yet to verify (S22, S23): who wrote them, what waits, and what a verdict writes.
 
-What a customer fills in by itself is pending, and one task of the customer asks somebody to look at it. A
-pending value has not seen a verified one, so it never takes its place: it stands beside it.
+What a customer fills in by itself is pending, and one task of the customer asks somebody to look at it. What
+neither staff wrote nor anybody verified has not seen a verified value, so it never takes its place: it stands
+beside it.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ def standing_of(source: Source | None) -> Verified | None:
     return "pending" if source == "self_form" else None
 
 
-def may_see(verified: Verified | None, candidate: Candidate) -> bool:
-    """Whether a value written so takes the place of this one."""
-    return verified != "pending" or candidate.verified != "verified"
+def may_see(source: Source | None, verified: Verified | None, candidate: Candidate) -> bool:
+    """Whether a value of this source takes the place of this one."""
+    is_weaker = source not in (None, "staff_visit") and verified != "verified"
+    return not is_weaker or candidate.verified != "verified"
 
 
 def pending(registers: Registers) -> list[str]:

@@ -16,8 +16,11 @@ NOTED = Candidate("c" * 32, 4, "baker", "staff_visit", None)
 def test_only_what_a_customer_fills_in_waits_and_it_never_takes_the_place_of_what_was_verified():
     assert standing_of("self_form") == "pending"
     assert {standing_of(source) for source in ("staff_visit", "agency", "import", "pos", None)} == {None}
-    assert [may_see("pending", one) for one in (FILLED, CHECKED, NOTED)] == [True, False, True]
-    assert may_see(None, CHECKED)
+    for source in ("self_form", "agency", "import", "pos", "rule"):
+        assert [may_see(source, None, one) for one in (FILLED, CHECKED, NOTED)] == [True, False, True]
+        assert may_see(source, "verified", CHECKED)
+    assert may_see(None, None, CHECKED)
+    assert may_see("staff_visit", None, CHECKED)
     registers = {"occupation": Register({FILLED.cid: FILLED, CHECKED.cid: CHECKED}), "name": Register()}
     assert pending(registers) == ["occupation"]
 

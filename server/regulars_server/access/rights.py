@@ -45,6 +45,7 @@ RIGHTS: Mapping[str, str] = {
     "admin:devices": "Let tablets of one's units in, and revoke them.",
     "admin:identities": "Decide who is one person.",
     "admin:customers": "Erase customers.",
+    "admin:stance": "Reduce or end the service of a customer.",
     "admin:tokens": "Make tokens for programs, and end them. Of people only, never of a token.",
 }
 """Every right, and what it lets one do."""
@@ -52,6 +53,12 @@ RIGHTS: Mapping[str, str] = {
 READ: Mapping[str, str] = {entity.name: f"read:{entity.plural}" for entity in _SHOWN}
 WRITE: Mapping[str, str] = {entity.name: f"write:{entity.plural}" for entity in _SHOWN}
 """By entity, what is asked of whoever reads or writes its rows by whatever road."""
+
+FIELDS: Mapping[tuple[str, str], str] = {
+    ("customer", "service_stance"): "admin:stance",
+    ("customer", "stance_reason"): "admin:stance",
+}
+"""By entity and field, what is asked of whoever writes it besides."""
 
 READS = frozenset(right for right in RIGHTS if right.startswith("read:"))
 EXPORT = "export:rows"
@@ -61,7 +68,7 @@ OF_PEOPLE = frozenset({"admin:tokens"})
 
 _ANALYST = READS | {EXPORT}
 _CLERK = _ANALYST | {WRITE[entity.name] for entity in _OPEN} | {"write:changes"}
-_MANAGER = _CLERK | {"write:held", "admin:devices", "admin:tokens"}
+_MANAGER = _CLERK | {"write:held", "admin:devices", "admin:stance", "admin:tokens"}
 
 ROLES: Mapping[str, frozenset[str]] = {
     "device": READS,
