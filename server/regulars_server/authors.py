@@ -47,6 +47,10 @@ class UnitTree:
         inherited = ("parent", "country", "time_zone", "currency")
         return cls(Unit(d["id"], d["name"], *map(d.get, inherited)) for d in documents)
 
+    @property
+    def ids(self) -> list[str]:
+        return list(self._units)
+
     def __contains__(self, unit: str) -> bool:
         return unit in self._units
 

@@ -327,9 +327,9 @@ def _aged(rule: NumberTest, kinds: tuple[str, ...], window: Window, asking: Aski
     low, high = rule.value if isinstance(rule.value, tuple) else (rule.value, rule.value)
     match rule.op:
         case "<":
-            low, high = DAY_MIN, low - 1
+            low, high = 0, low - 1
         case "<=":
-            low = DAY_MIN
+            low = 0
         case ">":
             low, high = low + 1, DAY_MAX
         case ">=":

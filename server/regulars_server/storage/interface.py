@@ -134,7 +134,15 @@ class Member:
     segment: str
 
 
-Where = Test | All | Any_ | Not | Person | Torn | Related | Stands | Member
+@dataclass(frozen=True, slots=True)
+class Fits:
+    """Of customers: a condition on a customer `c`, as `rules.sql` writes it over the tables of `storage`."""
+
+    text: str
+    parameters: tuple[JSON, ...] = ()
+
+
+Where = Test | All | Any_ | Not | Person | Torn | Related | Stands | Member | Fits
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from regulars_schema.search import Each, Either, Token, written
 from regulars_server.storage.interface import (
     All,
     Any_,
+    Fits,
     Member,
     Not,
     Order,
@@ -215,7 +216,7 @@ def check_where(tables: Mapping[str, Table], table: Table, where: Where | None, 
             check_where(tables, other, test, depth + 1)
         case Torn():
             return
-        case Stands() | Member():
+        case Stands() | Member() | Fits():
             if table.name != "customer":
                 raise Refused("argument_invalid", reason=f"{table.name} stands nowhere")
         case Test():

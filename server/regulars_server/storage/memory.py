@@ -35,6 +35,7 @@ from regulars_server.storage.interface import (
     EqualKey,
     FeedPage,
     FeedRows,
+    Fits,
     Found,
     Happened,
     Head,
@@ -273,6 +274,8 @@ class MemoryReader:
                 return values["id"] not in merged and passes
             case Torn():
                 return values["id"] in self._state.torn
+            case Fits():
+                raise LookupError("nothing here reads SQL")
             case Stands(scheme, wanted):
                 stands = self._state.stood.standing.get(values["id"], {})
                 return any(name == scheme and value in wanted for name, value in stands)

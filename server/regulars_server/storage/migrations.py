@@ -265,6 +265,16 @@ CREATE INDEX movement_by_key ON movement(what, key, n);
 CREATE TABLE sweep(one INTEGER PRIMARY KEY, seq INTEGER NOT NULL, row INTEGER NOT NULL);
 INSERT INTO sweep VALUES(1, 0, 0);
 """
+_DEED = """id TEXT NOT NULL, at TEXT NOT NULL, kind TEXT NOT NULL, unit TEXT, staff TEXT, channel TEXT,
+  stage_reached INTEGER, outcome TEXT, role TEXT, effort_min INTEGER NOT NULL, rating INTEGER"""
+_DEEDS = f"""
+CREATE TABLE deed(customer TEXT NOT NULL, {_DEED}, PRIMARY KEY(customer, at, id)) WITHOUT ROWID;
+CREATE TABLE deed_line(customer TEXT NOT NULL, n INTEGER NOT NULL, {_DEED}, product TEXT, category TEXT,
+  quantity INTEGER NOT NULL, amount INTEGER NOT NULL, cost INTEGER, currency TEXT,
+  PRIMARY KEY(customer, at, id, n)) WITHOUT ROWID;
+CREATE INDEX deed_by_kind ON deed(kind, customer, at);
+CREATE INDEX deed_line_by_kind ON deed_line(kind, customer, at, currency, amount);
+"""
 
 
 def what_is_known(connection: Connection) -> None:
@@ -285,6 +295,7 @@ def what_is_known(connection: Connection) -> None:
             connection.execute(f"ALTER TABLE {name} ADD COLUMN {column}")
     _execute_all(connection, _KNOWN_INDEXES)
     _execute_all(connection, _STANDING)
+    _execute_all(connection, _DEEDS)
 
 
 STEPS: tuple[Step, ...] = (

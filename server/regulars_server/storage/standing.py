@@ -3,6 +3,7 @@
     recheck      a row for each customer that was ever looked at or is to be: when it is due, and until when
                  somebody is at it
     standing     the values of schemes, membership the segments: of each person, under its survivor's id
+    deed         the facts that count of each person, and deed_line their lines, for rules in SQL
     movement     every change of them, append-only
     sweep        how far all customers were made due, since a rule changed
 
@@ -52,6 +53,31 @@ class Movement(NamedTuple):
     reason: JSON = None
 
 
+DEED = (
+    "id",
+    "at",
+    "kind",
+    "unit",
+    "staff",
+    "channel",
+    "stage_reached",
+    "outcome",
+    "role",
+    "effort_min",
+    "rating",
+)
+LINE = ("product", "category", "quantity", "amount", "cost", "currency")
+
+
+class Counted(NamedTuple):
+    """A fact that counts, of one person."""
+
+    deed: tuple[JSON, ...]
+    """In the order of `DEED`."""
+    lines: tuple[tuple[JSON, ...], ...] = ()
+    """Each in the order of `LINE`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Checked:
     """What was found of one person. Only what differs from what is kept is written."""
@@ -72,6 +98,8 @@ class Checked:
     others: Sequence[str] = ()
     """Who is to be looked at because of it, `hops` links further."""
     hops: int = 0
+    counted: Sequence[Counted] = ()
+    """All facts of the person that count."""
 
 
 class Sweep(NamedTuple):

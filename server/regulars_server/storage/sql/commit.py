@@ -25,7 +25,7 @@ from regulars_server.storage.layout import (
     level_of,
     moved_keys,
 )
-from regulars_server.storage.sql import standing
+from regulars_server.storage.sql import deeds, standing
 from regulars_server.storage.sql.dialect import Connection, Dialect
 from regulars_server.storage.sql.snapshot import COLUMNS, Snapshot, Terms, entry_row
 from regulars_server.storage.tables import TABLES
@@ -427,6 +427,7 @@ class Transaction(Snapshot):
             if name == "customer":
                 self.connection.execute("DELETE FROM seen WHERE customer=?", (found.row,))
                 standing.forget(self.connection, found.row)
+                deeds.forget(self.connection, key[1])
             sql = (
                 "INSERT INTO erased(entity, row, scrubbed) VALUES(?, ?, 0)"
                 " ON CONFLICT(entity, row) DO UPDATE SET scrubbed=0"

@@ -8,9 +8,10 @@ from typing import Any
 import orjson
 
 from regulars_schema.declare import JSON
+from regulars_server.storage.sql import deeds
 from regulars_server.storage.sql.dialect import Connection, Dialect
 from regulars_server.storage.sql.snapshot import Snapshot
-from regulars_server.storage.standing import HOPS, Checked, Due, Movement, Sweep, What
+from regulars_server.storage.standing import HOPS, Checked, Counted, Due, Movement, Sweep, What
 
 _AMONG = "IN (SELECT value FROM json_each(?))"
 _QUEUED = (
@@ -227,6 +228,8 @@ def conclude(
         "INSERT INTO membership VALUES(?, ?, ?) ON CONFLICT DO NOTHING",
         [(segment, rows[one.customer], since) for one in kept for segment, since in one.membership],
     )
+    facts: dict[str, Sequence[Counted]] = {id: () for one in kept for id in one.members}
+    deeds.replace(connection, dialect, facts | {one.customer: one.counted for one in kept})
     many(
         "DELETE FROM recheck WHERE row=?",
         [(rows[id],) for one in kept for id in one.members if id != one.customer],

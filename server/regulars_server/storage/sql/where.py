@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, assert_never
@@ -10,6 +11,7 @@ from regulars_schema.declare import JSON
 from regulars_server.storage.interface import (
     All,
     Any_,
+    Fits,
     Member,
     Not,
     Order,
@@ -29,6 +31,7 @@ class Sql(NamedTuple):
     parameters: list[JSON]
 
 
+_CUSTOMER = re.compile(r"\bc\.")
 _COMPARED = {"eq": "=", "ne": "IS DISTINCT FROM", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 
 
@@ -71,6 +74,9 @@ class WhereText:
             case Member(segment):
                 self.parameters.append(segment)
                 return f"({t}.row IN (SELECT row FROM membership WHERE segment=?))"
+            case Fits(text, parameters):
+                self.parameters += parameters
+                return _CUSTOMER.sub(f"{t}.", text)
             case Related():
                 return self._related(entity, where, t)
             case Test():

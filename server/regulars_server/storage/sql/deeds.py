@@ -1,0 +1,58 @@
+"""The facts that count, laid out for rules: `deed`, a row for each, and `deed_line`, one for each line.
+
+What is written of a person is always the whole of it, as its rows tell it (`knowledge.checking`), and only
+the difference touches the tables: replay, correction and un-merge can neither double a fact nor lose one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from regulars_schema.declare import JSON
+from regulars_server.storage.sql.dialect import Connection, Dialect
+from regulars_server.storage.standing import DEED, LINE, Counted
+
+_DEED = ("customer", *DEED)
+_LINE = ("customer", "n", *DEED, *LINE)
+
+
+def replace(connection: Connection, dialect: Dialect, counted: Mapping[str, Sequence[Counted]]) -> None:
+    """Within a transaction: let these be the facts of each of these customers, and no others."""
+    if not counted:
+        return
+    ids = dialect.list(sorted(counted))
+    deeds = {(id, *one.deed) for id, some in counted.items() for one in some}
+    lines = {
+        (id, n, *one.deed, *line)
+        for id, some in counted.items()
+        for one in some
+        for n, line in enumerate(one.lines)
+    }
+    _become(connection, "deed", _DEED, ("customer", "at", "id"), ids, deeds)
+    _become(connection, "deed_line", _LINE, ("customer", "at", "id", "n"), ids, lines)
+
+
+def forget(connection: Connection, customer: str) -> None:
+    """Within a commit: nothing is kept of a customer who was erased."""
+    for table in ("deed", "deed_line"):
+        connection.execute(f"DELETE FROM {table} WHERE customer=?", (customer,))
+
+
+def _become(
+    connection: Connection,
+    table: str,
+    columns: Sequence[str],
+    key: Sequence[str],
+    customers: JSON,
+    rows: Collection[tuple[JSON, ...]],
+) -> None:
+    named = ", ".join(columns)
+    sql = f"SELECT {named} FROM {table} WHERE customer IN (SELECT value FROM json_each(?))"
+    before = {tuple(row) for row in connection.execute(sql, (customers,))}
+    places = [columns.index(name) for name in key]
+    gone = sorted(tuple(row[place] for place in places) for row in before - set(rows))
+    connection.executemany(f"DELETE FROM {table} WHERE {' AND '.join(f'{name}=?' for name in key)}", gone)
+    marks = ", ".join("?" * len(columns))
+    connection.executemany(
+        f"INSERT INTO {table}({named}) VALUES({marks})", sorted(set(rows) - before, key=lambda r: str(r))
+    )
