@@ -31,6 +31,6 @@ class ServerLayout:
     def linked(self) -> str:
         there = "FROM link WHERE document IS NOT NULL AND active IS DISTINCT FROM 0"
         return (
-            f"SELECT from_customer AS customer, to_customer AS other, kind {there}"
-            f" UNION ALL SELECT to_customer, from_customer, kind {there}"
+            f"SELECT from_customer AS customer, to_customer AS other, kind, 'to' AS direction {there}"
+            f" UNION ALL SELECT to_customer, from_customer, kind, 'from' {there}"
         )
