@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import regulars
-from regulars.customers import Customers, Identities, Links, Segments, Tags
+from regulars.customers import Customers, Identities, Links, Tags
 from regulars.interactions import Interactions
+from regulars.segments import Segments
 
 _ROOMS = (Customers, Identities, Interactions, Links, Segments, Tags)
 _END = object()

@@ -1,8 +1,10 @@
-"""Customers, their tags, links and segments, as a branch tool uses them."""
+"""Customers, their tags and links, as a branch tool uses them."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
 
 from regulars.contested import Contested
 from regulars.desk import Desk
@@ -12,6 +14,9 @@ from regulars_schema.entities import CUSTOMER
 from regulars_schema.normal import element_path
 from regulars_sync.errors import LocalError
 from regulars_sync.ids import identity_id, link_id
+
+if TYPE_CHECKING:
+    from regulars.judging import Measured, Membership, Standing
 
 SINGULAR = {"phone": "phones", "email": "emails", "tag": "tags", "hobby": "hobbies"}
 
@@ -166,6 +171,56 @@ class Customers:
                     cards.setdefault(found.merged_into or found.id, found)
         return list(cards.values())
 
+    # --- what is known of one -----------------------------------------------------------------------------
+
+    async def standings(self, customer: Customer | str, as_of: datetime | None = None) -> Sequence[Standing]:
+        """Where a customer stands in each scheme that is for its kind, now or as of an instant.
+
+        As the server says it, or unknown. `LocalError("not_found")`, as the others here.
+        """
+        from regulars import judging
+
+        return await self._desk.know(lambda known: judging.standings(known, id_of(customer)), as_of)
+
+    async def standing(
+        self, customer: Customer | str, scheme: str, as_of: datetime | None = None
+    ) -> Standing:
+        """The same in one scheme. `LocalError("rule_unknown")` for a scheme that there is not."""
+        from regulars import judging
+
+        return await self._desk.know(lambda known: judging.standing(known, id_of(customer), scheme), as_of)
+
+    async def metric(
+        self, customer: Customer | str, name: str, window: str | None = None, as_of: datetime | None = None
+    ) -> Measured:
+        """A metric of docs/RULES.md, ever or in a window as rules write it (`last 30 days`)."""
+        from regulars import judging
+
+        return await self._desk.know(
+            lambda known: judging.measured(known, id_of(customer), name, window), as_of
+        )
+
+    async def memberships(
+        self, customer: Customer | str, as_of: datetime | None = None
+    ) -> Sequence[Membership]:
+        """The segments that a customer is a member of, and those of which this tablet can't know."""
+        from regulars import judging
+
+        return await self._desk.know(lambda known: judging.memberships(known, id_of(customer)), as_of)
+
+    async def explain(
+        self,
+        customer: Customer | str,
+        of: Segment | str | Mapping[str, JSON],
+        as_of: datetime | None = None,
+    ) -> dict[str, JSON]:
+        """Why: of a rule (text or JSON), a segment or a scheme's key. A tree of tests, each with its answer,
+        what was compared, and until when it stands. `LocalError` with line, column and suggestion."""
+        from regulars import judging
+
+        asked = id_of(of) if isinstance(of, Segment) else of
+        return await self._desk.know(lambda known: judging.explain(known, id_of(customer), asked), as_of)
+
 
 class Identities:
     """Who is one person. A tablet proposes; head office decides, and the cards become one on every tablet."""
@@ -245,30 +300,3 @@ class Links:
             found = await self._desk.list_records(Link, element=("party", member), limit=1_000)
             by_id |= {link.id: link for link in found}
         return [link for link in by_id.values() if link.active]
-
-
-class Segments:
-    """Named sets of customers. Definitions come from head office; static members are added here too."""
-
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-
-    async def list(self, limit: int = 1_000) -> Sequence[Segment]:
-        return await self._desk.list_records(Segment, limit=limit)
-
-    async def members(self, segment: Segment | str, limit: int = 1_000) -> Sequence[Customer]:
-        """The static members that this tablet holds, by name."""
-        return await self._desk.list_records(Customer, element=("segments", id_of(segment)), limit=limit)
-
-    async def add(self, segment: Segment | str, customers: Iterable[Customer | str]) -> None:
-        """All or none, as one transaction."""
-        await self._put(segment, customers, True)
-
-    async def remove(self, segment: Segment | str, customers: Iterable[Customer | str]) -> None:
-        await self._put(segment, customers, False)
-
-    async def _put(self, segment: Segment | str, customers: Iterable[Customer | str], present: bool) -> None:
-        async with self._desk.transaction():
-            for customer in customers:
-                fields = {f"segments/{id_of(segment)}": present}
-                await self._desk.write("customer", id_of(customer), "edit", fields)

@@ -51,7 +51,7 @@ class Overlay:
         live = [*await self._outbox.live(entity, wanted[0] if len(wanted) == 1 else None), *unsaved]
 
         def work(connection: sqlite3.Connection) -> dict[str, Laid]:
-            return self._lay(connection, self._registry.get(entity), wanted, live)
+            return self.lay(connection, self._registry.get(entity), wanted, live)
 
         return await self._rows.read(work)
 
@@ -68,7 +68,7 @@ class Overlay:
                 of = clusters_in(connection, wanted)
                 among = {id: sorted(of.get(id, (id,))) for id in wanted}
                 every = {member for members in among.values() for member in members}
-                laid = self._lay(connection, customer, sorted(every), live)  # noqa: B023 (called at once)
+                laid = self.lay(connection, customer, sorted(every), live)  # noqa: B023 (called at once)
                 return every, {id: [laid[m] for m in among[id] if m in laid] for id in wanted}
 
             every, found = await self._rows.read(work)
@@ -97,10 +97,10 @@ class Overlay:
         def work(connection: sqlite3.Connection) -> list[Laid]:
             touched = {change.id for change in live if change.entity == entity}
             ids = self._stored_ids(connection, entity, touched, element, after, limit, descending)
-            laid = self._lay(connection, declared, ids, [])
+            laid = self.lay(connection, declared, ids, [])
             laid |= {
                 id: row
-                for id, row in self._lay(connection, declared, touched, live).items()
+                for id, row in self.lay(connection, declared, touched, live).items()
                 if self.passes(declared, row, element)
             }
             found = [(self.sort_key(declared, row), row) for row in laid.values()]
@@ -163,7 +163,7 @@ class Overlay:
             for id, raw in stored.items():
                 with replica.readable(entity, id):
                     found[id] = document.nested(declared, orjson.loads(raw))
-            for id, row in self._lay(connection, declared, touched, live).items():
+            for id, row in self.lay(connection, declared, touched, live).items():
                 values = shown(declared, row)
                 if fits(match, tokens(declared, values)):
                     found[id] = values
@@ -175,9 +175,10 @@ class Overlay:
 
         return await self._rows.read(work)
 
-    def _lay(
+    def lay(
         self, connection: sqlite3.Connection, entity: Entity, ids: Iterable[str], live: Sequence[Live]
     ) -> dict[str, Laid]:
+        """The rows among these that are here, with these changes of the outbox laid over them."""
         wanted = list(ids)
         stored = replica.registers(connection, entity.name, wanted)
         among = set(wanted)

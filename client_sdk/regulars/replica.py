@@ -17,13 +17,13 @@ import msgspec
 import orjson
 
 from regulars.files import Connect, File, Work, is_damage, put_aside
-from regulars_schema.declare import Registry
+from regulars_schema.declare import Level, Registry
 from regulars_sync import audit, document, replica_layout, search_index
 from regulars_sync.digest import EMPTY, Digest
 from regulars_sync.errors import LocalError
 from regulars_sync.merge import Registers
 from regulars_sync.protocol import Acked, Head, PullAnswer
-from regulars_sync.replica_layout import DDL, KIND, Key, sealed, unsealed
+from regulars_sync.replica_layout import DDL, KIND, Key, level_of, sealed, unsealed
 
 T = TypeVar("T")
 BROKEN = (ValueError, KeyError, IndexError, TypeError, AttributeError)
@@ -168,6 +168,7 @@ class Replica:
                 "acks": sealed(msgspec.json.encode(page.acks)),
                 "stamp_max": head.stamp_max,
                 "epoch": page.epoch,
+                "sensitive": int(any(level_of(scope) == Level.SENSITIVE for scope in head.digests)),
                 "applied_ms": now_ms,
                 "changed": self._changes_with(connection, changed),
             }

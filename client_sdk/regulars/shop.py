@@ -10,12 +10,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import orjson
 
 from regulars import replica
-from regulars.customers import Customers, Identities, Links, Segments, Tags
+from regulars.customers import Customers, Identities, Links, Tags
 from regulars.desk import NOTICE_S
 from regulars.files import Connect, Users, connect, kind_of
 from regulars.interactions import Interactions
@@ -26,6 +26,7 @@ from regulars.overlay import shown
 from regulars.past import Past
 from regulars.records import Product, Staff, Unit
 from regulars.replica import Replica
+from regulars.segments import Segments
 from regulars.snapshot import Snapshot
 from regulars.syncing import Syncer
 from regulars.transport import Counted, HttpTransport, Transport, ask
@@ -46,6 +47,9 @@ from regulars_sync.protocol import (
     RotateAnswer,
 )
 from regulars_sync.round import SyncReport
+
+if TYPE_CHECKING:
+    from regulars_schema.schemes import Scheme
 
 AUDIT_MS = 86_400_000
 """So often, and once after opening, the stored bytes are counted anew."""
@@ -108,7 +112,6 @@ class Shop(Past):
         self._transport: Transport | None = None
         self._url: str | None = None
         self._lease = Lease(rows.file.path)
-        self._offset_ms = 0
         self._audited_ms: int | None = None
         """When the stored bytes were last counted anew; None: not since this was opened."""
         self._syncing = asyncio.Lock()
@@ -427,6 +430,12 @@ class Shop(Past):
 
     async def units(self) -> list[Unit]:
         return await self.list_records(Unit, limit=100_000)
+
+    async def schemes(self) -> list[Scheme]:
+        """The schemes in use that this tablet may show, with labels, values and playbooks, zh and en."""
+        from regulars import judging
+
+        return await self.know(judging.schemes)
 
     async def products(self, text: str | None = None, limit: int = 100) -> list[Product]:
         return await self.search_records(Product, text or "", limit)

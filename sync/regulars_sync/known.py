@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, tzinfo
 from functools import cached_property
@@ -27,6 +28,7 @@ from regulars_sync.merge import Registers
 SENSITIVE = frozenset(f.name for f in CUSTOMER.fields if f.level is Level.SENSITIVE)
 IMPORTS = frozenset({"import", "pos"})
 """Sources of an assignment that yields to a person's."""
+NEVER = "9999-12-31T23:59:59.999Z"
 NAMING = ("custom_value", "assignment", "task", "consent", "link")
 """The entities, beside facts, whose rows tell of the customers whom they name."""
 
@@ -103,12 +105,13 @@ def known(
     hidden: frozenset[str] = frozenset(),
     edge_ms: int | None = None,
     before: Mapping[str, Before] | None = None,
+    pending: AbstractSet[str] = frozenset(),
 ) -> Known | None:
     """The person whose rows are these members, the survivor's first; None when there is none.
 
     `hidden`: the fields that the reader may not see. `edge_ms`: facts from then on are held; `before` are the
-    sums of older ones, by kind. Facts of days after that of `as_of_ms` are known and count from their day on;
-    of anything but facts the rows say what is so now.
+    sums of older ones, by kind, and `pending` the facts that these can't count yet. Facts of days after that
+    of `as_of_ms` are known and count from their day on; of anything but facts the rows say what is so now.
     """
     cards = {id: rows.of["customer"][id] for id in members if id in rows.of["customer"]}
     if not cards:
@@ -140,7 +143,7 @@ def known(
         hidden |= guarded
         custom = {name: value for name, value in custom.items() if name not in guarded}
     values |= custom
-    deeds = _deeds(rows, members, place.zone, edge_ms)
+    deeds = _deeds(rows, members, place.zone, edge_ms, pending)
     return Known(
         id=members[0],
         today=day,
@@ -150,7 +153,7 @@ def known(
         deeds=tuple(deeds),
         edge=None if edge_ms is None else datetime.fromtimestamp(edge_ms / 1000, place.zone).toordinal(),
         before=before or {},
-        assigned=_assigned(rows, members, place.zone),
+        assigned=_assigned(rows, members, place.zone, as_of_ms),
         outward={kind: tuple(sorted(ids)) for kind, ids in outward.items()},
         inward={kind: tuple(sorted(ids)) for kind, ids in inward.items()},
         segments=frozenset(values.get("segments") or ()),
@@ -168,16 +171,36 @@ def counted(rows: Rows, members: Iterable[str]) -> dict[str, dict[str, JSON]]:
     return {id: _shown(found, "interaction") for id, found in mine if id in rows.counting}
 
 
-def _deeds(rows: Rows, members: Sequence[str], zone: tzinfo, edge_ms: int | None) -> list[Deed]:
+def _deeds(
+    rows: Rows, members: Sequence[str], zone: tzinfo, edge_ms: int | None, pending: AbstractSet[str]
+) -> list[Deed]:
     start = "" if edge_ms is None else instant_of(edge_ms)
     found: list[Deed] = []
     for id, values in counted(rows, members).items():
-        if values["at"] >= start:
+        if _dated(rows, id, values, pending) >= start:
             party = values.get("party") or ()
             named = {buyer(party)} & set(members) or {member.get("customer") for member in party}
             who = next(member for member in members if member in named)
             found.append(deed(id, values, who, zone, rows.products))
     return sorted(found, key=lambda deed: (deed.day, deed.id))
+
+
+def _dated(rows: Rows, id: str, values: Mapping[str, JSON], pending: AbstractSet[str]) -> str:
+    """The instant by which sums from before an edge count this fact or, while the server has not heard of it,
+    the one that it stands for; the last of all where they can't count either."""
+    if id not in pending:
+        return str(values["at"])
+    passed: set[str] = set()
+    former: str | None = id
+    while former is not None and former in pending:
+        if former in passed:
+            return NEVER
+        passed.add(former)
+        former = rows.supersedes(former)
+    if former is None:
+        return NEVER
+    held = rows.of["interaction"].get(former)
+    return "" if held is None else str(_value(held, "at"))
 
 
 def _custom(rows: Rows, members: Sequence[str]) -> dict[str, JSON]:
@@ -195,7 +218,9 @@ def _custom(rows: Rows, members: Sequence[str]) -> dict[str, JSON]:
     return found
 
 
-def _assigned(rows: Rows, members: Sequence[str], zone: tzinfo) -> dict[str, tuple[Assigned, ...]]:
+def _assigned(
+    rows: Rows, members: Sequence[str], zone: tzinfo, as_of_ms: int
+) -> dict[str, tuple[Assigned, ...]]:
     found: dict[str, list[Assigned]] = defaultdict(list)
     for _, registers in rows.naming("assignment", members):
         said = _shown(registers, "assignment")
@@ -209,7 +234,8 @@ def _assigned(rows: Rows, members: Sequence[str], zone: tzinfo) -> dict[str, tup
             if value is None:
                 continue
             written = max(register.values.values(), key=lambda c: (c.stamp, c.cid))
-            day = datetime.fromtimestamp(written.stamp / STAMPS_PER_MS / 1_000, zone).toordinal()
+            ms = min(written.stamp // STAMPS_PER_MS, as_of_ms)  # a pending one has no stamp yet
+            day = datetime.fromtimestamp(ms / 1_000, zone).toordinal()
             since = date.fromisoformat(said["since"]).toordinal() if said.get("since") else day
             origin = "import" if written.source in IMPORTS else "person"
             until = None if check_by is None else date.fromisoformat(check_by).toordinal()

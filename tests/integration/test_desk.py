@@ -256,7 +256,7 @@ async def test_a_segment_takes_all_of_its_new_members_or_none(chain: Chain, shop
     lin = await shop.customers.create(name="林芳")
     with pytest.raises(LocalError, match="not_found"):
         await shop.segments.add(segment, [lin, chain.new_id()])
-    assert await shop.segments.members(segment) == []
+    assert (await shop.segments.members(segment)).yes == ()
 
 
 # --- what is not yet the server's --------------------------------------------------------------------------
