@@ -76,7 +76,7 @@ class Found:
 
 
 def rule_of(given: str | Mapping[str, JSON], words: Vocabulary) -> Rule:
-    """The rule that a text or JSON says; `LocalError` with `line` and `column` or `path`, and `suggestion`."""
+    """The rule that a text or JSON says; `LocalError` with line and column, or path, and a suggestion."""
     try:
         return parse(given, words) if isinstance(given, str) else read(dict(given), words)
     except Misread as misread:

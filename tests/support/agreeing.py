@@ -67,10 +67,10 @@ class History:
         chain, rng = self.chain, self.rng
         for category in ("oak", "布艺"):
             self.products.append(id := chain.new_id())
-            of = {"name": category, "category": category, "usage_days": 30}
+            of: dict[str, object] = {"name": category, "category": category, "usage_days": 30}
             await chain.write("create", "product", id, of)
         self.staff = chain.new_id()
-        await chain.write("create", "staff", self.staff, {"name": "Li", "role": "staff"})
+        await chain.write("create", "staff", self.staff, {"name": "Li", "role": "clerk"})
         self.segments.append(chain.new_id())
         await chain.write("create", "segment", self.segments[0], {"name": "by hand"})
         for rule in ("purchase_count >= 2 and link(companion)", "is(lifecycle) in [old]"):
@@ -102,7 +102,12 @@ class History:
     async def register(self) -> None:
         unit = self.rng.choice(["Nanjing Road", "Orchard"])
         name = self.rng.choice(["林芳", "王伟", "Ann Lee"])
-        fields = {"name": name, "kind": "person", "home_unit": self.chain.units[unit], "owner": self.staff}
+        fields: dict[str, object] = {
+            "name": name,
+            "kind": "person",
+            "home_unit": self.chain.units[unit],
+            "owner": self.staff,
+        }
         self.customers.append(id := self.chain.new_id())
         await self.chain.write("create", "customer", id, fields)
 
@@ -143,9 +148,7 @@ class History:
     async def correct(self) -> None:
         shop = self._shop()
         if fact := await self._fact(shop):
-            fields: dict[str, Any] = self.rng.choice(
-                [{"effort_min": 5}, {"at": instant_of(self.chain.clock.ms)}]
-            )
+            fields: Any = self.rng.choice([{"effort_min": 5}, {"at": instant_of(self.chain.clock.ms)}])
             with suppress(LocalError):
                 made = await shop.interactions.correct(fact, **fields)
                 self.facts.append(made.id)
@@ -157,7 +160,7 @@ class History:
                 await shop.interactions.void(fact)
 
     async def edit(self) -> None:
-        fields = self.rng.choice(
+        fields: Any = self.rng.choice(
             [
                 {"tags": {"vip": self.rng.random() < 0.7}},
                 {"gender": "female"},
@@ -205,7 +208,7 @@ class History:
 
     async def merge(self) -> None:
         one, other = sorted(self.rng.sample(self.customers, 2))
-        decision = {"one": one, "other": other, "decision": "same", "reason": "person"}
+        decision: dict[str, object] = {"one": one, "other": other, "decision": "same", "reason": "person"}
         await self.chain.write("create", "identity", identity_id(one, other), decision)
 
     async def rest(self) -> None:
