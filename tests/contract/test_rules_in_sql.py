@@ -21,9 +21,10 @@ from hypothesis import strategies as st
 from regulars_schema.declare import JSON
 from regulars_schema.entities import CUSTOMER
 from regulars_schema.rules.evaluate import evaluate
-from regulars_schema.rules.knowing import Known
+from regulars_schema.rules.knowing import Deed, Known
 from regulars_schema.rules.sql import Asking, compile_rule, instant
 from regulars_schema.rules.text import show
+from regulars_schema.rules.tree import Metric, NumberTest
 from regulars_server.storage.postgres.dialect import translated
 from tests.support.rules import CHAIN, KNOWN, RULES, TODAY, UNITS, WORDS
 
@@ -156,6 +157,22 @@ def test_rules_in_sqlite_say_what_the_oracle_says():
         try_rules(lambda sql, given: database.execute(sql, given).fetchall(), crowd, rules)
 
     tried()
+    database.close()
+
+
+def test_days_since_a_fact_of_today_are_none():
+    database = sqlite3.connect(":memory:")
+    for statement in DDL:
+        database.execute(statement)
+    days = [Deed(f"0{ago}", TODAY - ago, "visit") for ago in (0, 1, 2)]
+    crowd = [Known(f"c{i}", TODAY, UTC, deeds=(deed,)) for i, deed in enumerate(days)]
+    crowd.append(Known("none", TODAY, UTC))
+    rules = [
+        NumberTest(Metric("days_since_visit"), op, value)
+        for op in ("=", "!=", "<", "<=", ">", ">=")
+        for value in (0, 1)
+    ]
+    try_rules(lambda sql, given: database.execute(sql, given).fetchall(), crowd, rules)
     database.close()
 
 

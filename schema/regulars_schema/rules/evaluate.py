@@ -7,19 +7,17 @@ happens: never too late, sometimes too early, and then one looks again.
 
 from __future__ import annotations
 
-import calendar
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from functools import lru_cache
 from typing import Any
-
-from borax.calendars.lunardate import InvalidLunarDateError, LCalendars, LunarDate
 
 from regulars_schema.declare import JSON
 from regulars_schema.normal import pinyin
+from regulars_schema.rules.calendars import born_on, next_anniversary
 from regulars_schema.rules.knowing import Assigned, Deed, Known, World, fits, lines_of
-from regulars_schema.rules.metrics import METRICS, Unheld, counted
+from regulars_schema.rules.metrics import METRICS, SCORES, Score, Unheld, counted, spans_of, tallied, turns_of
 from regulars_schema.rules.tree import (
     AllOf,
     AnyOf,
@@ -124,12 +122,20 @@ class _Judge:
     # --- numbers ------------------------------------------------------------------------------------------
 
     def numbered(self, rule: NumberTest, known: Known) -> Finding:
+        """Each once: many rules ask the same."""
+        cuts = self.world.cuts
+        held: tuple[object, Finding] | None = known.memo.get(rule)
+        if held is not None and held[0] is cuts:
+            return held[1]
         number = rule.number
-        if isinstance(number, Metric):
-            if any(name in known.hidden for name in METRICS[number.name].needs):
-                return Finding(rule, None)
-            return _measured(rule, number, known, self.world)
-        return _tallied(rule, number, known)
+        if not isinstance(number, Metric):
+            found = _tallied(rule, number, known)
+        elif any(name in known.hidden for name in METRICS[number.name].needs):
+            found = Finding(rule, None)
+        else:
+            found = _measured(rule, number, known, self.world)
+        known.memo[rule] = cuts, found
+        return found
 
     # --- schemes ------------------------------------------------------------------------------------------
 
@@ -303,39 +309,44 @@ def _negated(answer: Answer) -> Answer:
 # --- counts and sums --------------------------------------------------------------------------------------
 
 
-def _tallied(rule: NumberTest, number: Count | Sum, known: Known) -> Finding:
-    """Walk from today through the days on which facts come into the window or leave it."""
-    turns: dict[int, int] = {}
-    running = 0
-    murky = NEVER
-    """From this day on it counts what no cost is known of."""
+def _tallied(
+    rule: NumberTest, number: Count | Sum, known: Known, scale: Scale | None = None, lacking: Answer = None
+) -> Finding:
+    """Walk from today through the days on which facts come into the window or leave it.
+
+    `scale` says what is compared instead of the number; `lacking` is the answer where a cost is not known.
+    """
+    today, window = known.today, number.window
+    turns: dict[int, tuple[int, int]] = {}
+    running = costless = 0
+    spans = spans_of(known, window)
     for deed in _deeds(number.of, known):
-        enters, leaves = number.window.span(deed.day)
-        weight = 1 if isinstance(number, Count) else _weighed(number, deed, known.currency)
-        if weight is None:
-            if enters <= known.today < leaves:
-                return Finding(rule, None, _start(known, known.today + 1))
-            murky = min(murky, enters if enters > known.today else NEVER)
+        if deed.day not in spans:
             continue
-        if enters <= known.today < leaves:
-            running += weight
-        elif enters > known.today:
-            turns[enters] = turns.get(enters, 0) + weight
-        if leaves > known.today:
-            turns[leaves] = turns.get(leaves, 0) - weight
+        enters, leaves = spans[deed.day]
+        weight: int | None = 1 if isinstance(number, Count) else _weighed(number, deed, known.currency)
+        more, less = (0, 1) if weight is None else (weight, 0)
+        if enters <= today:
+            running, costless = running + more, costless + less
+        else:
+            was = turns.get(enters, (0, 0))
+            turns[enters] = was[0] + more, was[1] + less
+        if leaves <= DAY_MAX:
+            was = turns.get(leaves, (0, 0))
+            turns[leaves] = was[0] - more, was[1] - less
     older = [sums for kind, sums in known.before.items() if not number.of.kinds or kind in number.of.kinds]
     for sums in older:
         for day in (sums.first, sums.last):
-            turns.update((turn, turns.get(turn, 0)) for turn in number.window.span(day) if turn > known.today)
+            turns.update((turn, turns.get(turn, (0, 0))) for turn in window.span(day) if turn > today)
+    plain = not number.of.parts or (len(number.of.parts) == 1 and bool(number.of.kinds))
 
     def value(day: int) -> Range:
         low: int | None = running
         high: int | None = running
-        first, last = number.window.days(day)
+        first, last = window.days(day)
         for sums in older:
             if sums.last < first or sums.first > last:
                 continue
-            plain = not number.of.parts or (len(number.of.parts) == 1 and number.of.kinds)
             more = _sum_before(number, sums) if plain and first <= sums.first and sums.last <= last else None
             if more is not None:
                 low, high = _plus(low, more), _plus(high, more)
@@ -343,18 +354,21 @@ def _tallied(rule: NumberTest, number: Count | Sum, known: Known) -> Finding:
                 high = _plus(high, sums.count)
             else:
                 low = high = None
-        return low, high
+        return (low, high) if scale is None else scale(low, high)
 
-    now = value(known.today)
-    answer = compare(rule.op, now, rule.value)
-    until = FOREVER
+    def answer(found: Range) -> Answer:
+        return lacking if costless else compare(rule.op, found, rule.value)
+
+    now = value(today)
+    said, until = answer(now), FOREVER
+    shown = None if costless else now[0] if now[0] == now[1] else list(now)
     for day in sorted(turns):
-        running += turns[day]
-        if day <= DAY_MAX and compare(rule.op, value(day), rule.value) is not answer:
+        more, less = turns[day]
+        running, costless = running + more, costless + less
+        if day <= DAY_MAX and answer(value(day)) is not said:
             until = _start(known, day)
             break
-    until = min(until, _start(known, murky))
-    return Finding(rule, answer, until, now[0] if now[0] == now[1] else list(now))
+    return Finding(rule, said, until, shown)
 
 
 def _plus(one: int | None, other: int) -> int | None:
@@ -362,7 +376,7 @@ def _plus(one: int | None, other: int) -> int | None:
 
 
 def _deeds(of: Filter, known: Known) -> Iterator[Deed]:
-    deeds: Iterable[Deed] = known.deeds
+    deeds: Iterable[Deed] = known.ordered
     if of.kinds:
         deeds = (deed for kind in of.kinds for deed in known.by_kind.get(kind, ()))
     return (deed for deed in deeds if fits(of, deed))
@@ -400,7 +414,7 @@ def _sum_before(number: Count | Sum, sums: Any) -> int | None:
 
 # --- metrics ----------------------------------------------------------------------------------------------
 
-_TRIES_MAX = 12
+_TRIES_MAX = 24
 """So many turns are looked at; beyond, one looks again."""
 
 
@@ -414,36 +428,66 @@ def metric(
 
 
 def _measured(rule: NumberTest, number: Metric, known: Known, world: World) -> Finding:
-    def answer(day: int) -> tuple[Answer, int | None]:
+    scale: Scale | None = None
+    if number.name in SCORES:
+        score = SCORES[number.name]
+        cuts = world.cuts.get(score.cuts)
+        if not cuts:
+            return Finding(rule, False)
+        number = Metric(score.of, number.window if score.window is None else score.window)
+        scale = Scale(score, cuts)
+    tally = tallied(number)
+    if tally is not None:
+        return _tallied(rule, tally, known, scale, False)
+    return _watched(rule, number, known, scale)
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """A score that stands for a number."""
+
+    score: Score
+    cuts: tuple[int, ...]
+
+    def __call__(self, low: int | None, high: int | None) -> Range:
+        ends = (high, low) if self.score.falls else (low, high)
+        return tuple(None if end is None else self.score.value(end, self.cuts) for end in ends)  # type: ignore[return-value]
+
+
+def _watched(rule: NumberTest, number: Metric, known: Known, scale: Scale | None) -> Finding:
+    """Go from one day on which the metric may turn to the next, until the answer does."""
+    declared = METRICS[number.name]
+    if scale is not None:
+        edges = [cut + 1 for cut in scale.cuts]
+    else:
+        wanted = rule.value if isinstance(rule.value, tuple) else (rule.value,)
+        edges = [edge + more for edge in wanted for more in (0, 1)]
+    structural = turns_of(known, number.window)
+
+    def look(day: int) -> tuple[Answer, int | None, list[int]]:
         try:
-            value = metric(number.name, known, world, number.window, day)
+            facts = counted(known, number.window, day, {})
+            value = declared.of(facts)
         except Unheld:
-            return None, None
-        return (False, None) if value is None else (compare(rule.op, (value, value), rule.value), value)
+            return None, None, []
+        if value is None:
+            return False, None, []
+        coming = declared.turns(facts, value, edges) if declared.turns is not None else ()
+        shown = value if scale is None else scale(value, value)[0]
+        return compare(rule.op, (shown, shown), rule.value), shown, [d for d in coming if d > day]
 
-    now, value = answer(known.today)
-    until = _start(known, known.today + 1) if METRICS[number.name].nature == "daily" else FOREVER
-    for tried, day in enumerate(_turns(rule, number, known, value)):
-        if tried == _TRIES_MAX or answer(day)[0] is not now:
-            until = min(until, _start(known, day))
+    said, value, coming = look(known.today)
+    day, until = known.today, FOREVER
+    for tried in range(_TRIES_MAX + 1):
+        at = bisect_right(structural, day)
+        day = min([*structural[at : at + 1], *coming], default=NEVER)
+        if day > DAY_MAX:
             break
-    return Finding(rule, now, until, value)
-
-
-def _turns(rule: NumberTest, number: Metric, known: Known, value: int | None) -> list[int]:
-    """The days to come on which a metric may turn, in order."""
-    today = known.today
-    days = {turn for deed in known.deeds for turn in number.window.span(deed.day)}
-    days |= {
-        turn
-        for sums in known.before.values()
-        for d in (sums.first, sums.last)
-        for turn in number.window.span(d)
-    }
-    if METRICS[number.name].nature == "ages" and value is not None:
-        edges = rule.value if isinstance(rule.value, tuple) else (rule.value,)
-        days |= {today + edge - value + more for edge in edges for more in (0, 1)}
-    return sorted(day for day in days if today < day <= DAY_MAX)
+        answer, _, coming = look(day)
+        if answer is not said or tried == _TRIES_MAX:
+            until = _start(known, day)
+            break
+    return Finding(rule, said, until, value)
 
 
 # --- days -------------------------------------------------------------------------------------------------
@@ -503,56 +547,7 @@ def day_of(value: JSON, known: Known) -> int | None:
         if len(value) == 10:
             return date.fromisoformat(value).toordinal()
         return datetime.fromisoformat(value).astimezone(known.zone).toordinal()
-    if value.get("year") is None:
-        return None
-    if value.get("calendar") == "lunar":
-        return lunar_day(value["year"], value["month"], value["day"], bool(value.get("leap")))
-    return _solar_day(value["year"], value["month"], value["day"])
-
-
-def _solar_day(year: int, month: int, day: int) -> int:
-    """29 February is kept on the 28th where there is none."""
-    return date(year, month, min(day, calendar.monthrange(year, month)[1])).toordinal()
-
-
-LUNAR_YEARS = range(1900, 2101)
-
-
-@lru_cache(maxsize=4096)
-def lunar_day(year: int, month: int, day: int, leap: bool) -> int | None:
-    """The solar day of a day of the lunar calendar; of a short month its last, of a leap month that the year
-    has not the month itself. None outside of 1900 to 2100, which the tables end at."""
-    if year not in LUNAR_YEARS:
-        return None
-    leap = leap and LCalendars.leap_month(year) == month
-    last = LCalendars.ndays(year, month, int(leap))
-    try:
-        found: date = LunarDate(year, month, min(day, last), int(leap)).to_solar_date()
-    except InvalidLunarDateError:
-        return None
-    return found.toordinal()
-
-
-def next_anniversary(value: JSON, today: int, lunar: bool) -> int | None:
-    """The first day from today on that a birth comes round, in its calendar. A solar day that is asked for in
-    the lunar calendar comes round on the lunar day it was, where its year is known."""
-    month, day, leap = value["month"], value["day"], bool(value.get("leap"))
-    if value.get("calendar") != "lunar" and lunar:
-        if value.get("year") is None:
-            return None
-        born = _solar_day(value["year"], month, day)
-        try:
-            was = LunarDate.from_solar_date(*date.fromordinal(born).timetuple()[:3])
-        except InvalidLunarDateError:
-            return None
-        month, day, leap = was.month, was.day, bool(was.leap)
-    lunar = lunar or value.get("calendar") == "lunar"
-    year = date.fromordinal(today).year
-    for tried in (year - 1, year, year + 1):
-        found = lunar_day(tried, month, day, leap) if lunar else _solar_day(min(tried, 9999), month, day)
-        if found is not None and found >= today:
-            return found
-    return None
+    return born_on(value)
 
 
 def _anniversary(rule: DateTest, known: Known, value: JSON) -> Finding:

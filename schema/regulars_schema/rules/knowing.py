@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, tzinfo
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 from regulars_schema.declare import JSON
 from regulars_schema.rules.tree import Filter, Rule
@@ -94,7 +94,6 @@ class Known:
     hidden: frozenset[str] = frozenset()
     """Fields that the reader may not see."""
     deeds: tuple[Deed, ...] = ()
-    """In the order of their days."""
     edge: int | None = None
     """The first day whose facts are held; None: all are."""
     before: Mapping[str, Before] = field(default_factory=dict)
@@ -130,9 +129,23 @@ class Known:
         return ahead if direction == "to" else back
 
     @cached_property
+    def memo(self) -> dict[Any, Any]:
+        """What was computed from it, so that it is once."""
+        return {}
+
+    @cached_property
+    def ordered(self) -> list[Deed]:
+        """The facts by day, those of one day by id."""
+        return sorted(self.deeds, key=lambda deed: (deed.day, deed.id))
+
+    @cached_property
+    def days(self) -> list[int]:
+        return [deed.day for deed in self.ordered]
+
+    @cached_property
     def by_kind(self) -> dict[str, list[Deed]]:
         found: dict[str, list[Deed]] = {}
-        for deed in self.deeds:
+        for deed in self.ordered:
             found.setdefault(deed.kind, []).append(deed)
         return found
 

@@ -6,6 +6,8 @@ themselves. Money is in minor units of the home unit's currency, ages in whole d
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+from calendar import isleap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -14,8 +16,10 @@ from typing import Literal
 
 from regulars_schema.declare import Label
 from regulars_schema.entities import INTERACTION_KIND
+from regulars_schema.rules.calendars import born_on
 from regulars_schema.rules.knowing import Before, Deed, Known
-from regulars_schema.rules.windows import Last, Window
+from regulars_schema.rules.tree import Count, Filter, Metric, Sum
+from regulars_schema.rules.windows import DAY_MAX, Last, Window
 from regulars_schema.rules.windows import Unit as Period
 
 CONTACTS = frozenset(INTERACTION_KIND.values) - {"form", "gift", "payment", "touch", "note"}
@@ -46,8 +50,9 @@ class Facts:
 
 
 Unit = Literal["count", "days", "money", "percent", "score", "years"]
-Nature = Literal["still", "ages", "daily"]
-"""Whether a value stays while no fact comes or leaves, grows by one each day, or may be another each day."""
+Turns = Callable[["Facts", int, Sequence[int]], Iterable[int]]
+"""Of a metric that moves although no fact comes or leaves: days to come, the first after which it has passed
+an edge (from below to it, or from it to below) among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,8 @@ class MetricDef:
     unit: Unit
     of: Callable[[Facts], int | None]
     """None: there is nothing to measure, no comparison holds. `Unheld` where only the facts would tell."""
-    nature: Nature = "still"
+    turns: Turns | None = None
+    """None: it stays while no fact comes or leaves."""
     needs: tuple[str, ...] = ()
     """The fields that it reads."""
 
@@ -238,37 +244,106 @@ def _month(day: int) -> tuple[int, int]:
 
 
 def _age(facts: Facts) -> int | None:
-    birth = facts.known.values.get("birth")
-    if birth is None or birth.get("year") is None:
+    born = _born(facts)
+    if born is None:
         return None
-    today = date.fromordinal(facts.today)
-    return today.year - int(birth["year"]) - ((today.month, today.day) < (birth["month"], birth["day"]))
+    birth, today = date.fromordinal(born), date.fromordinal(facts.today)
+    return today.year - birth.year - ((today.month, today.day) < (birth.month, birth.day))
 
 
-def _year(facts: Facts) -> Facts:
-    """The same customer's last twelve months."""
-    return counted(facts.known, Last(12, Period.MONTH), facts.today, facts.cuts)
+def _born(facts: Facts) -> int | None:
+    birth = facts.known.values.get("birth")
+    return None if birth is None else born_on(birth)
 
 
-def _fifth(metric: str, descending: bool = False) -> Callable[[Facts], int | None]:
-    """The fifth of all customers that a value is in, 5 the best (S40). Of a year's facts, but for recency."""
+# --- when a value moves by itself ---
+
+
+def _ages(facts: Facts, value: int, edges: Sequence[int]) -> Iterable[int]:
+    return [facts.today + edge - value for edge in edges]
+
+
+def _nears(facts: Facts, value: int, edges: Sequence[int]) -> Iterable[int]:
+    return [facts.today + value - edge + 1 for edge in edges]
+
+
+def _silence_turns(facts: Facts, value: int, edges: Sequence[int]) -> Iterable[int]:
+    interval, last = _interval(facts), facts.last(("purchase",))
+    assert interval is not None
+    assert last is not None
+    return [last - -edge * interval // 100 for edge in edges]
+
+
+def _age_turns(facts: Facts, value: int, edges: Sequence[int]) -> Iterable[int]:
+    born = _born(facts)
+    assert born is not None
+    birth = date.fromordinal(born)
+    years = [birth.year + edge for edge in edges if edge > value and birth.year + edge <= 9999]
+    leap = (birth.month, birth.day) == (2, 29)
+    return [
+        date(year, 3, 1).toordinal() if leap and not isleap(year) else birth.replace(year=year).toordinal()
+        for year in years
+    ]
+
+
+def _loyalty_turns(facts: Facts, value: int, edges: Sequence[int]) -> Iterable[int]:
+    """When a month of the last twelve has no purchase any more, and when the tenure gives the next point."""
+    bought = facts.sums.get("purchase")
+    if bought is None:
+        return []
+    lasts = {_month(day): day for day in _days_bought(facts) if day > facts.today - 365}
+    point = min(25, 25 * (facts.today - bought.first) // 1095) + 1
+    return [
+        *(day + 365 for day in lasts.values()),
+        *([bought.first - -1095 * point // 25] if point <= 25 else []),
+    ]
+
+
+# --- scores ---
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What stands for a number by cut points of all customers."""
+
+    of: str
+    cuts: str
+    window: Window | None = None
+    """Of whose facts; None: of those that are asked for."""
+    falls: bool = False
+    """Whether a greater number makes a lower score."""
+    pareto: bool = False
+
+    def value(self, number: int, cuts: Sequence[int]) -> int:
+        """The fifth of all customers that the number is in, 5 the best (S40); or 1 for those who bring four
+        fifths together (S39), 0 for the others."""
+        if self.pareto:
+            return int(number >= cuts[0])
+        above = sum(number > cut for cut in cuts)
+        return 5 - above if self.falls else 1 + above
+
+
+_YEAR = Last(12, Period.MONTH)
+SCORES: Mapping[str, Score] = {
+    "recency_fifth": Score("days_since_purchase", "days_since_purchase", falls=True),
+    "frequency_fifth": Score("purchase_count", "purchase_count", _YEAR),
+    "monetary_fifth": Score("spend", "spend", _YEAR),
+    "margin_fifth": Score("margin", "margin", _YEAR),
+    "margin_pareto": Score("margin", "margin_pareto", _YEAR, pareto=True),
+}
+
+
+def _scored(name: str) -> Callable[[Facts], int | None]:
+    score = SCORES[name]
 
     def of(facts: Facts) -> int | None:
-        cuts = facts.cuts.get(metric)
-        value = METRICS[metric].of(facts if descending else _year(facts))
-        if cuts is None or value is None:
-            return None
-        above = sum(value > cut for cut in cuts)
-        return 5 - above if descending else 1 + above
+        cuts = facts.cuts.get(score.cuts)
+        if score.window is not None:
+            facts = counted(facts.known, score.window, facts.today, facts.cuts)
+        value = METRICS[score.of].of(facts)
+        return score.value(value, cuts) if cuts and value is not None else None
 
     return of
-
-
-def _pareto(facts: Facts) -> int | None:
-    """1 for those who bring four fifths of a year's margin together (S39), 0 for the others."""
-    cuts = facts.cuts.get("margin_pareto")
-    value = _margin(_year(facts))
-    return None if cuts is None or value is None else int(value >= cuts[0])
 
 
 L = Label
@@ -280,17 +355,17 @@ METRICS: Mapping[str, MetricDef] = {
     "referral_count": MetricDef(L("介绍顾客数", "Customers brought"), "count", lambda f: len(f.known.linked("referrer", "to"))),
     "distinct_categories": MetricDef(L("购买类别数", "Categories bought"), "count", _categories),
     "distinct_products": MetricDef(L("购买商品数", "Products bought"), "count", _products),
-    "days_since_purchase": MetricDef(L("距上次购买天数", "Days since the last purchase"), "days", _ago(("purchase",)), "ages"),
-    "days_since_contact": MetricDef(L("距上次接触天数", "Days since the last contact"), "days", _ago(CONTACTS), "ages"),
-    "days_since_visit": MetricDef(L("距上次到店天数", "Days since the last visit"), "days", _ago(("visit",)), "ages"),
-    "days_since_complaint": MetricDef(L("距上次投诉天数", "Days since the last complaint"), "days", _ago(("complaint",)), "ages"),
-    "tenure_days": MetricDef(L("成为顾客天数", "Days since the first purchase"), "days", _tenure, "ages"),
-    "known_days": MetricDef(L("相识天数", "Days since first seen"), "days", _known_days, "ages", ("first_seen",)),
-    "next_runout_days": MetricDef(L("距用完天数", "Days until a product is used up"), "days", _runout, "daily"),
-    "refill_days": MetricDef(L("距提醒补货天数", "Days until to remind of a refill"), "days", _refill, "daily"),
+    "days_since_purchase": MetricDef(L("距上次购买天数", "Days since the last purchase"), "days", _ago(("purchase",)), _ages),
+    "days_since_contact": MetricDef(L("距上次接触天数", "Days since the last contact"), "days", _ago(CONTACTS), _ages),
+    "days_since_visit": MetricDef(L("距上次到店天数", "Days since the last visit"), "days", _ago(("visit",)), _ages),
+    "days_since_complaint": MetricDef(L("距上次投诉天数", "Days since the last complaint"), "days", _ago(("complaint",)), _ages),
+    "tenure_days": MetricDef(L("成为顾客天数", "Days since the first purchase"), "days", _tenure, _ages),
+    "known_days": MetricDef(L("相识天数", "Days since first seen"), "days", _known_days, _ages, ("first_seen",)),
+    "next_runout_days": MetricDef(L("距用完天数", "Days until a product is used up"), "days", _runout, _nears),
+    "refill_days": MetricDef(L("距提醒补货天数", "Days until to remind of a refill"), "days", _refill, _nears),
     "interval_days": MetricDef(L("平均购买间隔", "Mean days between purchases"), "days", _interval),
     "interval_spread_days": MetricDef(L("购买间隔离散", "Spread of the days between purchases"), "days", _spread),
-    "silence_percent": MetricDef(L("静默占平均间隔百分比", "Days since the last purchase in percent of the mean interval"), "percent", _silence, "daily"),
+    "silence_percent": MetricDef(L("静默占平均间隔百分比", "Days since the last purchase in percent of the mean interval"), "percent", _silence, _silence_turns),
     "open_quotes": MetricDef(L("未决报价数", "Open quotes"), "count", _open_quotes),
     "spend": MetricDef(L("消费额", "Spend"), "money", _spend),
     "margin": MetricDef(L("毛利", "Margin"), "money", _margin),
@@ -299,17 +374,64 @@ METRICS: Mapping[str, MetricDef] = {
     "margin_per_hour": MetricDef(L("每小时投入毛利", "Margin per hour of effort"), "money", _margin_per_hour),
     "satisfaction": MetricDef(L("满意度", "Satisfaction"), "score", _satisfaction),
     "opportunity": MetricDef(L("机会评分", "Rating of the opportunity"), "count", _opportunity),
-    "loyalty": MetricDef(L("忠诚度", "Loyalty"), "score", _loyalty, "daily"),
-    "recency_fifth": MetricDef(L("最近消费五分位", "Fifth by recency"), "score", _fifth("days_since_purchase", True), "daily"),
-    "frequency_fifth": MetricDef(L("消费频率五分位", "Fifth by frequency"), "score", _fifth("purchase_count"), "daily"),
-    "monetary_fifth": MetricDef(L("消费额五分位", "Fifth by spend"), "score", _fifth("spend"), "daily"),
-    "margin_fifth": MetricDef(L("毛利五分位", "Fifth by margin"), "score", _fifth("margin"), "daily"),
-    "margin_pareto": MetricDef(L("贡献八成毛利", "Among those who bring 80 % of the margin"), "score", _pareto, "daily"),
-    "age": MetricDef(L("年龄", "Age"), "years", _age, "daily", ("birth",)),
+    "loyalty": MetricDef(L("忠诚度", "Loyalty"), "score", _loyalty, _loyalty_turns),
+    "recency_fifth": MetricDef(L("最近消费五分位", "Fifth by recency"), "score", _scored("recency_fifth")),
+    "frequency_fifth": MetricDef(L("消费频率五分位", "Fifth by frequency"), "score", _scored("frequency_fifth")),
+    "monetary_fifth": MetricDef(L("消费额五分位", "Fifth by spend"), "score", _scored("monetary_fifth")),
+    "margin_fifth": MetricDef(L("毛利五分位", "Fifth by margin"), "score", _scored("margin_fifth")),
+    "margin_pareto": MetricDef(L("贡献八成毛利", "Among those who bring 80 % of the margin"), "score", _scored("margin_pareto")),
+    "age": MetricDef(L("年龄", "Age"), "years", _age, _age_turns, ("birth",)),
 }  # fmt: skip
 
 
+# --- what is a plain count or sum of facts ----------------------------------------------------------------
+
+_COUNTS: Mapping[str, tuple[str, ...]] = {
+    "purchase_count": ("purchase",),
+    "visit_count": ("visit",),
+    "complaint_count": ("complaint",),
+    "contact_count": tuple(sorted(CONTACTS)),
+}
+_BOUGHT = Filter((("kind", ("purchase", "return")),))
+_SUMS: Mapping[str, tuple[str, Filter]] = {
+    "spend": ("amount", _BOUGHT),
+    "margin": ("margin", _BOUGHT),
+    "effort_min": ("effort_min", Filter()),
+}
+
+
+def tallied(number: Metric) -> Count | Sum | None:
+    """The count or sum that a metric is another name of."""
+    if number.name in _COUNTS:
+        return Count(Filter((("kind", _COUNTS[number.name]),)), number.window)
+    if number.name in _SUMS:
+        what, of = _SUMS[number.name]
+        return Sum(what, of, number.window)
+    return None
+
+
 # --- counting ---------------------------------------------------------------------------------------------
+
+
+def spans_of(known: Known, window: Window) -> Mapping[int, tuple[int, int]]:
+    """From when to when the facts of a day count, of each day with facts that do or will."""
+    held: dict[int, tuple[int, int]] | None = known.memo.get(("spans", window))
+    if held is None:
+        first, _ = window.days(known.today)
+        held = {day: window.span(day) for day in dict.fromkeys(known.days) if day >= first}
+        known.memo["spans", window] = held
+    return held
+
+
+def turns_of(known: Known, window: Window) -> list[int]:
+    """The days to come on which a fact comes into the window or leaves it, in order."""
+    held: list[int] | None = known.memo.get(("turns", window))
+    if held is None:
+        spans = [*spans_of(known, window).values()]
+        spans += [window.span(day) for sums in known.before.values() for day in (sums.first, sums.last)]
+        days = {day for span in spans for day in span}
+        held = known.memo["turns", window] = sorted(day for day in days if known.today < day <= DAY_MAX)
+    return held
 
 
 def counted(
@@ -317,41 +439,48 @@ def counted(
 ) -> Facts:
     """What counts in the window as of today; `Unheld` when it reaches beyond the edge in a way no sum tells."""
     first, last = window.days(today)
-    deeds = [deed for deed in known.deeds if first <= deed.day <= last]
-    sums = summed(deeds, known.currency)
-    whole = True
-    for kind, older in known.before.items():
-        if older.last < first or older.first > last:
+    older: list[str] = []
+    for kind, sums in known.before.items():
+        if sums.last < first or sums.first > last:
             continue
-        if older.first < first or older.last > last:
+        if sums.first < first or sums.last > last:
             raise Unheld
-        whole = False
-        sums[kind] = added(older, sums[kind]) if kind in sums else older
-    return Facts(known, today, sums, deeds, whole, cuts or {})
+        older.append(kind)
+    start, end = bisect_left(known.days, first), bisect_right(known.days, last)
+    held: tuple[Mapping[str, Before], Sequence[Deed]] | None = known.memo.get((start, end, *older))
+    if held is None:
+        deeds = known.ordered[start:end]
+        totals = summed(deeds, known.currency)
+        for kind in older:
+            totals[kind] = added(known.before[kind], totals[kind]) if kind in totals else known.before[kind]
+        held = known.memo[start, end, *older] = totals, deeds
+    return Facts(known, today, held[0], held[1], not older, cuts or {})
 
 
 def summed(deeds: Iterable[Deed], currency: str | None) -> dict[str, Before]:
     """The sums of these facts by kind."""
-    sums: dict[str, Before] = {}
+    by_kind: dict[str, list[Deed]] = {}
     for deed in deeds:
-        one = _one(deed, currency)
-        sums[deed.kind] = added(sums[deed.kind], one) if deed.kind in sums else one
-    return sums
+        by_kind.setdefault(deed.kind, []).append(deed)
+    return {kind: _sum(kind, of, currency) for kind, of in by_kind.items()}
 
 
-def _one(deed: Deed, currency: str | None) -> Before:
-    bought = [line for line in deed.lines if line.currency in (None, currency)]
-    goods = deed.kind == "purchase"
+def _sum(kind: str, deeds: Sequence[Deed], currency: str | None) -> Before:
+    lines = [line for deed in deeds for line in deed.lines]
+    bought = [line for line in lines if line.currency is None or line.currency == currency]
+    costs = [line.cost for line in bought if line.cost is not None]
+    days = [deed.day for deed in deeds]
+    goods = lines if kind == "purchase" else []
     return Before(
-        count=1,
-        first=deed.day,
-        last=deed.day,
-        amount=sum(line.amount for line in bought),
-        cost=None if any(line.cost is None for line in bought) else sum(line.cost or 0 for line in bought),
-        quantity=sum(line.quantity for line in bought),
-        effort_min=deed.effort_min,
-        categories=frozenset(line.category for line in deed.lines if line.category) if goods else frozenset(),
-        products=frozenset(line.product for line in deed.lines if line.product) if goods else frozenset(),
+        count=len(deeds),
+        first=min(days),
+        last=max(days),
+        amount=sum([line.amount for line in bought]),
+        cost=sum(costs) if len(costs) == len(bought) else None,
+        quantity=sum([line.quantity for line in bought]),
+        effort_min=sum([deed.effort_min for deed in deeds]),
+        categories=frozenset([line.category for line in goods if line.category]),
+        products=frozenset([line.product for line in goods if line.product]),
     )
 
 

@@ -29,9 +29,9 @@ ZERO = frozenset({
 })  # fmt: skip
 """Metrics of purchases that are nought without any; of the others there is nothing to measure then."""
 MEASURED = ZERO | {
-    "days_since_purchase", "tenure_days", "next_runout_days", "interval_days", "interval_spread_days",
-    "silence_percent", "average_order", "margin_per_hour", "recency_fifth", "frequency_fifth",
-    "monetary_fifth", "margin_fifth", "margin_pareto",
+    "days_since_purchase", "tenure_days", "next_runout_days", "refill_days", "interval_days",
+    "interval_spread_days", "silence_percent", "average_order", "margin_per_hour", "recency_fifth",
+    "frequency_fifth", "monetary_fifth", "margin_fifth", "margin_pareto",
 }  # fmt: skip
 
 

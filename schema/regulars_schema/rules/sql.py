@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 from regulars_schema.declare import JSON, Bool, Date, Entity, Enum, Instant, Int, Ref, Text
 from regulars_schema.entities import CUSTOMER
 from regulars_schema.rules.knowing import SegmentRule
-from regulars_schema.rules.metrics import CONTACTS
+from regulars_schema.rules.metrics import CONTACTS, tallied
 from regulars_schema.rules.tree import (
     AllOf,
     AnyOf,
@@ -32,7 +32,6 @@ from regulars_schema.rules.tree import (
     NumberTest,
     OwnerTest,
     Rule,
-    Sum,
     UnderTest,
 )
 from regulars_schema.rules.windows import DAY_MAX, DAY_MIN, EVER, Window, iso
@@ -271,12 +270,6 @@ def _holds(op: str, value: int, wanted: JSON) -> bool:
     return bool(value >= wanted)
 
 
-_COUNTED: Mapping[str, tuple[str, ...]] = {
-    "purchase_count": ("purchase",),
-    "visit_count": ("visit",),
-    "complaint_count": ("complaint",),
-    "contact_count": tuple(sorted(CONTACTS)),
-}
 _AGED: Mapping[str, tuple[str, ...]] = {
     "days_since_purchase": ("purchase",),
     "days_since_visit": ("visit",),
@@ -287,17 +280,13 @@ _AGED: Mapping[str, tuple[str, ...]] = {
 
 def _number(rule: NumberTest, asking: Asking) -> Compiled:
     number = rule.number
-    match number:
-        case Metric("spend", window):
-            number = Sum("amount", _kinds("purchase", "return"), window)
-        case Metric("effort_min", window):
-            number = Sum("effort_min", Filter(), window)
-        case Metric(name, window) if name in _COUNTED:
-            number = Count(_kinds(*_COUNTED[name]), window)
-        case Metric(name, window) if name in _AGED:
-            return _exact(_aged(rule, _AGED[name], window, asking))
-        case Metric():
+    if isinstance(number, Metric):
+        if number.name in _AGED:
+            return _exact(_aged(rule, _AGED[number.name], number.window, asking))
+        tally = tallied(number)
+        if tally is None:
             return ANYBODY
+        number = tally
     nothing = _holds(rule.op, 0, rule.value)
     days = number.window.days(asking.today)
     if isinstance(number, Count):
