@@ -81,8 +81,12 @@ PERSON = """
         return await info.context.related_all(Customer, await info.context.household(self.row.id))
 
     @resolved("卡片 · The card, in its sections; the labels in the language of Accept-Language unless told")
-    async def card(self, info: Info, lang: Language | None = None) -> Card:
-        return card_of(self.row, info.context.lang if lang is None else lang.value, info.context.sensitive)
+    async def card(
+        self, info: Info, lang: Language | None = None
+    ) -> Annotated[Card, strawberry.lazy("regulars_server.graph.cards")]:
+        from regulars_server.graph.cards import card_of
+
+        return await card_of(info.context, self.row, info.context.lang if lang is None else lang.value)
 
     @resolved("时间线 · Everything that happened to the person, the latest first")
     async def timeline(
@@ -161,7 +165,6 @@ def types(registry: Registry) -> str:
         "from strawberry import scalars",
         "",
         "from regulars_schema.declare import JSON",
-        "from regulars_server.graph.card import Card, card_of",
         "from regulars_server.graph.connection import Connection",
         "from regulars_server.graph.declared import Language, reference, resolved",
         ENUMS,
@@ -170,6 +173,7 @@ def types(registry: Registry) -> str:
         "from regulars_server.graph.scalars import UUID, Date, DateTime, Money",
         "",
         "if TYPE_CHECKING:",
+        "    from regulars_server.graph.cards import Card",
         "    from regulars_server.graph.history import HistoryConnection",
         "    from regulars_server.graph.identities import CustomerReviews",
         "    from regulars_server.graph.timeline import TimelineConnection",

@@ -119,6 +119,8 @@ ROOTS: Mapping[str, str] = {
     "Query.segmentMembers": "read:customers",
     "Query.customer": "read:customers",
     "Query.customers": "read:customers",
+    "Query.customerCard": "read:customers",
+    "Query.cardForm": ANYBODY,
     "Query.equalKeys": "read:customers",
     "Query.interaction": "read:interactions",
     "Query.interactions": "read:interactions",

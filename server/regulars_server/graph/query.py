@@ -9,6 +9,7 @@ from graphql import GraphQLEnumType, GraphQLError
 
 from regulars_schema.declare import Label, Level
 from regulars_server.graph import ledger
+from regulars_server.graph.cards import CardQueries
 from regulars_server.graph.choices import LedgerConnection, LedgerFilter
 from regulars_server.graph.choices import ledger as read_ledger
 from regulars_server.graph.connection import ROWS_MAX, Connection, page
@@ -111,7 +112,7 @@ def _uuid(id: str) -> str | None:
 
 
 @strawberry.type
-class Query(WorkQueries, ImportQueries, RowQueries, RuleQueries, IdentityQueries, TokenQueries):
+class Query(CardQueries, WorkQueries, ImportQueries, RowQueries, RuleQueries, IdentityQueries, TokenQueries):
     @resolved("Any row by its id; null when there is none within reach.")
     async def node(self, info: Info, id: strawberry.ID) -> Node | None:
         (found,) = await _nodes(info.context, [id])
