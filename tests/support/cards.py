@@ -30,7 +30,7 @@ class Filled:
         await self.chain.write("create", entity, id, fields)
         return id
 
-    async def customer(self, name: str, unit: str = NEAR, **fields: Any) -> str:
+    async def customer(self, name: str, unit: str = NEAR, /, **fields: Any) -> str:
         return await self.write("customer", name=name, home_unit=self.chain.units[unit], **fields)
 
     async def link(self, one: str, other: str, kind: str, **fields: Any) -> str:
@@ -56,7 +56,7 @@ class Filled:
             **{"preferences/橡木": True, "hobbies/钓鱼": True, "phones/13800138000": True},
             **{f"external_ids/{foreign}": True},
         )  # fmt: skip
-        self.amy = await self.customer("Amy", unit=FAR)
+        self.amy = await self.customer("Amy", FAR)
         await self.link(self.lin, self.firm, "owner_of", note="2019 年起")
         await self.link(self.amy, self.firm, "manager_of")
         await self.link(self.lin, self.amy, "family")
