@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Annotated
 
 import strawberry
 
@@ -25,7 +26,7 @@ from regulars_server.graph.card import (
     field_of,
     spoken,
 )
-from regulars_server.graph.declared import Language, resolved
+from regulars_server.graph.declared import Language, resolved, said
 from regulars_server.graph.enums import CardSection, CustomerKind
 from regulars_server.graph.request import Context, Info
 from regulars_server.graph.rows import Row
@@ -149,6 +150,11 @@ class CardQueries:
         return await card_of(context, golden.row, context.lang if lang is None else lang.value)
 
     @resolved("The empty form of a card, which a customer fills in: what is asked, and nothing sensitive.")
-    async def card_form(self, info: Info, kind: CustomerKind, lang: Language | None = None) -> CardForm:
+    async def card_form(
+        self,
+        info: Info,
+        kind: Annotated[CustomerKind, said("Whom the form is for.")],
+        lang: Language | None = None,
+    ) -> CardForm:
         context = info.context
         return await carding.form(context, kind.value, context.lang if lang is None else lang.value)
