@@ -13,6 +13,7 @@ import orjson
 from regulars_schema.declare import Level
 from regulars_server.admission import Admission
 from regulars_server.authors import SERVER
+from regulars_server.knowledge.baselines import renew
 from regulars_server.settling import Settling
 from regulars_server.storage.interface import Storage
 from regulars_sync.changes import Change, Stated, Value
@@ -68,6 +69,7 @@ class Ageing:
         edge = edge_at(self._now_ms())
         if said.get("edge", "") >= edge:
             return str(said["edge"])
+        await self._sum_up(edge)
         cid = self._entropy(16).hex()
         change = Change(
             cid=cid,
@@ -82,6 +84,20 @@ class Ageing:
         )
         await self._admission.write(SERVER, [[change]])
         return edge
+
+    async def _sum_up(self, edge: str) -> None:
+        """Tell tablets what the facts come to that are about to leave them: before they do."""
+        tree = await self._admission.tree()
+        after: tuple[str, str] | None = None
+
+        async def work(settling: Settling) -> list[tuple[str, str]]:
+            found = await settling.writer.placed_before(edge, BATCH_ROWS, after)
+            rows = (await settling.writer.rows([("interaction", id) for _, id in found])).values()
+            await renew(settling, {id for row in rows for id in row.named}, edge, tree)
+            return found
+
+        while found := await self._admission.transact(work):
+            after = found[-1]
 
     async def _let_leave(self, edge: str) -> None:
         after: tuple[str, str] | None = None

@@ -351,8 +351,8 @@ class Settling:
     @property
     def has_work(self) -> bool:
         """Whether there is anything to commit."""
-        is_seen = any(row.sighted for row in self._world.rows.values())
-        return bool(self.batch.entries or self.batch.waits or self._again or is_seen)
+        is_touched = any(row.sighted or row.written for row in self._world.rows.values())
+        return bool(self.batch.entries or self.batch.waits or self._again or is_touched)
 
     # --- writing ----------------------------------------------------------------------------------------
 

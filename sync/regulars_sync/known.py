@@ -8,10 +8,10 @@ in any order and twice.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, tzinfo
+from datetime import UTC, date, datetime, time, tzinfo
 from functools import cached_property
 
 from regulars_schema.custom import NAMED as CUSTOM
@@ -151,7 +151,7 @@ def known(
         values=values,
         hidden=hidden,
         deeds=tuple(deeds),
-        edge=None if edge_ms is None else datetime.fromtimestamp(edge_ms / 1000, place.zone).toordinal(),
+        edge=None if edge_ms is None else _first_whole_day(edge_ms, place.zone),
         before=before or {},
         assigned=_assigned(rows, members, place.zone, as_of_ms),
         outward={kind: tuple(sorted(ids)) for kind, ids in outward.items()},
@@ -178,9 +178,7 @@ def _deeds(
     found: list[Deed] = []
     for id, values in counted(rows, members).items():
         if _dated(rows, id, values, pending) >= start:
-            party = values.get("party") or ()
-            named = {buyer(party)} & set(members) or {member.get("customer") for member in party}
-            who = next(member for member in members if member in named)
+            who = _whose(values.get("party") or (), members)
             found.append(deed(id, values, who, zone, rows.products))
     return sorted(found, key=lambda deed: (deed.day, deed.id))
 
@@ -201,6 +199,24 @@ def _dated(rows: Rows, id: str, values: Mapping[str, JSON], pending: AbstractSet
         return NEVER
     held = rows.of["interaction"].get(former)
     return "" if held is None else str(_value(held, "at"))
+
+
+def deeds_of(rows: Rows, members: Sequence[str], zone: tzinfo) -> Iterator[tuple[str, Deed]]:
+    """All that counts of a person, each fact once, under the member whose it is."""
+    for id, values in counted(rows, members).items():
+        who = _whose(values.get("party") or (), members)
+        yield who, deed(id, values, who, zone, rows.products)
+
+
+def _whose(party: Sequence[Mapping[str, JSON]], members: Sequence[str]) -> str:
+    named = {buyer(party)} & set(members) or {member.get("customer") for member in party}
+    return next(member for member in members if member in named)
+
+
+def _first_whole_day(edge_ms: int, zone: tzinfo) -> int:
+    """The first day all of which lies behind the edge."""
+    edge = datetime.fromtimestamp(edge_ms / 1000, zone)
+    return edge.toordinal() + (edge.time() != time(0))
 
 
 def _custom(rows: Rows, members: Sequence[str]) -> dict[str, JSON]:

@@ -36,7 +36,7 @@ async def known(
     made: dict[tuple[str, ...], Known | None] = {}
     for id, person in persons.items():
         if person not in made:
-            home = _home(rows, person)
+            home = home_of(rows, person)
             made[person] = assembled(rows, person, tree.place(home), as_of_ms, hidden=hidden)
         one = made[person]
         if one is not None:
@@ -61,8 +61,8 @@ async def read(reader: Reader, members: Sequence[str]) -> Rows:
     return rows
 
 
-def _home(rows: Rows, person: Iterable[str]) -> str | None:
-    """Of the first member that is there: a person is at home where the survivor is."""
+def home_of(rows: Rows, person: Iterable[str]) -> str | None:
+    """Where a person is at home: where the first member that is there is."""
     for id in person:
         if id in rows.of["customer"]:
             register = rows.of["customer"][id].get("home_unit")
