@@ -173,11 +173,12 @@ def create_app(settings: Settings, service: Service | None = None) -> Starlette:
             watching = asyncio.create_task(parts.hub.watch(parts.storage, parts.admission.others_wrote))
             working = asyncio.create_task(jobs.run(jobs_of(parts)))
             doing = asyncio.create_task(bulk.run())
+            checking = asyncio.create_task(parts.checking.run())
             log.info("ready")
             try:
                 yield
             finally:
-                for task in (doing, watching, working):
+                for task in (checking, doing, watching, working):
                     task.cancel()
                     with contextlib.suppress(asyncio.CancelledError):
                         await task

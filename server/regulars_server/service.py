@@ -18,6 +18,7 @@ from regulars_server.authors import Posting, UnitTree, device_author, person_aut
 from regulars_server.gate import Gates
 from regulars_server.hub import Hub
 from regulars_server.journal import Journal
+from regulars_server.knowledge.checking import Checking
 from regulars_server.knowledge.world import Worlds
 from regulars_server.lines import Lines
 from regulars_server.pace import Pace
@@ -108,6 +109,16 @@ class Service:
     def works(self) -> Works:
         """Exports and imports."""
         return Works(self.access.database, self.settings, self.now_ms, self.entropy)
+
+    @cached_property
+    def worlds(self) -> Worlds:
+        """Schemes, segments and cut points, as rules are answered by."""
+        return Worlds()
+
+    @cached_property
+    def checking(self) -> Checking:
+        """Who looks at customers that are due."""
+        return Checking(self.storage, self.admission, self.worlds, self.hub, self.now_ms, self.entropy)
 
     async def forget_snapshots(self) -> None:
         """Delete the snapshots here that were made before the last erasure, whichever server did it."""

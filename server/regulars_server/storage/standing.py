@@ -24,6 +24,9 @@ HOPS = 2
 MOVED = "*moved"
 """No scope: whoever waits for it is told when anybody moved."""
 
+MEMBER = "member"
+"""What a movement of a membership comes from or leads to."""
+
 What = Literal["standing", "membership"]
 
 
@@ -48,7 +51,7 @@ class Movement(NamedTuple):
     key: str
     """Of the scheme, or the segment's id."""
     before: str | None
-    """The value; of a membership `member`, or None."""
+    """The value; of a membership `MEMBER`, or None."""
     after: str | None
     reason: JSON = None
 

@@ -1,0 +1,392 @@
+"""Where customers stand follows what is written and what day it is, and each movement says why."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from regulars_schema.rules.text import parse
+from regulars_schema.rules.tree import write
+from regulars_server.authors import SERVER
+from regulars_server.knowledge.checking import Checking, look
+from regulars_server.knowledge.world import shipped
+from regulars_server.storage.interface import Order, Reader
+from regulars_server.storage.standing import Due, Movement
+from regulars_sync.clock import instant_of
+from regulars_sync.document import decode
+from regulars_sync.ids import identity_id, link_id, made_id
+from tests.support.chain import Chain, new_chain
+
+DAY_MS = 86_400_000
+
+
+@dataclass
+class Shopkeeper:
+    """A chain, and short words for what happens in it."""
+
+    chain: Chain
+
+    @property
+    def checking(self) -> Checking:
+        return self.chain.service.checking
+
+    async def segment(self, rule: str | None, id: str | None = None) -> str:
+        id = id or self.chain.new_id()
+        said = write(parse(rule, shipped().words)) if rule else None
+        await self.chain.write("create", "segment", id, {"name": "S", **({"rule": said} if said else {})})
+        return id
+
+    async def customer(self, **fields: Any) -> str:
+        id = self.chain.new_id()
+        home = self.chain.units["Nanjing Road"]
+        await self.chain.write("create", "customer", id, {"name": "林芳", "home_unit": home, **fields})
+        return id
+
+    async def did(self, kind: str, *customers: str, days: float = 0, amount: int = 100, **fields: Any) -> str:
+        id = self.chain.new_id()
+        party = [{"customer": customer, "role": "principal"} for customer in customers]
+        at = instant_of(self.chain.clock.ms + round(days * DAY_MS))
+        said = {"kind": kind, "at": at, "party": party, **fields}
+        if kind == "purchase":
+            said["lines"] = [{"amount": amount, "quantity": 1, "currency": "CNY"}]
+        await self.chain.write("create", "interaction", id, said)
+        return id
+
+    async def edit(self, entity: str, id: str, **fields: Any) -> None:
+        """An edit that has seen what it replaces."""
+        service = self.chain.service
+        async with service.storage.unscoped_reader() as reader:
+            registers = decode((await reader.find(entity, [id]))[id].documents)
+        seen = {path: sorted(registers[path].values) for path in fields if path in registers}
+        change = service.change("edit", entity, id, fields, seen=seen)
+        ((ruling,),) = await service.admission.write(SERVER, [[change]])
+        assert ruling.verdict == "applied", ruling
+
+    async def pin(self, customer: str, value: str, days: int | None) -> None:
+        """A word of a person on the lifecycle, for some days or for good."""
+        id, check_by = made_id("assignment", customer, "lifecycle"), None
+        if days is not None:
+            check_by = instant_of(self.chain.clock.ms + days * DAY_MS)[:10]
+        said: dict[str, Any] = {"reviewed": value, "check_by": check_by}
+        async with self.chain.service.storage.unscoped_reader() as reader:
+            known = await reader.find("assignment", [id])
+        if known:
+            await self.edit("assignment", id, **said)
+        else:
+            said |= {"customer": customer, "scheme": "lifecycle"}
+            await self.chain.write("create", "assignment", id, said)
+
+    async def moved(self) -> list[Movement]:
+        """What moved since this was asked last."""
+        await self.checking.drain()
+        async with self.chain.service.storage.unscoped_reader() as reader:
+            found = await reader.movements(1_000)
+        self._told, before = max((m.n for m in found), default=0), getattr(self, "_told", 0)
+        return [movement for movement in reversed(found) if movement.n > before]
+
+    async def members(self) -> list[tuple[str, str, str | None]]:
+        """Who came into a segment and who left since."""
+        return [(m.customer, m.key, m.after) for m in await self.moved() if m.what == "membership"]
+
+    async def stands(self, customer: str, scheme: str) -> list[str]:
+        async with self.chain.service.storage.unscoped_reader() as reader:
+            return list((await reader.standings([customer])).get(customer, {}).get(scheme, {}))
+
+    async def sees_afresh(self) -> None:
+        """The tables say what an evaluation of everybody says that knows nothing of them."""
+        service = self.chain.service
+        await self.checking.drain()
+        tree = await service.admission.tree()
+        async with service.storage.unscoped_reader() as reader:
+            rows = await reader.select("customer", None, Order(), 1_000)
+            ids = [row.id for row in rows]
+            knowledge = await service.worlds.of(reader)
+            kept = await reader.standings(ids), await reader.memberships(ids)
+            blank, due = cast(Reader, _Blank(reader)), [Due(id, 0, None) for id in ids]
+            looked = await look(blank, due, knowledge, tree, self.chain.clock.ms)
+        standing: dict[str, dict[str, set[str]]] = {}
+        membership: dict[str, set[str]] = {}
+        for one in looked:
+            for scheme, value, _ in one.standing:
+                standing.setdefault(one.customer, {}).setdefault(scheme, set()).add(value)
+            for segment, _ in one.membership:
+                membership.setdefault(one.customer, set()).add(segment)
+        assert {id: {s: set(v) for s, v in of.items()} for id, of in kept[0].items()} == standing
+        assert {id: set(of) for id, of in kept[1].items()} == membership
+
+
+class _Blank:
+    """A reader who knows of no standing."""
+
+    def __init__(self, reader: Any) -> None:
+        self._reader = reader
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reader, name)
+
+    async def standings(self, ids: list[str]) -> dict[str, Any]:
+        return {}
+
+    memberships = standings
+
+
+@pytest.fixture
+async def shop(tmp_path: Path) -> AsyncIterator[Shopkeeper]:
+    async with new_chain(tmp_path) as made:
+        yield Shopkeeper(made)
+
+
+# --- what is written --------------------------------------------------------------------------------------
+
+
+async def test_a_new_fact_brings_its_customer_into_a_segment_and_says_why(shop: Shopkeeper):
+    buyers = await shop.segment("kind = person and count(purchase) >= 2")
+    lin, other = await shop.customer(kind="person"), await shop.customer(kind="person")
+    await shop.did("purchase", lin)
+    assert await shop.members() == []
+    await shop.did("purchase", lin)
+    (moved,) = [m for m in await shop.moved() if m.what == "membership"]
+    assert (moved.customer, moved.key, moved.before, moved.after) == (lin, buyers, None, "member")
+    assert moved.reason == {
+        "by": "facts",
+        "tests": [{"rule": "count(purchase) >= 2", "answer": True, "value": 2}],
+    }
+    async with shop.chain.service.storage.unscoped_reader() as reader:
+        assert set(await reader.memberships([lin, other])) == {lin}
+    await shop.sees_afresh()
+
+
+async def test_a_correction_takes_out_whom_the_corrected_fact_named(shop: Shopkeeper):
+    buyers = await shop.segment("count(purchase) >= 1")
+    lin, wang = await shop.customer(), await shop.customer()
+    wrong = await shop.did("purchase", lin)
+    assert await shop.members() == [(lin, buyers, "member")]
+    right = await shop.did("purchase", wang, supersedes=wrong)
+    assert sorted(await shop.members()) == sorted([(lin, buyers, None), (wang, buyers, "member")])
+    await shop.did("purchase", supersedes=right, void=True)
+    assert await shop.members() == [(wang, buyers, None)]
+    await shop.sees_afresh()
+
+
+async def test_values_of_schemes_move_with_their_reason(shop: Shopkeeper):
+    lin = await shop.customer()
+    await shop.did("visit", lin)
+    assert [m.key for m in await shop.moved()] == []  # where one stands first is no movement
+    assert await shop.stands(lin, "lifecycle") == ["prospect"]
+    await shop.did("purchase", lin)
+    moved = {m.key: m for m in await shop.moved()}
+    lifecycle = moved["lifecycle"]
+    assert (lifecycle.before, lifecycle.after) == ("prospect", "new")
+    assert lifecycle.reason["by"] == "facts"
+    assert "purchase" in lifecycle.reason["tests"][0]["rule"]
+    await shop.pin(lin, "loyal", None)
+    (pinned,) = [m for m in await shop.moved() if m.key == "lifecycle"]
+    assert (pinned.before, pinned.after, pinned.reason) == ("new", "loyal", {"by": "person", "tests": []})
+    await shop.sees_afresh()
+
+
+async def test_members_by_hand_are_members_and_exclusions_win(shop: Shopkeeper):
+    by_hand, by_rule = await shop.segment(None), await shop.segment("count(visit) >= 1")
+    lin = await shop.customer(**{f"segments/{by_hand}": True})
+    assert await shop.members() == [(lin, by_hand, "member")]
+    await shop.did("visit", lin)
+    assert await shop.members() == [(lin, by_rule, "member")]
+    await shop.edit("customer", lin, **{f"excluded_segments/{by_rule}": True})
+    (out,) = await shop.moved()
+    assert (out.key, out.after, out.reason["by"]) == (by_rule, None, "person")
+    await shop.did("visit", lin)
+    assert await shop.members() == []
+    await shop.sees_afresh()
+
+
+# --- the clock --------------------------------------------------------------------------------------------
+
+
+async def test_whoever_turns_by_time_alone_does_so_on_the_very_day_and_not_before(shop: Shopkeeper):
+    silent = await shop.segment("days_since_purchase > 30")
+    lin = await shop.customer()
+    await shop.did("purchase", lin)
+    await shop.moved()
+    clock = shop.chain.clock
+    noon = clock.ms
+    midnight = (noon + 8 * 3_600_000) // DAY_MS * DAY_MS + 31 * DAY_MS - 8 * 3_600_000  # in Shanghai
+    for days in (1, 10, 29):
+        clock.ms = noon + days * DAY_MS
+        assert await shop.members() == []
+    clock.ms = midnight - 60_000
+    assert await shop.members() == []
+    async with shop.chain.service.storage.unscoped_reader() as reader:
+        assert await reader.next_due() == midnight
+    clock.ms = midnight
+    (moved,) = [m for m in await shop.moved() if m.what == "membership"]
+    assert (moved.customer, moved.key, moved.after) == (lin, silent, "member")
+    assert moved.reason == {
+        "by": "time",
+        "tests": [{"rule": "days_since_purchase > 30", "answer": True, "value": 31}],
+    }
+    await shop.sees_afresh()
+
+
+async def test_a_fact_that_lies_ahead_counts_from_its_hour_on(shop: Shopkeeper):
+    buyers = await shop.segment("count(visit) >= 1")
+    lin = await shop.customer()
+    await shop.did("visit", lin, days=0.1)
+    assert await shop.members() == []
+    shop.chain.clock.pass_(hours=2)
+    assert await shop.members() == []
+    shop.chain.clock.pass_(hours=1)
+    assert await shop.members() == [(lin, buyers, "member")]
+
+
+# --- others -----------------------------------------------------------------------------------------------
+
+
+async def test_who_is_linked_moves_with_the_other_two_links_far(shop: Shopkeeper):
+    near = await shop.segment("link(companion: count(visit) >= 1)")
+    far = await shop.segment("link(companion: link(companion: count(visit) >= 1))")
+    one, two, three = [await shop.customer() for _ in range(3)]
+    for a, b in ((one, two), (two, three)):
+        fields = {"from_customer": a, "to_customer": b, "kind": "companion", "active": True}
+        await shop.chain.write("create", "link", link_id(a, b, "companion"), fields)
+    assert await shop.members() == []
+    await shop.did("visit", one)
+    moved = [(two, near, "member"), (three, far, "member"), (one, far, "member")]
+    assert sorted(await shop.members()) == sorted(moved)
+    await shop.sees_afresh()
+    await shop.edit("link", link_id(one, two, "companion"), active=False)
+    assert sorted(await shop.members()) == sorted([(two, near, None), (three, far, None), (one, far, None)])
+    await shop.sees_afresh()
+
+
+async def test_a_merge_moves_what_is_kept_to_the_survivor_and_tells_no_more_than_what_is_new(
+    shop: Shopkeeper,
+):
+    buyers, often = await shop.segment("count(purchase) >= 1"), await shop.segment("count(purchase) >= 2")
+    one, other = sorted([await shop.customer(), await shop.customer()])
+    for id in (one, other):
+        await shop.did("purchase", id)
+    await shop.moved()
+    pair: dict[str, object] = {"one": one, "other": other, "decision": "same"}
+    await shop.chain.write("create", "identity", identity_id(one, other), pair)
+    found = await shop.moved()
+    assert [(m.customer, m.key, m.after) for m in found if m.what == "membership"] == [(one, often, "member")]
+    assert {m.key: (m.before, m.after) for m in found}["lifecycle"] == ("new", "old")
+    async with shop.chain.service.storage.unscoped_reader() as reader:
+        assert set(await reader.memberships([one, other])) == {one}
+        assert set(await reader.standings([one, other])) == {one}
+    await shop.sees_afresh()
+    await shop.edit("identity", identity_id(one, other), decision="not_same")
+    assert sorted(await shop.members()) == sorted([(one, often, None), (other, buyers, "member")])
+    await shop.sees_afresh()
+
+
+# --- rules ------------------------------------------------------------------------------------------------
+
+
+async def test_a_new_or_changed_rule_is_asked_of_everybody_by_and_by(shop: Shopkeeper):
+    customers = [await shop.customer() for _ in range(4)]
+    for id in customers[:3]:
+        await shop.did("purchase", id)
+    await shop.moved()
+    segment = await shop.segment("count(purchase) >= 1")
+    async with shop.chain.service.storage.unscoped_reader() as reader:
+        sweep = await reader.sweep(shop.chain.clock.ms)
+        assert sweep is not None
+        assert (sweep.reached, sweep.total) == (0, 4)
+    assert sorted(await shop.members()) == sorted((id, segment, "member") for id in customers[:3])
+    async with shop.chain.service.storage.unscoped_reader() as reader:
+        assert await reader.sweep(shop.chain.clock.ms) is None
+    rule = write(parse("count(purchase) = 0", shipped().words))
+    await shop.edit("segment", segment, rule=rule)
+    assert len(await shop.members()) == 4
+    await shop.edit("segment", segment, name="other words")
+    async with shop.chain.service.storage.unscoped_reader() as reader:
+        assert await reader.sweep(shop.chain.clock.ms) is None
+    patch = {"values": {"new": {"rule": "purchase_count >= 5"}}}
+    row: dict[str, object] = {"key": "lifecycle", "changes": patch}
+    await shop.chain.write("create", "scheme", made_id("scheme", "lifecycle"), row)
+    assert {m.before for m in await shop.moved() if m.key == "lifecycle"} == {"new"}
+    await shop.edit("segment", segment, archived=True)
+    (left,) = await shop.moved()
+    assert (left.after, left.reason) == (None, {"by": "rule", "tests": []})
+    await shop.sees_afresh()
+
+
+# --- any history ------------------------------------------------------------------------------------------
+
+RULES = [
+    "count(purchase) >= 2",
+    "days_since_contact > 20",
+    "is(lifecycle) in [new, temporary]",
+    "link(companion: count(visit, last 30 days) >= 1)",
+    "count(visit) = 0 or tags has vip",
+    "sum(amount of purchase, last 60 days) >= 3.00 CNY",
+    "not is(tier) in [gold, silver]",
+]
+
+STEPS = ["correct", "tag", "pin", "link", "same", "rule", "cuts", "put", "pass", "look", *["fact"] * 3]
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_after_any_history_the_tables_say_what_a_fresh_look_says(shop: Shopkeeper, seed: int):
+    chance = random.Random(seed)
+    customers = [await shop.customer() for _ in range(6)]
+    facts: list[str] = []
+    segments: list[str] = []
+    ties: set[str] = set()
+    for step in range(60):
+        one, other = sorted(chance.sample(customers, 2))
+        match chance.choice(STEPS):
+            case "fact":
+                kind, ago = chance.choice(["visit", "purchase", "call"]), -chance.randint(0, 90)
+                facts.append(await shop.did(kind, *chance.choice([(one,), (one, other)]), days=ago))
+            case "correct" if facts:
+                former = chance.choice(facts)
+                facts.append(await shop.did("purchase", other, supersedes=former, void=chance.random() < 0.4))
+            case "tag":
+                await shop.edit("customer", one, **{"tags/vip": chance.random() < 0.5})
+            case "pin":
+                await shop.pin(one, chance.choice(["loyal", "new"]), chance.choice([None, 5]))
+            case "link" | "same" as what:
+                id = link_id(one, other, "companion") if what == "link" else identity_id(one, other)
+                said: dict[str, Any]
+                changed: dict[str, Any]
+                if what == "link":
+                    said = {"from_customer": one, "to_customer": other, "kind": "companion", "active": True}
+                    changed = {"active": chance.random() < 0.5}
+                else:
+                    said = {"one": one, "other": other, "decision": "same"}
+                    changed = {"decision": chance.choice(["same", "not_same"])}
+                entity = "link" if what == "link" else "identity"
+                if id in ties:
+                    await shop.edit(entity, id, **changed)
+                else:
+                    await shop.chain.write("create", entity, id, said)
+                ties.add(id)
+            case "rule":
+                rule = chance.choice(RULES)
+                if len(segments) < 5:
+                    segments.append(await shop.segment(rule))
+                else:
+                    said_ = write(parse(rule, shipped().words))
+                    await shop.edit("segment", chance.choice(segments), rule=said_)
+            case "cuts":
+                day = instant_of(shop.chain.clock.ms + step * DAY_MS)[:10]
+                cuts = {"spend": [100, 200, 300, chance.randint(301, 900)], "purchase_count": [1, 2, 3, 4]}
+                published: dict[str, Any] = {"day": day, "cuts": cuts}
+                await shop.chain.write("create", "cut_points", made_id("cut_points", day), published)
+            case "put" if segments:
+                field = chance.choice(["segments", "excluded_segments"])
+                path = f"{field}/{chance.choice(segments)}"
+                await shop.edit("customer", one, **{path: chance.random() < 0.6})
+            case "pass":
+                shop.chain.clock.pass_(days=chance.choice([1, 7, 25]))
+            case "look":
+                await shop.checking.once()
+        if step % 20 == 19:
+            await shop.sees_afresh()
