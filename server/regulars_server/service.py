@@ -111,11 +111,6 @@ class Service:
         return Works(self.access.database, self.settings, self.now_ms, self.entropy)
 
     @cached_property
-    def worlds(self) -> Worlds:
-        """Schemes, segments and cut points, as rules are answered by."""
-        return Worlds()
-
-    @cached_property
     def checking(self) -> Checking:
         """Who looks at customers that are due."""
         return Checking(self.storage, self.admission, self.worlds, self.hub, self.now_ms, self.entropy)
