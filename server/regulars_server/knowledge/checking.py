@@ -13,9 +13,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-import orjson
-
-from regulars_schema.declare import Level
 from regulars_schema.rules.evaluate import FOREVER, Finding, evaluate, standing
 from regulars_schema.rules.knowing import Chain, Known
 from regulars_schema.rules.naming import tests
@@ -28,9 +25,8 @@ from regulars_server.hub import EVERYTHING, Hub
 from regulars_server.knowledge.loading import known
 from regulars_server.knowledge.reasons import Turned
 from regulars_server.knowledge.world import Worlds
-from regulars_server.storage.interface import All, Order, Reader, Storage, Test
+from regulars_server.storage.interface import Reader, Storage
 from regulars_server.storage.standing import HOPS, MEMBER, MOVED, Checked, Due, Movement
-from regulars_sync.clock import instant_of, ms_of
 from regulars_sync.errors import RegularsError
 
 AT_ONCE = 50
@@ -40,7 +36,6 @@ HELD_MS = 30_000
 SWEPT_AT_ONCE = 500
 LOOK_S_MAX = 60.0
 AWAY_S = 1.0
-COMING_MAX = 10_000
 
 log = logging.getLogger("regulars")
 
@@ -129,7 +124,6 @@ async def look(
     chain = replace(knowledge.chain, find={**linked, **persons}.get)
     every = [id for customer in persons for id in clusters.get(customer, (customer,))]
     standings, memberships = await reader.standings(every), await reader.memberships(every)
-    coming = await _coming(reader, every, now_ms)
     by_person: dict[str, list[Due]] = {}
     for one in taken:
         if one.customer in persons:
@@ -145,12 +139,10 @@ async def look(
         turned = Turned(person, chain, knowledge.words)
         if seen is not None and stood.differs(kept):
             turned = replace(turned, newer=await _newer(reader, person, seen))
-        at = min((coming[member] for member in members if member in coming), default=None)
         hops = max(one.hops for one in due)
-        others = [other for kind in sorted(kinds & person.links.keys()) for other in person.links[kind]]
+        others = [other for kind in sorted(kinds) for other in person.linked(kind)]
         checked = stood.against(kept, members, turned, now_ms, is_first)
-        due_ms = min((ms for ms in (stood.until_ms, at) if ms is not None), default=None)
-        found.append(replace(checked, due_ms=due_ms, others=others if hops else (), hops=max(hops - 1, 0)))
+        found.append(replace(checked, others=others if hops else (), hops=max(hops - 1, 0)))
         await asyncio.sleep(0)
     return found
 
@@ -170,21 +162,10 @@ async def _linked(
     found: dict[str, Known] = {}
     last = persons
     for _ in range(HOPS):
-        ids = {id for one in last.values() for kind in kinds for id in one.links.get(kind, ())}
+        ids = {id for one in last.values() for kind in kinds for id in one.linked(kind)}
         if wanted := sorted(ids - found.keys() - persons.keys()):
             last = await known(reader, wanted, tree=tree, as_of_ms=now_ms, sensitive=True)
             found |= last
-    return found
-
-
-async def _coming(reader: Reader, ids: Sequence[str], now_ms: int) -> dict[str, int]:
-    """When the next fact that lies ahead happens to each of these, in ms: until then it does not count."""
-    ahead = All((Test("party", "overlaps", list(ids)), Test("at", "gt", instant_of(now_ms))))
-    found: dict[str, int] = {}
-    for row in await reader.select("interaction", ahead, Order("at"), COMING_MAX):
-        said = orjson.loads(row.documents[Level.INTERNAL])
-        for member in said.get("party") or ():
-            found.setdefault(member.get("customer"), ms_of(said["at"]))
     return found
 
 
@@ -296,7 +277,7 @@ class Stood:
         return Checked(
             survivor,
             members,
-            None,
+            self.until_ms,
             standing_,
             gone,
             [(segment, was_in.get(segment, now_ms)) for segment in sorted(is_in - mine_in.keys())],
