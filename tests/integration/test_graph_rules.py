@@ -116,3 +116,73 @@ async def test_templates_are_rules_that_can_be_read(tmp_path: Path):
         assert {each["key"]: each["label"] for each in found["zh"]}["never_purchased"] == "从未购买过产品"
         for each in list(en.values())[::20]:
             assert (await read(graph, each["text"]))["json"] == each["json"]
+
+
+SAVE = """mutation ($key: String!, $id: UUID, $name: String, $rule: JSON) {
+    segmentSave(idempotencyKey: $key, id: $id, input: { name: $name, rule: $rule }) {
+        ... on SegmentSaved { segment { id rule } warnings { code message } }
+        ... on Error { code path message detail }
+    }
+}"""
+
+
+async def save(graph: Graph, rule: Any, id: str | None = None) -> dict[str, Any]:
+    done: dict[str, Any] = (await graph.ask(SAVE, key=graph.key(), id=id, name="x", rule=rule))["segmentSave"]
+    return done
+
+
+async def test_a_segment_is_saved_with_a_rule_as_text_or_as_its_tree(tmp_path: Path):
+    async with new_chain(tmp_path) as chain:
+        graph = await caller(chain)
+        tree = {"field": "gender", "op": "=", "value": "female"}
+        saved = await save(graph, "gender=female")
+        assert saved["segment"]["rule"] == tree
+        assert saved["warnings"] == []
+        id = saved["segment"]["id"]
+        assert (await save(graph, {"all": [tree, {"in": id}]}))["segment"]["rule"]["all"][1] == {"in": id}
+        (warned,) = (await save(graph, "spend < 100", id))["warnings"]
+        assert warned["code"] == "rule_prospects"
+        assert (await save(graph, None, id))["segment"]["rule"] is None
+
+
+async def test_a_segment_with_a_wrong_rule_is_refused_with_its_place(tmp_path: Path):
+    async with new_chain(tmp_path) as chain:
+        graph = await caller(chain)
+        wrong = await save(graph, "kind = person and gendr = male")
+        assert (wrong["code"], wrong["path"]) == ("rule_unknown", "rule.all[1].field")
+        assert wrong["detail"]["suggestion"] == "gender"
+        assert (wrong["detail"]["line"], wrong["detail"]["column"]) == (1, 19)
+        assert (await save(graph, {"field": "x"}))["path"] == "rule.field"
+
+
+async def test_segments_that_come_to_name_themselves_are_refused(tmp_path: Path):
+    async with new_chain(tmp_path) as chain:
+        graph = await caller(chain)
+        one = (await save(graph, "kind = person"))["segment"]["id"]
+        other = (await save(graph, f'in("{one}") and gender = female'))["segment"]["id"]
+        wrong = await save(graph, f'not in("{other}")', one)
+        assert (wrong["code"], wrong["path"]) == ("rule_circle", "rule")
+        assert one in wrong["message"]
+        assert (await save(graph, f'in("{one}")', one))["code"] == "rule_circle"
+
+
+async def test_who_is_kept_out_of_a_segment_says_so_and_is_let_in_again(tmp_path: Path):
+    async with new_chain(tmp_path) as chain:
+        graph, clerk = await caller(chain), await caller(chain, "clerk", "Orchard")
+        segment = (await save(graph, "kind = person"))["segment"]["id"]
+        lin = await graph.customer("林芳")
+        for verb, where, who, told in (
+            ("Add", "segments", graph, [segment]),
+            ("Exclude", "excludedSegments", graph, [segment]),
+            ("Exclude", "excludedSegments", clerk, [segment]),
+            ("Readmit", "excludedSegments", graph, []),
+        ):
+            done = await who.ask(
+                f"mutation ($k: String!, $s: UUID!, $c: [UUID!]!) {{ done: segmentMembers{verb}(idempotencyKey: $k, segment: $s, customers: $c)"
+                " { ... on SegmentMembersSaved { results { error { code } } } ... on Error { code } } }",
+                k=who.key(), s=segment, c=[lin],
+            )  # fmt: skip
+            (result,) = done["done"]["results"]
+            assert result["error"] == (None if who is graph else {"code": "not_found"})
+            card = await graph.ask(f'{{ customer(id: "{lin}") {{ {where} {{ id }} }} }}')
+            assert [each["id"] for each in card["customer"][where]] == told

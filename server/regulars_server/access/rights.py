@@ -167,6 +167,8 @@ ROOTS: Mapping[str, str] = {
     "Mutation.interactionVoid": "write:interactions",
     "Mutation.segmentMembersAdd": "write:customers",
     "Mutation.segmentMembersRemove": "write:customers",
+    "Mutation.segmentMembersExclude": "write:customers",
+    "Mutation.segmentMembersReadmit": "write:customers",
     "Mutation.segmentSave": "write:segments",
     "Mutation.unitSave": "write:units",
     "Mutation.staffSave": "write:staff",

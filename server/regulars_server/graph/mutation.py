@@ -25,6 +25,7 @@ from regulars_server.graph.payloads import MemberResult
 from regulars_server.graph.problems import refusal
 from regulars_server.graph.request import Info
 from regulars_server.graph.reversals import ReversalMutations
+from regulars_server.graph.rules import with_tree
 from regulars_server.graph.scalars import UUID
 from regulars_server.graph.tokens import TokenMutations
 from regulars_server.graph.types import Customer, Device, Interaction, Link, Product, Segment, Staff, Unit
@@ -191,7 +192,10 @@ class Mutation(
 
     # --- segments ------------------------------------------------------------
 
-    @mutation("Make a segment, or edit one when `id` is given. Head office only.")
+    @mutation(
+        "Make a segment, or edit one when `id` is given. Its rule may be text or a tree: see `ruleRead`."
+        " Head office only."
+    )
     async def segment_save(
         self,
         info: Info,
@@ -201,7 +205,9 @@ class Mutation(
         expected_version: str | None = None,
     ) -> payloads.SegmentResult:
         async def run(writing: Writing) -> payloads.SegmentSaved:
-            return payloads.SegmentSaved(segment=await writing.save(Segment, id, input, expected_version))
+            given, warned = await with_tree(writing, id, input)
+            saved = await writing.save(Segment, id, given, expected_version)
+            return payloads.SegmentSaved(segment=saved, warnings=warned)
 
         return await settled_on(info.context, idempotency_key, "segment", id, run)
 
@@ -209,13 +215,25 @@ class Mutation(
     async def segment_members_add(
         self, info: Info, idempotency_key: str, segment: UUID, customers: list[UUID]
     ) -> payloads.SegmentMembersResult:
-        return await _set_members(info, idempotency_key, segment, customers, True)
+        return await _set_members(info, idempotency_key, segment, customers, "segments", True)
 
-    @mutation("Take customers out of a segment; each stands for itself.")
+    @mutation("No longer put customers into a segment; a rule may find them all the same.")
     async def segment_members_remove(
         self, info: Info, idempotency_key: str, segment: UUID, customers: list[UUID]
     ) -> payloads.SegmentMembersResult:
-        return await _set_members(info, idempotency_key, segment, customers, False)
+        return await _set_members(info, idempotency_key, segment, customers, "segments", False)
+
+    @mutation("Keep customers out of a segment, whatever its rule finds and whoever puts them in.")
+    async def segment_members_exclude(
+        self, info: Info, idempotency_key: str, segment: UUID, customers: list[UUID]
+    ) -> payloads.SegmentMembersResult:
+        return await _set_members(info, idempotency_key, segment, customers, "excluded_segments", True)
+
+    @mutation("No longer keep customers out of a segment.")
+    async def segment_members_readmit(
+        self, info: Info, idempotency_key: str, segment: UUID, customers: list[UUID]
+    ) -> payloads.SegmentMembersResult:
+        return await _set_members(info, idempotency_key, segment, customers, "excluded_segments", False)
 
     # --- what head office keeps ------------------------------------------------------------
 
@@ -380,7 +398,7 @@ async def _supersede(writing: Writing, id: str, changed: Mapping[str, JSON]) -> 
 
 
 async def _set_members(
-    info: Info, key: str, segment: str, customers: Sequence[str], present: bool
+    info: Info, key: str, segment: str, customers: Sequence[str], field: str, present: bool
 ) -> payloads.SegmentMembersResult:
     async def run(writing: Writing) -> payloads.SegmentMembersSaved:
         if len(customers) > BULK_ROWS_MAX:
@@ -389,7 +407,7 @@ async def _set_members(
             raise Refused("not_found", entity="segment", field="segment")
         ids = list(dict.fromkeys(customers))
         edits = [
-            Edit(writing.mutations.cid(key, place), "edit", "customer", id, {f"segments/{segment}": present})
+            Edit(writing.mutations.cid(key, place), "edit", "customer", id, {f"{field}/{segment}": present})
             for place, id in enumerate(ids)
         ]
         await info.context.refresh()

@@ -11,6 +11,7 @@ from regulars_server.graph.declared import valued
 from regulars_server.graph.history import LoggedChange
 from regulars_server.graph.problems import Refusal, VersionConflict
 from regulars_server.graph.rows import Node
+from regulars_server.graph.rules import RuleProblem
 from regulars_server.graph.scalars import UUID
 from regulars_server.graph.types import Customer, Device, Interaction, Link, Product, Segment, Staff, Unit
 
@@ -42,6 +43,7 @@ class LinkSaved:
 @strawberry.type
 class SegmentSaved:
     segment: Segment | None = strawberry.field(description=GONE)
+    warnings: list[RuleProblem] = strawberry.field(description="What to think of its rule.")
 
 
 @strawberry.type

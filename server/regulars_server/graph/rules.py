@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from enum import Enum
 
 import strawberry
@@ -33,7 +34,10 @@ from regulars_schema.rules.windows import Unit as Period
 from regulars_schema.schemes import Words
 from regulars_schema.schemes.world import Knowledge
 from regulars_server.graph.declared import Language, resolved, valued
+from regulars_server.graph.inputs import SegmentEdit
 from regulars_server.graph.request import Context, Info
+from regulars_server.graph.writing import Writing
+from regulars_server.mutations import Mutations
 from regulars_sync.errors import Refused
 
 LABELS: Mapping[str, Label] = {
@@ -203,6 +207,22 @@ def required(given: JSON, known: Knowledge, field: str = "rule") -> Rule:
         return rule_of(given, known)
     except Misread as misread:
         raise refused(misread, field) from None
+
+
+async def with_tree(
+    writing: Writing, id: str | None, given: SegmentEdit
+) -> tuple[SegmentEdit, list[RuleProblem]]:
+    """What a segment is given, its rule as a tree, and what to think of that; `Refused`."""
+    if given.rule is None or given.rule is strawberry.UNSET:
+        return given, []
+    context = writing.context
+    known = await knowledge(context)
+    tree = write(required(given.rule, known))
+    try:
+        found = known.with_segment(id or Mutations.new_id("segment", writing.cid), tree)
+    except Misread as misread:
+        raise refused(misread, "rule") from None
+    return replace(given, rule=scalars.JSON(tree)), warnings(found, known, context.lang)
 
 
 def refused(misread: Misread, field: str) -> Refused:
