@@ -263,7 +263,8 @@ async def filled(chain: Chain, office: Graph) -> dict[str, str]:
             gap = {"incarnation": tablet.incarnation, "first": 10_000 * n, "last": 10_000 * n + 7}
             await tablet.push(change("create", chain.new_id(), {"name": " "}), gap=gap)
     ids = {"id": mine, "segment": segment, "cid": f"{1:032x}"}
-    return {"entity": "CUSTOMER", "ids": "[]", **{name: f'"{id}"' for name, id in ids.items()}}
+    asked = {"rule": '"spend > 0"', "of": '{ rule: "spend > 0 and link(family: spend > 0)" }'}
+    return {"entity": "CUSTOMER", "ids": "[]", **asked, **{name: f'"{id}"' for name, id in ids.items()}}
 
 
 async def twice_if_unequal(

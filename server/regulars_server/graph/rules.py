@@ -9,6 +9,7 @@ from enum import Enum
 import strawberry
 from strawberry import scalars
 
+from regulars_schema.custom import NAMED as CUSTOM
 from regulars_schema.declare import JSON, Field, Label, Level, Ref
 from regulars_schema.declare import Enum as EnumType
 from regulars_schema.entities import CHANNEL, CUSTOMER, INTERACTION, LINK_KIND, TASK
@@ -19,6 +20,7 @@ from regulars_schema.rules.text import parse, show
 from regulars_schema.rules.tree import (
     CASE_KINDS,
     DATE_OPS,
+    DIRECTIONS,
     FILTER_PARTS,
     NUMBER_OPS,
     SUMS,
@@ -61,6 +63,8 @@ LABELS: Mapping[str, Label] = {
     "after": Label("晚于", "after"),
     "within": Label("在期间内", "within"),
     "anniversary": Label("周年在期间内", "comes round within"),
+    "to": Label("该顾客指向对方", "from this customer to the other"),
+    "from": Label("对方指向该顾客", "from the other to this customer"),
     "under": Label("属于", "is under"),
     "any": Label("任意", "any"),
     "me": Label("我", "me"),
@@ -284,7 +288,7 @@ def _offset(given: str, line: int, column: int) -> int:
 
 
 def filters(known: Knowledge, lang: str) -> Iterator[RuleFilter]:
-    yield from _of_card(lang)
+    yield from _of_card(known, lang)
     for name, metric in METRICS.items():
         ops = _choices(NUMBER_OPS, lang)
         example = f"{name}(last 12 months) >= 1"
@@ -306,12 +310,14 @@ def filters(known: Knowledge, lang: str) -> Iterator[RuleFilter]:
                 sensitive=scheme.level is Level.SENSITIVE,
             )  # fmt: skip
     for kind, label in LINK_KIND.values.items():
-        yield _filter(RuleFilterKind.LINK, kind, _in(label, lang), "customer", f"link({kind}: kind = person)")
+        ways = _choices(DIRECTIONS, lang)
+        example = f"link({kind}: kind = person)"
+        yield _filter(RuleFilterKind.LINK, kind, _in(label, lang), "customer", example, operators=ways)
     yield from _of_others(lang)
 
 
-def _of_card(lang: str) -> Iterator[RuleFilter]:
-    for field in CUSTOMER.fields:
+def _of_card(known: Knowledge, lang: str) -> Iterator[RuleFilter]:
+    for field in known.words.fields:
         ops = field_ops(field)
         label, type_ = _in(field.label, lang), _type(field)
         sensitive = field.level is Level.SENSITIVE
@@ -417,7 +423,9 @@ def _example(field: Field, op: str) -> str:
     match field.type:
         case EnumType(_, values):
             value = next(iter(values))
-            return f"{field.name} {op} " + (f'"{value}"' if field.is_set else value)
+            return f"{field.name} {op} " + (
+                f'"{value}"' if field.is_set or field.name.startswith(CUSTOM) else value
+            )
         case Ref():
             return f'{field.name} {op} "{AN_ID}"'
     value = {"boolean": "true", "integer": "1"}.get(_type(field), '"..."')

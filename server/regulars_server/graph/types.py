@@ -11,7 +11,8 @@ from strawberry import scalars
 
 from regulars_schema.declare import JSON
 from regulars_server.graph.connection import Connection
-from regulars_server.graph.declared import Language, reference, resolved
+from regulars_server.graph.declared import Language, reference, resolved, said
+from regulars_server.graph.findings import Asked, Explanation, MetricValue
 from regulars_server.graph.enums import (
     AcquisitionChannel,
     AttentionFocus,
@@ -594,6 +595,29 @@ class Customer(Node):
     @resolved("设备 · The tablets on which the person lives: those of the units within reach that hold it")
     async def devices(self, info: Info) -> list[Device]:
         return await info.context.tablets(Device, self.row.id)
+
+    @resolved("指标 · Numbers of the person: all, or those of these names; as of an instant")
+    async def metrics(
+        self,
+        info: Info,
+        names: Annotated[list[str] | None, said("As rules name them; all unless told.")] = None,
+        window: Annotated[str | None, said("Of which facts, such as `last 30 days`.")] = None,
+        as_of: DateTime | None = None,
+    ) -> list[MetricValue]:
+        from regulars_server.graph.knowing import metrics
+
+        return await metrics(info.context, self.row.id, names, window, as_of)
+
+    @resolved("解释 · Why a rule, a segment or a scheme says of the person what it says; as of an instant")
+    async def explain(
+        self,
+        info: Info,
+        of: Asked,
+        as_of: DateTime | None = None,
+    ) -> Explanation | None:
+        from regulars_server.graph.knowing import explained
+
+        return await explained(info.context, self.row.id, of, as_of)
 
     @resolved("待处理 · What waits for a person to decide")
     async def reviews(

@@ -21,6 +21,7 @@ from graphql import (
 
 ARGUMENTS: Mapping[str, str] = {
     "after": "Only what follows this cursor.",
+    "asOf": "As of when: what happened later does not count; now unless told.",
     "before": "Only what comes before this cursor.",
     "cid": "The change, by its cid.",
     "customers": "The customers, by their ids.",
@@ -35,6 +36,7 @@ ARGUMENTS: Mapping[str, str] = {
     "input": "What to do it with.",
     "lang": "The language of the labels.",
     "last": "How many at most, from the end; 250 is the most that is given.",
+    "of": "What is asked.",
     "note": "Some words about it.",
     "orderBy": "In which order.",
     "path": "One field only; an element of a set is `field/key`.",
