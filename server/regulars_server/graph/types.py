@@ -12,7 +12,6 @@ from strawberry import scalars
 from regulars_schema.declare import JSON
 from regulars_server.graph.connection import Connection
 from regulars_server.graph.declared import Language, reference, resolved, said
-from regulars_server.graph.findings import Asked, Explanation, MetricValue
 from regulars_server.graph.enums import (
     AcquisitionChannel,
     AttentionFocus,
@@ -48,6 +47,7 @@ from regulars_server.graph.enums import (
     TaskStatus,
     UnitKind,
 )
+from regulars_server.graph.findings import Asked, Explanation, MetricValue
 from regulars_server.graph.request import Info
 from regulars_server.graph.rows import Element, Node, Reads, Value
 from regulars_server.graph.scalars import UUID, Date, DateTime, Money
