@@ -125,7 +125,7 @@ PERSON = """
     async def explain(
         self,
         info: Info,
-        of: Asked,
+        of: ExplainInput,
         as_of: DateTime | None = None,
     ) -> Explanation | None:
         from regulars_server.graph.knowing import explained
@@ -191,7 +191,7 @@ def types(registry: Registry) -> str:
         "from regulars_server.graph.connection import Connection",
         "from regulars_server.graph.declared import Language, reference, resolved, said",
         ENUMS,
-        "from regulars_server.graph.findings import Asked, Explanation, MetricValue",
+        "from regulars_server.graph.findings import ExplainInput, Explanation, MetricValue",
         "from regulars_server.graph.request import Info",
         "from regulars_server.graph.rows import Element, Node, Reads, Value",
         "from regulars_server.graph.scalars import UUID, Date, DateTime, Money",

@@ -12,7 +12,7 @@ from tests.support.graph import Graph, caller, http
 METRICS = """query ($id: UUID!, $names: [String!], $window: String, $at: DateTime) {
     customer(id: $id) { metrics(names: $names, window: $window, asOf: $at) { name label unit currency value isKnown } }
 }"""
-EXPLAIN = """query ($id: UUID!, $of: Asked!, $at: DateTime) {
+EXPLAIN = """query ($id: UUID!, $of: ExplainInput!, $at: DateTime) {
     customer(id: $id) { explain(of: $of, asOf: $at) { asOf answer values until steps { depth text answer value until } } }
 }"""
 

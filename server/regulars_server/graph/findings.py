@@ -27,7 +27,7 @@ class MetricValue:
     name: str = strawberry.field(description="As it stands in rules.")
     label: str = strawberry.field(description="What people call it, in the language of Accept-Language.")
     unit: str = strawberry.field(
-        description="count, days, money (in minor units), percent, score (0 to 100, a fifth 1 to 5) or years."
+        description="What it counts: count, days, money (in minor units), percent, score (0 to 100, a fifth 1 to 5) or years."
     )
     currency: str | None = strawberry.field(description="Of money: that of the home unit.")
     value: scalars.JSON | None = strawberry.field(
@@ -37,7 +37,7 @@ class MetricValue:
 
 
 @strawberry.input(description="What is asked of a customer: one of these.")
-class Asked:
+class ExplainInput:
     rule: scalars.JSON | None = strawberry.field(description="A rule, as text or as its tree.", default=None)
     segment: UUID | None = strawberry.field(description="Membership of a segment.", default=None)
     scheme: str | None = strawberry.field(description="The scheme, by its key.", default=None)

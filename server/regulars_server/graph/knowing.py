@@ -17,7 +17,7 @@ from regulars_schema.rules.text import parse, show
 from regulars_schema.rules.tree import LINKS_MAX, InTest, Metric, Misread, NumberTest, Rule, Vocabulary
 from regulars_schema.rules.windows import EVER, Window
 from regulars_server.authors import UnitTree
-from regulars_server.graph.findings import Answer, Asked, ExplainStep, Explanation, MetricValue
+from regulars_server.graph.findings import Answer, ExplainInput, ExplainStep, Explanation, MetricValue
 from regulars_server.graph.request import Context
 from regulars_server.graph.rules import knowledge, refused, required
 from regulars_server.graph.scalars import DateTime, instant, instant_of, ms_of
@@ -166,7 +166,9 @@ def measure(name: str, person: Known, world: Chain, window: Window = EVER) -> tu
 # --- why --------------------------------------------------------------------------------------------
 
 
-async def explained(context: Context, id: str, of: Asked, as_of: DateTime | None) -> Explanation | None:
+async def explained(
+    context: Context, id: str, of: ExplainInput, as_of: DateTime | None
+) -> Explanation | None:
     rule, segment, scheme = of.rule, of.segment, of.scheme
     if sum(given is not None for given in (rule, segment, scheme)) != 1:
         raise Refused("argument_invalid", reason="Give one of rule, segment and scheme.")

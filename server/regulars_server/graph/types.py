@@ -47,7 +47,7 @@ from regulars_server.graph.enums import (
     TaskStatus,
     UnitKind,
 )
-from regulars_server.graph.findings import Asked, Explanation, MetricValue
+from regulars_server.graph.findings import ExplainInput, Explanation, MetricValue
 from regulars_server.graph.request import Info
 from regulars_server.graph.rows import Element, Node, Reads, Value
 from regulars_server.graph.scalars import UUID, Date, DateTime, Money
@@ -612,7 +612,7 @@ class Customer(Node):
     async def explain(
         self,
         info: Info,
-        of: Asked,
+        of: ExplainInput,
         as_of: DateTime | None = None,
     ) -> Explanation | None:
         from regulars_server.graph.knowing import explained
