@@ -27,7 +27,7 @@ class MetricValue:
     name: str = strawberry.field(description="As it stands in rules.")
     label: str = strawberry.field(description="What people call it, in the language of Accept-Language.")
     unit: str = strawberry.field(
-        description="Its unit: count, days, money (minor units), percent, score (0 to 100, or 1 to 5) or years."
+        description="Count, days, money (minor units), percent, score (0 to 100, or 1 to 5) or years."
     )
     currency: str | None = strawberry.field(description="Of money: that of the home unit.")
     value: scalars.JSON | None = strawberry.field(
