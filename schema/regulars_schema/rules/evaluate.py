@@ -343,7 +343,7 @@ def _tallied(
     def value(day: int) -> Range:
         low: int | None = running
         high: int | None = running
-        first, last = window.days(day)
+        first, last = window.days(day) if older else (day, day)
         for sums in older:
             if sums.last < first or sums.first > last:
                 continue
@@ -379,6 +379,8 @@ def _deeds(of: Filter, known: Known) -> Iterator[Deed]:
     deeds: Iterable[Deed] = known.ordered
     if of.kinds:
         deeds = (deed for kind in of.kinds for deed in known.by_kind.get(kind, ()))
+    if len(of.parts) == bool(of.kinds):
+        return iter(deeds)
     return (deed for deed in deeds if fits(of, deed))
 
 
@@ -387,17 +389,16 @@ def _weighed(number: Sum, deed: Deed, currency: str | None) -> int | None:
     if number.what == "effort_min":
         return deed.effort_min
     wanted = number.currency or currency
-    lines = [line for line in lines_of(number.of, deed) if line.currency in (None, wanted)]
+    lines = [line for line in lines_of(number.of, deed) if line.currency is None or line.currency == wanted]
     match number.what:
         case "quantity":
-            return sum(line.quantity for line in lines)
+            return sum([line.quantity for line in lines])
         case "amount":
-            return sum(line.amount for line in lines)
-    costs = [line.cost for line in lines]
-    known = [cost for cost in costs if cost is not None]
-    if len(known) < len(costs):
+            return sum([line.amount for line in lines])
+    costs = [line.cost for line in lines if line.cost is not None]
+    if len(costs) < len(lines):
         return None
-    return sum(known) if number.what == "cost" else sum(line.amount for line in lines) - sum(known)
+    return sum(costs) if number.what == "cost" else sum([line.amount for line in lines]) - sum(costs)
 
 
 def _sum_before(number: Count | Sum, sums: Any) -> int | None:

@@ -7,7 +7,7 @@ one: the golden values, and the facts of all members.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, tzinfo
 from functools import cached_property
@@ -209,7 +209,9 @@ def fits(of: Filter, deed: Deed) -> bool:
     return True
 
 
-def lines_of(of: Filter, deed: Deed) -> list[Line]:
+def lines_of(of: Filter, deed: Deed) -> Sequence[Line]:
     """The lines that a filter names."""
+    if len(of.parts) <= bool(of.kinds):
+        return deed.lines
     wanted = of.of_lines.items()
     return [line for line in deed.lines if all(getattr(line, name) in values for name, values in wanted)]

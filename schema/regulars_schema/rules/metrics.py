@@ -11,6 +11,7 @@ from calendar import isleap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from itertools import pairwise
 from typing import Literal
 
@@ -34,6 +35,7 @@ class Facts:
     today: int
     sums: Mapping[str, Before]
     deeds: Sequence[Deed]
+    by_kind: Mapping[str, Sequence[Deed]]
     whole: bool
     """Whether `deeds` are all that `sums` counts."""
     cuts: Mapping[str, tuple[int, ...]]
@@ -136,14 +138,14 @@ def _open_quotes(facts: Facts) -> int:
     older = facts.known.before.get("quote")
     if older is not None and older.last > bought:
         raise Unheld
-    quotes = [deed for deed in facts.deeds if deed.kind == "quote" and deed.day > bought]
+    quotes = [deed for deed in facts.by_kind.get("quote", ()) if deed.day > bought]
     return sum(deed.outcome in (None, "open", "interested") for deed in quotes)
 
 
 def _days_bought(facts: Facts) -> list[int]:
     if not facts.whole:
         raise Unheld
-    return sorted(deed.day for deed in facts.deeds if deed.kind == "purchase")
+    return [deed.day for deed in facts.by_kind.get("purchase", ())]
 
 
 def _spread(facts: Facts) -> int | None:
@@ -194,12 +196,11 @@ def _used_up(facts: Facts) -> list[tuple[int, int]]:
     if not facts.whole and "purchase" in facts.known.before:
         raise Unheld
     lasts: dict[str, tuple[int, int]] = {}
-    for deed in facts.deeds:
-        if deed.kind == "purchase":
-            for line in deed.lines:
-                if line.product is not None and line.usage_days is not None:
-                    until = deed.day + line.quantity * line.usage_days, line.lead_days
-                    lasts[line.product] = max(until, lasts.get(line.product, until))
+    for deed in facts.by_kind.get("purchase", ()):
+        for line in deed.lines:
+            if line.product is not None and line.usage_days is not None:
+                until = deed.day + line.quantity * line.usage_days, line.lead_days
+                lasts[line.product] = max(until, lasts.get(line.product, until))
     return list(lasts.values())
 
 
@@ -226,7 +227,7 @@ def _loyalty(facts: Facts) -> int | None:
     if bought is None:
         return 0
     days = _days_bought(facts)
-    months = {_month(day) for day in days if day > facts.today - 365}
+    months = {_month(day) for day in days[bisect_right(days, facts.today - 365) :]}
     spread, mean = _spread(facts), _interval(facts)
     regular = 0 if spread is None or not mean else max(0, 25 - 25 * spread // mean)
     tenure = min(25, 25 * (facts.today - bought.first) // 1095)
@@ -238,6 +239,7 @@ def _loyalty(facts: Facts) -> int | None:
     )
 
 
+@lru_cache(maxsize=1 << 14)
 def _month(day: int) -> tuple[int, int]:
     at = date.fromordinal(day)
     return at.year, at.month
@@ -291,7 +293,8 @@ def _loyalty_turns(facts: Facts, value: int, edges: Sequence[int]) -> Iterable[i
     bought = facts.sums.get("purchase")
     if bought is None:
         return []
-    lasts = {_month(day): day for day in _days_bought(facts) if day > facts.today - 365}
+    days = _days_bought(facts)
+    lasts = {_month(day): day for day in days[bisect_right(days, facts.today - 365) :]}
     point = min(25, 25 * (facts.today - bought.first) // 1095) + 1
     return [
         *(day + 365 for day in lasts.values()),
@@ -447,22 +450,30 @@ def counted(
             raise Unheld
         older.append(kind)
     start, end = bisect_left(known.days, first), bisect_right(known.days, last)
-    held: tuple[Mapping[str, Before], Sequence[Deed]] | None = known.memo.get((start, end, *older))
+    held: _Held | None = known.memo.get((start, end, *older))
     if held is None:
         deeds = known.ordered[start:end]
-        totals = summed(deeds, known.currency)
+        by_kind = _by_kind(deeds)
+        totals = {kind: _sum(kind, of, known.currency) for kind, of in by_kind.items()}
         for kind in older:
             totals[kind] = added(known.before[kind], totals[kind]) if kind in totals else known.before[kind]
-        held = known.memo[start, end, *older] = totals, deeds
-    return Facts(known, today, held[0], held[1], not older, cuts or {})
+        held = known.memo[start, end, *older] = totals, deeds, by_kind
+    return Facts(known, today, *held, not older, cuts or {})
+
+
+_Held = tuple[Mapping[str, Before], Sequence[Deed], Mapping[str, Sequence[Deed]]]
 
 
 def summed(deeds: Iterable[Deed], currency: str | None) -> dict[str, Before]:
     """The sums of these facts by kind."""
-    by_kind: dict[str, list[Deed]] = {}
+    return {kind: _sum(kind, of, currency) for kind, of in _by_kind(deeds).items()}
+
+
+def _by_kind(deeds: Iterable[Deed]) -> dict[str, list[Deed]]:
+    found: dict[str, list[Deed]] = {}
     for deed in deeds:
-        by_kind.setdefault(deed.kind, []).append(deed)
-    return {kind: _sum(kind, of, currency) for kind, of in by_kind.items()}
+        found.setdefault(deed.kind, []).append(deed)
+    return found
 
 
 def _sum(kind: str, deeds: Sequence[Deed], currency: str | None) -> Before:

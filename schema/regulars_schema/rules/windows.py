@@ -11,6 +11,7 @@ import calendar
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from functools import lru_cache
 
 from regulars_schema.declare import Unfit
 
@@ -78,10 +79,15 @@ class Last:
         return min(moved(today, -self.count, self.unit) + 1, today), today
 
     def span(self, day: int) -> tuple[int, int]:
-        leaves = max(moved(day, self.count, self.unit), day + 1)
-        while leaves < NEVER and self.days(leaves)[0] <= day:
-            leaves += 1
-        return day, leaves
+        return day, _leaves(self, day)
+
+
+@lru_cache(maxsize=1 << 16)
+def _leaves(window: Last, day: int) -> int:
+    leaves = max(moved(day, window.count, window.unit), day + 1)
+    while leaves < NEVER and window.days(leaves)[0] <= day:
+        leaves += 1
+    return leaves
 
 
 @dataclass(frozen=True, slots=True)
