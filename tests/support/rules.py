@@ -84,6 +84,8 @@ FILTERS: st.SearchStrategy[JSON] = st.fixed_dictionaries(
         "outcome": _some(list(OUTCOME.values)),
         "stage_reached": _some(list(range(1, 9))),
         "unit": _some(UNITS),
+        "place": st.just(["outdoor"]),
+        "topic": _some(["family", "demand"]),
     },
 )  # fmt: skip
 DAYS = st.integers(TODAY - 900, TODAY + 40)
@@ -184,6 +186,8 @@ DEEDS = st.builds(
     effort_min=st.integers(0, 30),
     rating=st.one_of(st.none(), st.integers(1, 5)),
     opportunity=st.one_of(st.none(), st.integers(0, 6)),
+    place=st.sampled_from([None, "indoor", "outdoor"]),
+    topic=st.sampled_from([(), ("family",), ("demand", "family")]),
     lines=st.lists(LINES, max_size=2).map(tuple),
 )
 BIRTHS = st.fixed_dictionaries(

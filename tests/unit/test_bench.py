@@ -55,6 +55,13 @@ def test_growth_is_measured_on_both_engines_and_drawn(tmp_path):
     assert len(lines) == 2 * len(FIGURES)
 
 
+def test_what_rules_cost_is_measured_beside_a_floor():
+    ran = run("-m", "bench.rules", "--facts", "20", "--customers", "2", "--repetitions", "1")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    for figure in ("floor", "30 schemes", "segments", "both"):
+        assert figure in ran.stdout
+
+
 def test_peers_say_what_they_need(tmp_path):
     ran = run("-m", "bench.peers", PATH=str(tmp_path))
     assert ran.returncode == 1

@@ -12,6 +12,7 @@ from regulars_schema.declare import JSON
 from regulars_schema.rules.calendars import lunar_day, next_anniversary
 from regulars_schema.rules.evaluate import FOREVER, evaluate
 from regulars_schema.rules.knowing import Assigned, Deed, Known, Line
+from regulars_schema.rules.naming import named
 from regulars_schema.rules.text import parse, show
 from regulars_schema.rules.tree import Misread, read, write
 from regulars_schema.rules.windows import ordinal
@@ -251,6 +252,47 @@ def test_what_was_rated_last_counts_and_what_is_not_held_is_unknown():
     assert asked("opportunity = 1", replace(of, deeds=(*of.deeds, Deed("c", TODAY, "call", opportunity=1))))[
         0
     ]
+
+
+def test_product_and_category_are_those_of_one_line():
+    both = 'count(any where product = "00000000-0000-7000-8000-000000000005" and category = "oak") = 1'
+    chair, oak = Line(product="00000000-0000-7000-8000-000000000005"), Line(category="oak")
+    assert asked(both, known(bought(9, lines=(chair, oak))))[0] is False
+    assert asked(both, known(bought(9, lines=(replace(chair, category="oak"),))))[0] is True
+
+
+def test_a_request_waits_until_somebody_answers():
+    of = known(
+        Deed("a", TODAY - 20, "request"), Deed("b", TODAY - 16, "call"), Deed("c", TODAY - 9, "complaint"),
+        Deed("d", TODAY - 7, "touch"),
+    )  # fmt: skip
+    assert asked("response_days = 4 and waiting_days = 9", of)[0] is True
+    assert asked("waiting_days > 9", of) == (False, midnight("2026-11-23"))
+    answered = replace(of, deeds=(*of.deeds, Deed("e", TODAY, "message")))
+    assert asked("response_days = 6 and not waiting_days >= 0", answered)[0] is True
+    assert asked("waiting_days >= 0", beyond(of, TODAY - 8))[0] is None
+
+
+def test_what_those_whom_it_brought_spent_is_known_where_they_are():
+    line = Line(amount=500, currency="CNY")
+    wang = known(bought(5, lines=(line,)), currency="CNY")
+    of = known(outward={"referrer": ("w",)}, currency="CNY")
+    rule = parse("referral_value(last 30 days) >= 500", WORDS)
+    found = evaluate(rule, of, replace(CHAIN, find={"w": wang}.get))
+    assert (found.answer, found.until) == (True, midnight("2026-12-17"))
+    assert evaluate(rule, replace(of), CHAIN).answer is None
+    abroad = replace(wang, currency="JPY")
+    assert evaluate(rule, replace(of), replace(CHAIN, find={"w": abroad}.get)).answer is None
+    assert named(rule).links
+
+
+def test_facts_are_told_apart_by_what_was_learned_and_where():
+    of = known(
+        Deed("a", TODAY - 2, "event", place="outdoor", topic=("family", "demand")),
+        Deed("b", TODAY - 1, "visit", attention_focus="price", methods_used=("experience",)),
+    )
+    for part in ("place = outdoor", "topic = demand", "methods_used = experience", "attention_focus = price"):
+        assert asked(f"count(any where {part}) = 1", of)[0] is True, part
 
 
 def test_a_refill_is_due_some_days_before_the_product_is_used_up():

@@ -425,7 +425,7 @@ def metric(
     """A metric's value as of a day (the customer's own by default); None when there is nothing to measure.
     `Unheld` where this replica can't know."""
     today = known.today if today is None else today
-    return METRICS[name].of(counted(known, window, today, world.cuts))
+    return METRICS[name].of(counted(known, window, today, world.cuts, world.customer))
 
 
 def _measured(rule: NumberTest, number: Metric, known: Known, world: World) -> Finding:
@@ -440,7 +440,7 @@ def _measured(rule: NumberTest, number: Metric, known: Known, world: World) -> F
     tally = tallied(number)
     if tally is not None:
         return _tallied(rule, tally, known, scale, False)
-    return _watched(rule, number, known, scale)
+    return _watched(rule, number, known, scale, world)
 
 
 @dataclass(frozen=True, slots=True)
@@ -455,7 +455,7 @@ class Scale:
         return tuple(None if end is None else self.score.value(end, self.cuts) for end in ends)  # type: ignore[return-value]
 
 
-def _watched(rule: NumberTest, number: Metric, known: Known, scale: Scale | None) -> Finding:
+def _watched(rule: NumberTest, number: Metric, known: Known, scale: Scale | None, world: World) -> Finding:
     """Go from one day on which the metric may turn to the next, until the answer does."""
     declared = METRICS[number.name]
     if scale is not None:
@@ -467,7 +467,7 @@ def _watched(rule: NumberTest, number: Metric, known: Known, scale: Scale | None
 
     def look(day: int) -> tuple[Answer, int | None, list[int]]:
         try:
-            facts = counted(known, number.window, day, {})
+            facts = counted(known, number.window, day, world.cuts, world.customer)
             value = declared.of(facts)
         except Unheld:
             return None, None, []

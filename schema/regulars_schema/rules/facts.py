@@ -77,6 +77,11 @@ def deed(
         effort_min=values.get("effort_min") or 0,
         rating=values.get("satisfaction"),
         opportunity=_opportunity(values.get("opportunity")),
+        attention_focus=values.get("attention_focus"),
+        place=values.get("place"),
+        campaign=values.get("campaign"),
+        methods_used=tuple(values.get("methods_used") or ()),
+        topic=tuple(fact["topic"] for fact in values.get("facts") or ()),
         lines=tuple(_line(line, kind == "return", products) for line in lines),
         at=values["at"],
     )

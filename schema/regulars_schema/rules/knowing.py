@@ -52,6 +52,12 @@ class Deed:
     """How satisfied the customer said to be, 1 to 5."""
     opportunity: int | None = None
     """How the chance of a sale was rated: urgency, quick effect and price together, 0 to 6 (S97)."""
+    attention_focus: str | None = None
+    place: str | None = None
+    campaign: str | None = None
+    methods_used: tuple[str, ...] = ()
+    topic: tuple[str, ...] = ()
+    """What was learned about."""
     lines: tuple[Line, ...] = ()
     at: str = ""
     """The instant, as rows spell it: what an index of facts is ordered by."""
@@ -197,16 +203,18 @@ class Chain:
 
 
 def fits(of: Filter, deed: Deed) -> bool:
-    """Whether the fact is one of those that a filter names; parts of lines apart."""
+    """Whether the fact is one of those that a filter names, its parts of lines in one line of the fact."""
     for name, values in of.parts:
         match name:
             case "product" | "category":
-                if not any(getattr(line, name) in values for line in deed.lines):
+                continue
+            case "methods_used" | "topic":
+                if not any(one in values for one in getattr(deed, name)):
                     return False
             case _:
                 if getattr(deed, name) not in values:
                     return False
-    return True
+    return not of.of_lines or bool(lines_of(of, deed))
 
 
 def lines_of(of: Filter, deed: Deed) -> Sequence[Line]:

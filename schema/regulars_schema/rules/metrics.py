@@ -27,6 +27,11 @@ CONTACTS = frozenset(INTERACTION_KIND.values) - {"form", "gift", "payment", "tou
 """Kinds of interaction in which the customer took part; a touch may stay unanswered."""
 
 
+ASKED = ("request", "complaint")
+ANSWERS = frozenset({"call", "message", "followup", "visit", "quote", "service", "purchase", "return"})
+"""What answers a request or a complaint."""
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What counts of one customer in a window, as of a day."""
@@ -40,6 +45,9 @@ class Facts:
     """Whether `deeds` are all that `sums` counts."""
     cuts: Mapping[str, tuple[int, ...]]
     """Published cut points (`World.cuts`)."""
+    window: Window
+    find: Callable[[str], Known | None]
+    """Others, by whom numbers of those whom it brought are known."""
 
     def count(self, kinds: Iterable[str]) -> int:
         return sum(self.sums[kind].count for kind in kinds if kind in self.sums)
@@ -67,6 +75,8 @@ class MetricDef:
     """None: it stays while no fact comes or leaves."""
     needs: tuple[str, ...] = ()
     """The fields that it reads."""
+    links: bool = False
+    """Whether it looks at those at the other end of a link."""
 
 
 class Unheld(Exception):
@@ -202,6 +212,45 @@ def _used_up(facts: Facts) -> list[tuple[int, int]]:
                 until = deed.day + line.quantity * line.usage_days, line.lead_days
                 lasts[line.product] = max(until, lasts.get(line.product, until))
     return list(lasts.values())
+
+
+def _waits(facts: Facts) -> list[tuple[int, int | None]]:
+    """The day of each request or complaint, and that of the first answer since, if any (S75)."""
+    if any(kind in facts.known.before for kind in ASKED):
+        raise Unheld
+    answered = [deed.day for deed in facts.deeds if deed.kind in ANSWERS]
+    asked = [deed.day for deed in facts.deeds if deed.kind in ASKED]
+    return [(day, next((after for after in answered if after >= day), None)) for day in asked]
+
+
+def _response(facts: Facts) -> int | None:
+    """Mean days from a request or complaint to the first answer, of those that were answered."""
+    waited = [answer - day for day, answer in _waits(facts) if answer is not None]
+    return sum(waited) // len(waited) if waited else None
+
+
+def _waiting(facts: Facts) -> int | None:
+    """Days since the first request or complaint that nobody has answered."""
+    open_ = [day for day, answer in _waits(facts) if answer is None]
+    return facts.today - min(open_) if open_ else None
+
+
+def _brought(facts: Facts) -> list[Known]:
+    """Those whom the customer brought; `Unheld` where one is out of reach or counts in another currency."""
+    found = [facts.find(id) for id in facts.known.linked("referrer", "to")]
+    known = [other for other in found if other is not None and other.currency == facts.known.currency]
+    if len(known) < len(found):
+        raise Unheld
+    return known
+
+
+def _referral_value(facts: Facts) -> int:
+    """What those whom it brought spent (S77)."""
+    return sum(_spend(counted(other, facts.window, facts.today)) for other in _brought(facts))
+
+
+def _referral_turns(facts: Facts, value: int, edges: Sequence[int]) -> Iterable[int]:
+    return {turn for other in _brought(facts) for turn in turns_of(other, facts.window)}
 
 
 def _satisfaction(facts: Facts) -> int | None:
@@ -342,7 +391,7 @@ def _scored(name: str) -> Callable[[Facts], int | None]:
     def of(facts: Facts) -> int | None:
         cuts = facts.cuts.get(score.cuts)
         if score.window is not None:
-            facts = counted(facts.known, score.window, facts.today, facts.cuts)
+            facts = counted(facts.known, score.window, facts.today, facts.cuts, facts.find)
         value = METRICS[score.of].of(facts)
         return score.value(value, cuts) if cuts and value is not None else None
 
@@ -356,12 +405,15 @@ METRICS: Mapping[str, MetricDef] = {
     "visit_count": MetricDef(L("到店次数", "Visits"), "count", _count(("visit",))),
     "complaint_count": MetricDef(L("投诉次数", "Complaints"), "count", _count(("complaint",))),
     "referral_count": MetricDef(L("介绍顾客数", "Customers brought"), "count", lambda f: len(f.known.linked("referrer", "to"))),
+    "referral_value": MetricDef(L("介绍顾客消费额", "What those brought spent"), "money", _referral_value, _referral_turns, links=True),
     "distinct_categories": MetricDef(L("购买类别数", "Categories bought"), "count", _categories),
     "distinct_products": MetricDef(L("购买商品数", "Products bought"), "count", _products),
     "days_since_purchase": MetricDef(L("距上次购买天数", "Days since the last purchase"), "days", _ago(("purchase",)), _ages),
     "days_since_contact": MetricDef(L("距上次接触天数", "Days since the last contact"), "days", _ago(CONTACTS), _ages),
     "days_since_visit": MetricDef(L("距上次到店天数", "Days since the last visit"), "days", _ago(("visit",)), _ages),
     "days_since_complaint": MetricDef(L("距上次投诉天数", "Days since the last complaint"), "days", _ago(("complaint",)), _ages),
+    "waiting_days": MetricDef(L("等待答复天数", "Days since a request that nobody answered"), "days", _waiting, _ages),
+    "response_days": MetricDef(L("平均答复天数", "Mean days until an answer"), "days", _response),
     "tenure_days": MetricDef(L("成为顾客天数", "Days since the first purchase"), "days", _tenure, _ages),
     "known_days": MetricDef(L("相识天数", "Days since first seen"), "days", _known_days, _ages, ("first_seen",)),
     "next_runout_days": MetricDef(L("距用完天数", "Days until a product is used up"), "days", _runout, _nears),
@@ -438,7 +490,11 @@ def turns_of(known: Known, window: Window) -> list[int]:
 
 
 def counted(
-    known: Known, window: Window, today: int, cuts: Mapping[str, tuple[int, ...]] | None = None
+    known: Known,
+    window: Window,
+    today: int,
+    cuts: Mapping[str, tuple[int, ...]] | None = None,
+    find: Callable[[str], Known | None] = lambda _: None,
 ) -> Facts:
     """What counts in the window as of today; `Unheld` when it reaches beyond the edge in a way no sum tells."""
     first, last = window.days(today)
@@ -458,7 +514,7 @@ def counted(
         for kind in older:
             totals[kind] = added(known.before[kind], totals[kind]) if kind in totals else known.before[kind]
         held = known.memo[start, end, *older] = totals, deeds, by_kind
-    return Facts(known, today, *held, not older, cuts or {})
+    return Facts(known, today, *held, not older, cuts or {}, window, find)
 
 
 _Held = tuple[Mapping[str, Before], Sequence[Deed], Mapping[str, Sequence[Deed]]]

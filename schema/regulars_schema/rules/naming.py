@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from regulars_schema.rules.tree import AllOf, AnyOf, InTest, IsTest, LinkTest, Not, Rule
+from regulars_schema.rules.metrics import METRICS
+from regulars_schema.rules.tree import AllOf, AnyOf, InTest, IsTest, LinkTest, Metric, Not, NumberTest, Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +36,14 @@ def named(rule: Rule) -> Named:
     return Named(
         frozenset(test.scheme for test in found if isinstance(test, IsTest)),
         frozenset(test.segment for test in found if isinstance(test, InTest)),
-        any(isinstance(test, LinkTest) and test.rule is not None for test in found),
+        any(_looks(test) for test in found),
     )
+
+
+def _looks(test: Rule) -> bool:
+    if isinstance(test, NumberTest) and isinstance(test.number, Metric):
+        return METRICS[test.number.name].links
+    return isinstance(test, LinkTest) and test.rule is not None
 
 
 def circle(names: Mapping[str, set[str]]) -> list[str]:

@@ -42,6 +42,10 @@ class Sql(NamedTuple):
     parameters: tuple[JSON, ...] = ()
 
 
+COLUMNS = frozenset(
+    {"kind", "unit", "staff", "channel", "stage_reached", "outcome", "role", "product", "category"}
+)
+"""Parts of a filter that a database keeps of each fact."""
 TRUE, FALSE = Sql("TRUE"), Sql("FALSE")
 
 
@@ -287,6 +291,8 @@ def _number(rule: NumberTest, asking: Asking) -> Compiled:
         if tally is None:
             return ANYBODY
         number = tally
+    if not _kept(number.of):
+        return ANYBODY
     nothing = _holds(rule.op, 0, rule.value)
     days = number.window.days(asking.today)
     if isinstance(number, Count):
@@ -305,6 +311,10 @@ def _number(rule: NumberTest, asking: Asking) -> Compiled:
     else:
         source, parameters = f"{source} AND (d.currency IS NULL OR d.currency = ?)", (*parameters, currency)
     return _exact(_having((source, parameters), f"sum(d.{number.what})", rule.op, rule.value, nothing))
+
+
+def _kept(of: Filter) -> bool:
+    return all(name in COLUMNS for name, _ in of.parts)
 
 
 def _kinds(*kinds: str) -> Filter:
@@ -374,6 +384,8 @@ def _date(rule: DateTest, asking: Asking) -> Compiled:
             case Instant():
                 bounds = (instant(first, asking.zone), instant(min(last + 1, DAY_MAX), asking.zone))
                 return _exact(Sql(f"({there} >= ? AND {column} < ?)", bounds))
+        return ANYBODY
+    if not _kept(rule.date.of):
         return ANYBODY
     facts = _facts(rule.date.of, EVER.days(asking.today), asking)
     return _exact(_between(facts, f"{'max' if rule.date.last else 'min'}(d.at)", first, last, asking))

@@ -38,7 +38,16 @@ from regulars_schema.declare import (
     Unfit,
     is_id,
 )
-from regulars_schema.entities import CALENDAR, CHANNEL, CUSTOMER, INTERACTION, LINK_KIND, PARTY_ROLE
+from regulars_schema.entities import (
+    CALENDAR,
+    CHANNEL,
+    CUSTOMER,
+    INTERACTION,
+    LINK_KIND,
+    METHOD,
+    PARTY_ROLE,
+    TOPIC,
+)
 from regulars_schema.rules.windows import (
     EVER,
     LENGTH_MAX,
@@ -225,11 +234,25 @@ SUMS = ("amount", "cost", "margin", "quantity", "effort_min")
 MONEY = ("amount", "cost", "margin")
 """Sums in minor units; only these have a currency."""
 LINE_PARTS = ("product", "category")
+MANY_PARTS = ("methods_used", "topic")
+"""Of which a fact may have several."""
 FILTER_PARTS: Mapping[str, Type] = {
     **{
         name: INTERACTION.by_name[name].type
-        for name in ("kind", "channel", "stage_reached", "outcome", "unit", "staff")
+        for name in (
+            "kind",
+            "channel",
+            "stage_reached",
+            "outcome",
+            "unit",
+            "staff",
+            "attention_focus",
+            "place",
+            "campaign",
+        )
     },
+    "methods_used": METHOD,
+    "topic": TOPIC,
     "role": PARTY_ROLE,
     "product": Ref("product"),
     "category": Text(200),

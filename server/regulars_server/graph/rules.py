@@ -92,6 +92,7 @@ LABELS: Mapping[str, Label] = {
     "role": Label("角色", "Role"),
     "product": Label("商品", "Product"),
     "category": Label("类别", "Category"),
+    "topic": Label("所知事项", "Learned about"),
 }
 AN_ID = "01990000-0000-7000-8000-000000000001"
 """Stands for any row in an example."""
