@@ -43,6 +43,7 @@ from regulars_server.graph.exporting import Exporting
 from regulars_server.graph.importing import Importing
 from regulars_server.graph.operations import Operations
 from regulars_server.hub import Hub
+from regulars_server.knowledge.cuts import Cutting
 from regulars_server.origins import Origins
 from regulars_server.service import Reports, Service
 from regulars_server.settings import Settings
@@ -139,10 +140,12 @@ async def opened(service: Service, sweep: bool = True) -> AsyncIterator[Service]
 def jobs_of(service: Service) -> list[jobs.Job]:
     """What a serving process does by itself."""
     days = service.settings.departures_days
+    cutting = Cutting(service.storage, service.admission, service.worlds, service.now_ms)
     ageing = Ageing(service.storage, service.admission, service.now_ms, service.entropy)
     own = [
         jobs.Job("tidy", DAY_S, lambda: retention.tidy(service.storage, service.now_ms(), days)),
         jobs.Job("ageing", HOUR_S, ageing.once),
+        jobs.Job("cuts", HOUR_S, cutting.once),
         jobs.Job("answers", HOUR_S, lambda: service.answers.tidy(service.settings.answers_hours)),
         jobs.Job("counts", HOUR_S, service.access.counts.tidy),
         jobs.Job("works", HOUR_S, service.works.tidy),

@@ -18,7 +18,7 @@ from regulars_server.storage.interface import Test as Probe
 from regulars_server.storage.memory import MemoryStorage
 from regulars_server.storage.postgres import PostgresStorage
 from regulars_server.storage.sqlite import SqliteStorage, inline
-from regulars_server.storage.standing import Checked, Due, Movement, Sweep
+from regulars_server.storage.standing import DEED, LINE, Checked, Counted, Cuts, Due, Movement, Sweep
 from regulars_sync.errors import Refused
 from regulars_sync.ids import identity_id
 from tests.contract.rows import UNITS, Scribe, uid
@@ -333,6 +333,37 @@ async def test_movements_are_read_by_page_of_a_customer_a_scheme_or_a_segment(st
         assert await reader.movements(9, what="membership", key="x") == []
 
 
+def purchase(number: int, day: int, amount: int, cost: int | None, kind: str = "purchase") -> Counted:
+    said = {"id": uid(number), "at": f"2026-11-{day:02}T00:00:00.000Z", "kind": kind, "effort_min": 0}
+    line = {"quantity": 1, "amount": amount, "cost": cost, "currency": "CNY"}
+    return Counted(tuple(said.get(n) for n in DEED), (tuple(line.get(n) for n in LINE),))
+
+
+async def divided(storage: Storage, scribe: Scribe, bought: list[list[Counted]]) -> Cuts:
+    await customers(storage, scribe, *range(1, len(bought) + 1))
+    seq = await commit(storage, *range(1, len(bought) + 1))
+    await storage.claim(A, 1, 50, 50)
+    checked = [Checked(uid(n), [uid(n)], None, counted=of) for n, of in enumerate(bought, 1)]
+    await storage.conclude(A, seq, checked)
+    async with storage.unscoped_reader() as reader:
+        return await reader.cuts("2026-11-05T00:00:00.000Z", "2026-11-25T00:00:00.000Z")
+
+
+async def test_customers_are_divided_by_what_they_bought(storage, scribe):
+    assert await divided(storage, scribe, [[]]) == Cuts()
+    bought = [[purchase(100 + n, 6 + n, 100 * n, 50)] for n in range(1, 11)]
+    bought[9] += [purchase(120, 6, 900, 50), purchase(121, 4, 9_999, 50), purchase(122, 26, 9_999, 50)]
+    bought[8] += [purchase(123, 7, -900, -50, "return")]
+    bought[7] += [purchase(124, 7, 5, None)]
+    found = await divided(storage, scribe, bought)
+    days = [f"2026-11-{day:02}T00:00:00.000Z" for day in (15, 13, 11, 9)]
+    assert found.recency == tuple(days)
+    assert found.frequency == (1, 1, 1, 1)
+    assert found.spend == (100, 300, 500, 700)
+    assert found.margin == (50, 250, 450, 650)
+    assert found.pareto == (450,)
+
+
 # --- all of them agree ------------------------------------------------------------------------------------
 
 number = st.integers(1, 4)
@@ -398,12 +429,14 @@ async def told(storage: Storage, history: list[tuple[Any, ...]]) -> list[Any]:
                         [moved(ids[0], "tier", None, value)],
                         [uid(other) for other in sorted(others)],
                         1,
+                        [purchase(200 + place + n, 1 + (place + n) % 28, 7 * n, n) for n in range(back + 1)],
                     )
                 ]
                 heard.append(await storage.conclude(worker, seq, checked, [uid(id) for id in ids]))
         heard.append(await kept(storage, 1, 2, 3, 4))
         async with storage.unscoped_reader() as reader:
             heard.append(await reader.movements(50))
+            heard.append(await reader.cuts("2026-11-03T00:00:00.000Z", "2026-11-25T00:00:00.000Z"))
             heard.append((await reader.next_due(), await reader.sweep(now)))
             heard.append([row.id for row in await reader.select("customer", Member(uid(70)), Order(), 9)])
     return heard

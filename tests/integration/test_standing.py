@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import orjson
 import pytest
 
+from regulars_schema.declare import Level
 from regulars_schema.rules.text import parse
 from regulars_schema.rules.tree import write
 from regulars_server.authors import SERVER
 from regulars_server.knowledge.checking import Checking, look
+from regulars_server.knowledge.cuts import Cutting
 from regulars_server.knowledge.world import shipped
 from regulars_server.storage.interface import Order, Reader
 from regulars_server.storage.standing import Due, Movement
@@ -390,3 +393,38 @@ async def test_after_any_history_the_tables_say_what_a_fresh_look_says(shop: Sho
                 await shop.checking.once()
         if step % 20 == 19:
             await shop.sees_afresh()
+
+
+async def test_cut_points_are_published_once_a_day_and_customers_are_graded_by_them(shop: Shopkeeper):
+    service = shop.chain.service
+    cutting = Cutting(service.storage, service.admission, service.worlds, service.now_ms)
+    customers = [await shop.customer() for _ in range(5)]
+    for n, id in enumerate(customers, 1):
+        await shop.did("purchase", id, amount=100 * n, days=-n)
+    await cutting.once()
+    async with service.storage.unscoped_reader() as reader:
+        assert await reader.count("cut_points", None) == 0  # nobody was looked at yet
+    await shop.moved()
+    await cutting.once()
+    await cutting.once()
+    async with service.storage.unscoped_reader() as reader:
+        (row,) = await reader.select("cut_points", None, Order(), 9)
+        cuts = (await service.worlds.of(reader)).chain.cuts
+    assert orjson.loads(row.documents[Level.INTERNAL])["day"] == "2026-11-22"
+    assert cuts == {
+        "days_since_purchase": (1, 2, 3, 4),
+        "purchase_count": (1, 1, 1, 1),
+        "spend": (100, 200, 300, 400),
+    }
+    assert {(m.key, m.after) for m in await shop.moved() if m.customer == customers[4]} >= {("tier", "gold")}
+    assert await shop.stands(customers[3], "tier") == ["silver"]
+    await shop.sees_afresh()
+    shop.chain.clock.pass_(days=1)
+    await shop.did("purchase", customers[0], amount=1_000)
+    await shop.moved()
+    await cutting.once()
+    async with service.storage.unscoped_reader() as reader:
+        assert await reader.count("cut_points", None) == 2
+    await shop.moved()
+    assert await shop.stands(customers[0], "tier") == ["diamond"]
+    await shop.sees_afresh()

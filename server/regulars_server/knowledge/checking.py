@@ -22,6 +22,7 @@ from regulars_schema.schemes.world import Knowledge
 from regulars_server.admission import Admission
 from regulars_server.authors import UnitTree
 from regulars_server.hub import EVERYTHING, Hub
+from regulars_server.knowledge.indexing import counted
 from regulars_server.knowledge.loading import known
 from regulars_server.knowledge.reasons import Turned
 from regulars_server.knowledge.world import Worlds
@@ -142,7 +143,8 @@ async def look(
         hops = max(one.hops for one in due)
         others = [other for kind in sorted(kinds) for other in person.linked(kind)]
         checked = stood.against(kept, members, turned, now_ms, is_first)
-        found.append(replace(checked, others=others if hops else (), hops=max(hops - 1, 0)))
+        told = replace(checked, counted=counted(person), others=others if hops else ())
+        found.append(replace(told, hops=max(hops - 1, 0)))
         await asyncio.sleep(0)
     return found
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
 from regulars_schema.declare import JSON, Level, Registry
-from regulars_server.storage.standing import Checked, Due, Movement, Sweep, What
+from regulars_server.storage.standing import Checked, Cuts, Due, Movement, Sweep, What
 from regulars_sync.digest import Digest
 from regulars_sync.log import Entry
 from regulars_sync.placement import Writes
@@ -487,6 +487,11 @@ class Reader(Protocol):
         key: str | None = None,
     ) -> list[Movement]:
         """Those of customers within reach, latest first, of lower `n` than `before`."""
+        ...
+
+    async def cuts(self, since: str, until: str) -> Cuts:
+        """What divides all persons by their purchases and returns between these instants that count; for
+        recency by all until then. Of margin: those all of whose costs are known."""
         ...
 
     async def next_due(self) -> int | None:

@@ -67,7 +67,7 @@ from regulars_server.storage.layout import (
     level_of,
 )
 from regulars_server.storage.memory_standing import Stood
-from regulars_server.storage.standing import Checked, Due, Movement, Sweep, What
+from regulars_server.storage.standing import Checked, Cuts, Due, Movement, Sweep, What
 from regulars_server.storage.tables import TABLES
 from regulars_server.storage.verify import check_log
 from regulars_sync import digest, trail
@@ -690,6 +690,9 @@ class MemoryReader:
             and key in (None, movement.key)
             and self._found("customer", movement.customer)
         ][:limit]
+
+    async def cuts(self, since: str, until: str) -> Cuts:
+        return self._state.stood.cuts(since, until)
 
     async def next_due(self) -> int | None:
         return self._state.stood.next_due()

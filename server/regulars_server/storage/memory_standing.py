@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
-from regulars_server.storage.standing import HOPS, Checked, Due, Movement, Sweep
+from regulars_server.storage.standing import DEED, HOPS, LINE, Checked, Counted, Cuts, Due, Movement, Sweep
+
+V = TypeVar("V", int, str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +27,15 @@ class Stood:
     standing: dict[str, dict[tuple[str, str], int]] = field(default_factory=dict)
     membership: dict[str, dict[str, int]] = field(default_factory=dict)
     movements: list[Movement] = field(default_factory=list)
+    counted: dict[str, Sequence[Counted]] = field(default_factory=dict)
     swept: tuple[int, str | None] | None = (0, None)
     """The commit since which, and the last customer who was made due."""
 
     def copy(self) -> Stood:
         standing = {id: dict(kept) for id, kept in self.standing.items()}
         membership = {id: dict(kept) for id, kept in self.membership.items()}
-        return Stood(dict(self.looked), standing, membership, list(self.movements), self.swept)
+        counted, movements = dict(self.counted), list(self.movements)
+        return Stood(dict(self.looked), standing, membership, movements, counted, self.swept)
 
     # --- what is due ----------------------------------------------------------------------------------
 
@@ -85,6 +90,39 @@ class Stood:
         reached = customers.index(last) + 1 if last else 0
         return Sweep(total if self.swept is None else reached, total, waiting)
 
+    # --- what divides them ----------------------------------------------------------------------------
+
+    def cuts(self, since: str, until: str) -> Cuts:
+        last: dict[str, str] = {}
+        bought: dict[str, int] = {}
+        spend: dict[str, int] = {}
+        costs: dict[str, list[int | None]] = {}
+        for id, facts in self.counted.items():
+            for fact in facts:
+                said = dict(zip(DEED, fact.deed, strict=True))
+                if said["kind"] == "purchase" and said["at"] <= until:
+                    last[id] = max(last.get(id, ""), said["at"])
+                if said["kind"] not in ("purchase", "return") or not since <= said["at"] <= until:
+                    continue
+                if said["kind"] == "purchase":
+                    bought[id] = bought.get(id, 0) + 1
+                for line in fact.lines:
+                    told = dict(zip(LINE, line, strict=True))
+                    spend[id] = spend.get(id, 0) + told["amount"]
+                    costs.setdefault(id, []).append(told["cost"])
+        margins = {
+            id: spend[id] - sum(cost for cost in of if cost is not None)
+            for id, of in costs.items()
+            if None not in of
+        }
+        return Cuts(
+            tuple(_fifths(sorted(last.values(), reverse=True))),
+            tuple(_fifths(sorted(bought.values()))),
+            tuple(_fifths(sorted(spend.values()))),
+            tuple(_fifths(sorted(margins.values()))),
+            tuple(_pareto(sorted((margin for margin in margins.values() if margin > 0), reverse=True))),
+        )
+
     # --- what was found -------------------------------------------------------------------------------
 
     def conclude(
@@ -125,6 +163,9 @@ class Stood:
             self.standing.setdefault(one.customer, {}).setdefault((scheme, value), since)
         for segment, since in one.membership:
             self.membership.setdefault(one.customer, {}).setdefault(segment, since)
+        for id in one.members:
+            self.counted.pop(id, None)
+        self.counted[one.customer] = one.counted
         before = self.looked.get(one.customer, Looked(None, seq))
         for id in one.members:
             self.looked.pop(id, None)
@@ -134,6 +175,27 @@ class Stood:
         """Nothing is kept of a customer who is erased; `customers`: with this one."""
         if self.swept is not None and self.swept[1] == id:
             self.swept = self.swept[0], ([None, *customers])[customers.index(id)]
-        for kept in (self.looked, self.standing, self.membership):
+        for kept in (self.looked, self.standing, self.membership, self.counted):
             kept.pop(id, None)
         self.movements = [movement for movement in self.movements if movement.customer != id]
+
+
+def _fifths(values: list[V]) -> Iterator[V]:
+    """The last of each fifth but the last; the first ones are the larger where they can't be equal."""
+    size, more = divmod(len(values), 5)
+    end = 0
+    for fifth in range(4):
+        end += size + (fifth < more)
+        if end and (size or fifth < more):
+            yield values[end - 1]
+
+
+def _pareto(margins: list[int]) -> Iterator[int]:
+    """The least of the greatest that come to four fifths of all."""
+    total, higher, least = sum(margins), 0, None
+    for margin in margins:
+        if higher * 5 < total * 4:
+            least = margin
+        higher += margin
+    if least is not None:
+        yield least

@@ -105,6 +105,18 @@ class Checked:
     """All facts of the person that count."""
 
 
+class Cuts(NamedTuple):
+    """What divides those who bought: the ends of fifths but the last, lowest first."""
+
+    recency: tuple[str, ...] = ()
+    """Instants of the last purchase, latest first."""
+    frequency: tuple[int, ...] = ()
+    spend: tuple[int, ...] = ()
+    margin: tuple[int, ...] = ()
+    pareto: tuple[int, ...] = ()
+    """The least margin of those who bring four fifths together; empty where nobody brings any."""
+
+
 class Sweep(NamedTuple):
     """How far all customers were made due since a rule changed."""
 

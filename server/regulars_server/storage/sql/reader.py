@@ -28,10 +28,10 @@ from regulars_server.storage.interface import (
     Tail,
     Where,
 )
-from regulars_server.storage.sql import standing
+from regulars_server.storage.sql import cuts, standing
 from regulars_server.storage.sql.commit import Transaction
 from regulars_server.storage.sql.snapshot import Snapshot
-from regulars_server.storage.standing import Movement, Sweep, What
+from regulars_server.storage.standing import Cuts, Movement, Sweep, What
 from regulars_sync.digest import Digest
 from regulars_sync.log import Entry
 from regulars_sync.protocol import Acked
@@ -181,6 +181,9 @@ class SqlReader(Generic[S]):
     ) -> list[Movement]:
         among = None if customers is None else list(customers)
         return await self._run(lambda: standing.movements(self._snapshot, limit, before, among, what, key))
+
+    async def cuts(self, since: str, until: str) -> Cuts:
+        return await self._run(lambda: cuts.cuts(self._snapshot, since, until))
 
     async def next_due(self) -> int | None:
         return await self._run(lambda: standing.next_due(self._snapshot))
