@@ -93,7 +93,7 @@ sdl: $(READY) ## Export the GraphQL schema, and docs/API_REFERENCE.md from it
 lock: ## Pin every dependency in requirements.lock; ARGS=--upgrade for newer ones
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/python -m pip install --quiet $(UV)
-	build/lock/bin/uv pip compile pyproject.toml --extra server --extra postgres --extra parquet --extra telemetry --group dev --universal --python-version 3.11 \
+	build/lock/bin/uv pip compile pyproject.toml --extra server --extra postgres --extra parquet --extra card --extra telemetry --group dev --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" \
 		--quiet --output-file requirements.lock $(ARGS)
 

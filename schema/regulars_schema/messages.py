@@ -119,6 +119,7 @@ MESSAGES: Mapping[str, Message] = {
     "export_query": Message(R, 400, False, "This can't be exported: the query needs {reason}.", "无法导出：查询需要{reason}。"),
     "export_too_large": Message(R, 413, False, "The file is over {bytes_max} bytes. Ask for fewer rows or fields.", "文件超过 {bytes_max} 字节，请减少行或字段。"),
     "parquet_missing": Message(R, 501, False, "This server writes no Parquet: pyarrow is not installed. Install it: pip install 'regulars[parquet]'; or ask for JSONL.", "服务器未安装 pyarrow，无法写 Parquet。请安装：pip install 'regulars[parquet]'，或选用 JSONL。"),
+    "card_missing": Message(R, 501, False, "This server prints no PDF: {module} is not installed. Install it: pip install 'regulars[card]'; or ask for HTML.", "服务器未安装 {module}，无法生成 PDF。请安装：pip install 'regulars[card]'，或选用 HTML。"),
     "import_too_large": Message(R, 413, False, "The file has more than {lines_max} lines. Split it.", "文件超过 {lines_max} 行，请拆分后导入。"),
     "rights_changed": Message(R, 403, False, "Your rights are others than when this was made. Ask for it anew.", "您的权限已变更，请重新导出。"),
     "work_elsewhere": Message(R, 503, True, "Another server has the file; ask again, or let servers share REGULARS_WORKS_FOLDER.", "文件在另一台服务器上，请重试，或为各服务器设置共用的 REGULARS_WORKS_FOLDER。"),

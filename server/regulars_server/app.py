@@ -22,6 +22,7 @@ from starlette.routing import BaseRoute, Route
 from regulars_schema.entities import REGISTRY
 from regulars_server import (
     auth_endpoints,
+    card_endpoints,
     devices,
     erasure,
     jobs,
@@ -214,6 +215,7 @@ def create_app(settings: Settings, service: Service | None = None) -> Starlette:
         *live.routes(parts),
         *snapshot_endpoint.routes(parts),
         *work_endpoints.routes(parts, operations),
+        *card_endpoints.routes(parts, operations),
         *auth_endpoints.routes(parts),
     ]
     telemetry = parts.telemetry

@@ -207,6 +207,8 @@ ENDPOINTS: Mapping[str, frozenset[str]] = {
     "GET /sync/v1/live": _DEVICE,
     "GET /sync/v1/snapshot": _DEVICE,
     "GET /works/{id}": _ALL - {STRANGER},
+    "GET /cards/{id}.html": _ALL - {STRANGER},
+    "GET /cards/{id}.pdf": _ALL - {STRANGER},
     "POST /works/uploads": frozenset({"head_office"}),
     "POST /graphql": _ALL - {STRANGER},
     "PUT /graphql": _ALL - {STRANGER},

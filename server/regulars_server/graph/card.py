@@ -10,7 +10,7 @@ import strawberry
 from strawberry import scalars
 
 from regulars_schema import card as layout
-from regulars_schema.declare import JSON, Field, Instant, Label, Level, Ref, Struct
+from regulars_schema.declare import JSON, Bool, Field, Instant, Label, Level, Ref, Struct
 from regulars_schema.declare import Enum as EnumType
 from regulars_schema.entities import BIRTH, CALENDAR, QUIET_HOURS
 from regulars_server.graph.enums import (
@@ -45,6 +45,9 @@ class CardField:
     verified: str | None = strawberry.field(description="What came of checking it (S23).")
     contested: bool = strawberry.field(
         description="Whether several values stand beside each other: `Customer.contested` tells them."
+    )
+    choices: list[str] = strawberry.field(
+        description="Of a closed list its values as people call them, in their order; else empty."
     )
     hidden: bool = strawberry.field(description="Sensitive, and you may not read it: `value` says nothing.")
     asked: bool = strawberry.field(
@@ -190,6 +193,7 @@ def field_of(
         source=source,
         verified=verified,
         contested=contested,
+        choices=_choices(field, lang),
         hidden=field.level is not Level.INTERNAL and not sensitive,
         asked=layout.is_asked(field, kind),
         printed=layout.is_printed(field),
@@ -215,6 +219,12 @@ def provenance(field: Field, registers: Registers) -> tuple[str | None, str | No
 def _shared(said: list[str | None]) -> str | None:
     """What is said of every value alike; of the elements of a set it may differ."""
     return said[0] if len({*said}) == 1 else None
+
+
+def _choices(field: Field, lang: str) -> list[str]:
+    if isinstance(field.type, EnumType):
+        return [spoken(label, lang) for label in field.type.values.values()]
+    return [plain(said, lang) for said in (True, False)] if isinstance(field.type, Bool) else []
 
 
 def _text(field: Field, value: JSON, lang: str, names: Names, zone: tzinfo) -> str | None:

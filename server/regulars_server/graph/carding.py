@@ -423,6 +423,7 @@ def _custom(definition: Mapping[str, JSON], registers: Registers, lang: str, sen
         source=None if hidden else source,
         verified=None if hidden else verified,
         contested=contested and not hidden,
+        choices=list(definition.get("choices") or ()),
         hidden=hidden,
         asked=not guarded,
         printed=not guarded,

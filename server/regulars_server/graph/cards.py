@@ -46,6 +46,11 @@ class Card:
     row: strawberry.Private[Row]
     lang: strawberry.Private[str]
 
+    @resolved("Where the customer is at home, by id.")
+    def home_unit_id(self) -> UUID | None:
+        found = self.row.values.get("home_unit")
+        return None if found is None else UUID(found)
+
     @resolved("The chain's own fields, in their three tabs.")
     async def tabs(self, info: Info) -> list[CardTab]:
         return await carding.tabs(info.context, self)

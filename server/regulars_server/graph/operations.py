@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from inspect import isawaitable
 from typing import Any
 
-from graphql import DocumentNode, ExecutionResult, OperationType, execute
+from graphql import DocumentNode, ExecutionResult, GraphQLError, OperationType, execute
 
 from regulars_server.access import Principal
 from regulars_server.graph.charging import Charging
@@ -137,6 +137,24 @@ class Operations:
         self.service.telemetry.note(GRAPHQL_COST, cost.actual, operation.kind.value)
         result.extensions = {**(result.extensions or {}), "cost": cost.told()}
         return result
+
+    async def answer(self, query: str, variables: dict[str, Any], context: Context) -> dict[str, Any]:
+        """The data of a query of the server's own: priced, paid for and timed as one that the caller sent.
+
+        Whatever went wrong anywhere in it is raised; `Refused` as for `run`.
+        """
+        document = self.documents.known(query) or self.documents.read(query, True)
+        operation = document.operation(None)
+        charged = await self.charging.charge(operation, variables, context)
+        result = await self.execute(document, operation, Asked(query, None, variables), context)
+        await self.charging.settle(charged, operation, context)
+        for error in result.errors or ():
+            cause: BaseException = error
+            while isinstance(cause, GraphQLError) and cause.original_error is not None:
+                cause = cause.original_error
+            raise cause
+        assert result.data is not None
+        return result.data
 
     async def execute(
         self, document: Document, operation: Operation, asked: Asked, context: Context, event: object = None
