@@ -390,8 +390,33 @@ def schemes_page(shipped: Shipped) -> str:
             "",
             *_table(["Template", "中文", "English", "Rule", "Rows"], ready),
             "",
+            "## Rows",
+            "",
+            "What carries each row here. Other rows are of the card, of interactions or of reports.",
+            "",
+            *_table(["Row", "Schemes", "Templates"], _rows(shipped)),
+            "",
         ]
     )
+
+
+def _rows(shipped: Shipped) -> list[list[str]]:
+    schemes = {
+        scheme.key: {*scheme.sources, *(row for hint in scheme.hints for row in hint.sources)}
+        for scheme in shipped.schemes.values()
+    }
+    ready = {t.key: set(t.sources) for t in shipped.templates.values() if "." not in t.key}
+    rows = sorted(set().union(*schemes.values(), *ready.values()), key=lambda row: int(row[1:]))
+    return [
+        [
+            row,
+            *(
+                ", ".join(f"`{k}`" for k, of in carrying.items() if row in of)
+                for carrying in (schemes, ready)
+            ),
+        ]
+        for row in rows
+    ]
 
 
 def _scheme(scheme: Scheme) -> list[str]:

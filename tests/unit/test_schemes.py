@@ -13,6 +13,7 @@ from regulars_schema.rules.evaluate import evaluate, standing
 from regulars_schema.rules.knowing import Assigned, Chain, Deed, Known, Line
 from regulars_schema.rules.text import parse, show
 from regulars_schema.schemes import BadScheme, Playbook, Words, load, read
+from regulars_schema.schemes.changing import changed
 from tests.support.rules import KNOWN, TODAY
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "SCHEMES.md"
@@ -362,6 +363,82 @@ def test_without_published_cut_points_nobody_is_graded():
     bare = replace(CHAIN, cuts={})
     for scheme in ("tier", "quality", "volume_class", "rfm_cell", "profit_loyalty"):
         assert standing(scheme, of, bare).value == []
+
+
+BEYOND_RULES = {
+    "S19": "suppliers of the card", "S20": "custom fields", "S21": "the printed card", "S22": "sources of values",
+    "S24": "cards", "S73": "texts of a playbook", "S99": "composition", "S100": "campaigns", "S101": "plans",
+    "S121": "sensitive fields", "S127": "files of a playbook",
+}  # fmt: skip
+"""Rows that no scheme and no ready rule can carry, and what does."""
+
+
+def test_every_row_of_what_is_known_of_customers_is_carried():
+    carried = {row for scheme in SCHEMES.values() for row in scheme.sources}
+    carried |= {row for s in SCHEMES.values() for hint in s.hints for row in hint.sources}
+    carried |= {row for template in SHIPPED.templates.values() for row in template.sources}
+    wanted = {f"S{i}" for i in (*range(1, 79), 84, *range(95, 102), 107, 113, *range(119, 130))}
+    assert wanted - carried == set(BEYOND_RULES)
+
+
+@pytest.mark.parametrize(
+    ("rule", "of"),
+    [
+        ("final", known(inward={"supplies": ("a",)})),
+        ("intermediate", known(outward={"supplies": ("a",)})),
+        ("served_final", known(inward={"supplies": ("a",)})),
+        ("brought_by_others", known(inward={"referrer": ("a",)})),
+        ("refill_due", known(did("purchase", 25, lines=(Line("p", usage_days=30, lead_days=7),)))),
+        ("unanswered", known(did("request", 2), did("touch", 1))),
+        ("slow_answers", known(did("complaint", 9), did("call", 1))),
+        ("unsatisfied", known(buy(9), did("survey", 2, rating=2))),
+        ("invite_to_group", known(*often(30, 20))),
+        ("neglected", known(buy(91))),
+        ("worth_now", known(did("visit", 3, opportunity=5))),
+        ("with_demands", known(did("visit", 3, topic=("demand",)))),
+        ("outdoor_events", known(did("event", 3, place="outdoor"))),
+        ("won_by_trying", known(did("visit", 3, methods_used=("experience",)), buy(2))),
+        ("dangerous_deals", known(did("quote", 3), values={"credit_status": "dangerous"})),
+        ("may_be_sent_offers", known(consents=frozenset({("marketing", "sms")}))),
+        ("used_up", known(did("purchase", 31, lines=(Line("p", usage_days=30),)))),
+    ],
+)
+def test_a_ready_rule_holds_for_whom_it_means_and_not_for_a_stranger(rule, of):
+    if rule == "may_be_sent_offers":
+        of = replace(of, values={"contact_by": ["sms"]})
+    assert evaluate(SHIPPED.templates[rule].rule, of, CHAIN).answer is True
+    assert evaluate(SHIPPED.templates[rule].rule, known(), CHAIN).answer is (rule == "final")
+
+
+def test_a_tier_is_held_up_until_a_day_and_a_better_one_counts_at_once():
+    gold = Assigned("gold", "import", TODAY - 3, TODAY + 30)
+    fell, rose = known(buy(3, 300)), known(*often(3, 4, 5, 6, 7, amount=81))
+    for of, held, after in ((fell, "gold", "ordinary"), (rose, "diamond", "diamond")):
+        kept = replace(of, assigned={"tier": (gold,)})
+        found = standing("tier", kept, CHAIN)
+        assert found.value == [held]
+        assert found.until <= of.start_of(TODAY + 30)
+        assert standing("tier", replace(kept, today=TODAY + 30), CHAIN).value == [after]
+    said = replace(fell, assigned={"tier": (replace(gold, check_by=None),)})
+    assert standing("tier", said, CHAIN).value == ["gold"]
+    pinned = replace(rose, assigned={"tier": (gold, Assigned("silver", "person", TODAY))})
+    assert standing("tier", pinned, CHAIN).value == ["silver"]
+
+
+def test_a_chain_grades_firms_and_persons_by_rules_of_their_own():
+    rule = "(kind = organization and margin_fifth = 5) or (kind != organization and monetary_fifth = 5)"
+    graded = changed(SHIPPED, {"tier": {"values": {"diamond": {"rule": rule}}}})
+    assert not graded.problems
+    chain = replace(CHAIN, schemes={"tier": graded.schemes["tier"].rules()})
+    rich, useful = buy(3, 500, 490), buy(3, 300, 50)
+    tiers = {
+        (kind, of): standing("tier", known(deed, values={"kind": kind}), chain).value
+        for kind in ("person", "organization")
+        for of, deed in (("rich", rich), ("useful", useful))
+    }
+    assert tiers["person", "rich"] == tiers["organization", "useful"] == ["diamond"]
+    assert tiers["organization", "rich"] == ["gold"]
+    assert tiers["person", "useful"] == ["ordinary"]
 
 
 def test_a_parent_holds_its_values_and_a_person_beats_the_rule():

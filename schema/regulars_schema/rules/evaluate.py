@@ -140,11 +140,17 @@ class _Judge:
     # --- schemes ------------------------------------------------------------------------------------------
 
     def stands(self, scheme: str, known: Known, rule: Rule) -> Finding:
-        """A person's word until it is due to be checked, then an import's, then the rules'."""
+        """A person's word until it is due to be checked, then an import's, then the rules'.
+
+        Where values by rule are ordered, an import that is due to be checked only holds up: the better counts
+        (S35).
+        """
         rules = self.world.schemes.get(scheme)
         if rules is None:
             return Finding(rule, None)
         said = known.assigned.get(scheme, ())
+        held: str | None = None
+        until = FOREVER
         for origin in ("person", "import"):
             valid = [
                 a for a in said if a.origin == origin and (a.check_by is None or known.today < a.check_by)
@@ -154,6 +160,9 @@ class _Judge:
                     (_start(known, a.check_by) for a in valid if a.check_by is not None), default=FOREVER
                 )
                 values = [a.value for a in valid] if rules.multi else [max(valid, key=_weight).value]
+                if origin == "import" and until != FOREVER and rules.rank(values[0]) is not None:
+                    held = values[0]
+                    break
                 return Finding(rule, True, until, values)
         if rules.mode != "rule":
             return Finding(rule, True, FOREVER, [])
@@ -173,7 +182,9 @@ class _Judge:
                 self.inside.pop()
                 return Finding(rule, None, min(f.until for f in tried), None, tuple(tried))
         self.inside.pop()
-        return Finding(rule, True, min((f.until for f in tried), default=FOREVER), values, tuple(tried))
+        if held is not None and (not values or (rules.rank(values[0]) or 0) > (rules.rank(held) or 0)):
+            values = [held]
+        return Finding(rule, True, min([until, *(f.until for f in tried)]), values, tuple(tried))
 
     # --- others -------------------------------------------------------------------------------------------
 

@@ -164,6 +164,13 @@ class SchemeRules:
     rules: tuple[tuple[str, Rule], ...] = ()
     parents: Mapping[str, str] = field(default_factory=dict)
     multi: bool = False
+    ordered: bool = False
+    """Whether an earlier value is the higher one."""
+
+    def rank(self, value: str) -> int | None:
+        """Of a value that a rule gives, where they are ordered; 0 is the highest."""
+        keys = [key for key, _ in self.rules] if self.ordered and not self.multi else []
+        return keys.index(value) if value in keys else None
 
 
 @dataclass(frozen=True, slots=True)

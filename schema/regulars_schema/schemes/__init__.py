@@ -123,6 +123,7 @@ class Scheme:
             tuple((key, rule) for key, rule in ruled if rule is not None),
             {value.key: value.parent for value in self.values if value.parent is not None},
             self.multi,
+            self.ordered,
         )
 
 
