@@ -366,9 +366,9 @@ def test_without_published_cut_points_nobody_is_graded():
 
 
 BEYOND_RULES = {
-    "S19": "suppliers of the card", "S20": "custom fields", "S21": "the printed card", "S22": "sources of values",
-    "S24": "cards", "S73": "texts of a playbook", "S99": "composition", "S100": "campaigns", "S101": "plans",
-    "S121": "sensitive fields", "S127": "files of a playbook",
+    "S19": "suppliers of the card", "S20": "custom fields", "S21": "the printed card",
+    "S22": "sources of values", "S24": "cards", "S73": "texts of a playbook", "S99": "composition",
+    "S100": "campaigns", "S101": "plans", "S121": "sensitive fields", "S127": "files of a playbook",
 }  # fmt: skip
 """Rows that no scheme and no ready rule can carry, and what does."""
 
