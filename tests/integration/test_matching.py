@@ -17,13 +17,11 @@ from regulars_schema.rules.windows import iso
 from regulars_server.app import DATABASE
 from regulars_server.authors import SERVER, UnitTree
 from regulars_server.erasure import erase
-from regulars_server.knowledge.indexing import counted
 from regulars_server.knowledge.loading import known
 from regulars_server.knowledge.matching import Viewpoint, asked, matching
-from regulars_server.storage.interface import Fits, Order, Person, Reader, Storage
+from regulars_server.storage.interface import Fits, Order, Person, Reader
 from regulars_server.storage.postgres import PostgresStorage
 from regulars_server.storage.sqlite import SqliteStorage
-from regulars_server.storage.standing import Checked
 from regulars_sync.clock import ms_of
 from regulars_sync.ids import identity_id, link_id
 from tests.support.chain import Chain, new_chain
@@ -99,21 +97,6 @@ async def fill(chain: Chain) -> list[str]:
     return customers
 
 
-async def index(storage: Storage, view: Viewpoint) -> None:
-    """Lay out what everybody did."""
-    while due := await storage.claim("test", NOW_MS, 60_000, 100):
-        async with storage.unscoped_reader() as reader:
-            seq = (await reader.head()).seq
-            ids = [one.customer for one in due]
-            people = await known(reader, ids, tree=view.tree, as_of_ms=view.as_of_ms, sensitive=True)
-            clusters = await reader.clusters(ids)
-        checked = {
-            one.id: Checked(one.id, clusters.get(one.id, (one.id,)), None, counted=counted(one))
-            for one in people.values()
-        }
-        await storage.conclude("test", seq, list(checked.values()))
-
-
 async def survivors(reader: Reader) -> list[str]:
     return [row.id for row in await reader.select("customer", Person(), Order(), 1_000)]
 
@@ -136,7 +119,7 @@ async def test_rules_find_in_the_tables_whom_the_oracle_finds_in_the_rows(chain:
     async with storage.unscoped_reader() as reader:
         tree = await UnitTree.read(reader)
     view = Viewpoint(tree, NOW_MS, True, CHAIN.me, CHAIN.team)
-    await index(storage, view)
+    await chain.service.checking.drain()
     tried: list[Any] = []
 
     @settings(max_examples=DRAWN, deadline=None, suppress_health_check=list(HealthCheck))
@@ -187,7 +170,7 @@ async def test_what_is_laid_out_follows_corrections_and_erasure(chain: Chain):
     async with storage.unscoped_reader() as reader:
         view = Viewpoint(await UnitTree.read(reader), NOW_MS, True)
     for _ in range(3):
-        await index(storage, view)
+        await chain.service.checking.drain()
         async with storage.unscoped_reader() as reader:
             people = await known(reader, customers, tree=view.tree, as_of_ms=NOW_MS, sensitive=True)
             told = {(one.id, deed.id) for one in people.values() for deed in one.deeds}
@@ -197,7 +180,7 @@ async def test_what_is_laid_out_follows_corrections_and_erasure(chain: Chain):
         who, fact = min(told)
         void = {"kind": "visit", "at": "2026-11-01T10:00:00.000Z", "supersedes": fact, "void": True}
         await chain.write("create", "interaction", chain.new_id(), void)
-        await index(storage, view)
+        await chain.service.checking.drain()
         async with storage.unscoped_reader() as reader:
             assert await laid_out(reader, fact) == set()
             mine = {fact for other, fact in told if other == who}

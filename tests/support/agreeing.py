@@ -19,7 +19,6 @@ from regulars_schema.rules.text import parse
 from regulars_schema.rules.tree import Rule
 from regulars_server.ageing import Ageing
 from regulars_server.authors import UnitTree
-from regulars_server.knowledge.baselines import refresh
 from regulars_server.knowledge.loading import known
 from regulars_server.knowledge.world import read
 from regulars_sync.clock import instant_of
@@ -232,15 +231,7 @@ class History:
             for shop in self.chain.shops.values():
                 report = await shop.sync()
                 assert report.problem is None, report.problem
-            await self._look()
-
-    async def _look(self) -> None:
-        """Look at everybody, as the server does soon after whatever was written."""
-        there, _ = await self._server(self.chain.clock.ms, sensitive=True)
-        async with self.chain.service.storage.unscoped_reader() as reader:
-            await refresh(
-                self.chain.service.admission, reader, {one.id: one for one in there.values()}.values()
-            )
+            await self.chain.service.checking.drain()  # as the server does soon after whatever was written
 
     # --- asking -------------------------------------------------------------------------------------------
 

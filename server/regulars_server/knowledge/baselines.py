@@ -15,13 +15,14 @@ import orjson
 
 from regulars_schema.declare import JSON, Level
 from regulars_schema.entities import BASELINE
-from regulars_schema.rules.knowing import Before, Deed, Known
+from regulars_schema.rules.knowing import Before, Deed
 from regulars_schema.rules.metrics import summed
 from regulars_server.admission import Admission
 from regulars_server.authors import UnitTree
 from regulars_server.knowledge.loading import home_of, read
 from regulars_server.settling import Settling
 from regulars_server.storage.interface import Reader
+from regulars_server.storage.standing import Checked
 from regulars_sync.ids import WINDOW
 from regulars_sync.known import deeds_of
 from regulars_sync.reconcile import Row
@@ -55,24 +56,23 @@ async def renew(settling: Settling, customers: Iterable[str], edge: str, tree: U
                 settling.put(Row(BASELINE, id, {Level.INTERNAL: raw}, row.places, written=written))
 
 
-async def refresh(admission: Admission, reader: Reader, people: Iterable[Known]) -> bool:
-    """Renew the baselines of those persons whose facts from before the window's edge may be others; whether
-    there were any."""
+async def refresh(admission: Admission, reader: Reader, checked: Iterable[Checked]) -> None:
+    """Renew the baselines of those persons whose facts from before the window's edge may be others."""
     entity, id = WINDOW
     window = (await reader.find(entity, [id])).get(id)
     if window is None:
-        return False
+        return
     edge = str(orjson.loads(window.documents[Level.INTERNAL])["edge"])
-    older = {one.id: any(deed.at < edge for deed in one.deeds) for one in people}
-    clusters = await reader.clusters(older)
-    members = {id: clusters.get(id, (id,)) for id in older}
-    there = await reader.find(BASELINE.name, {member for each in members.values() for member in each})
-    wanted = [id for id, has in older.items() if has or not there.keys().isdisjoint(members[id])]
-    if not wanted:
-        return False
-    tree = await admission.tree()
-    await admission.transact(lambda settling: renew(settling, wanted, edge, tree))
-    return True
+    persons = list(checked)
+    there = await reader.find(BASELINE.name, {id for one in persons for id in one.members})
+    wanted = [
+        one.customer
+        for one in persons
+        if any(fact.at < edge for fact in one.counted) or not there.keys().isdisjoint(one.members)
+    ]
+    if wanted:
+        tree = await admission.tree()
+        await admission.transact(lambda settling: renew(settling, wanted, edge, tree))
 
 
 def _said(sums: Before) -> dict[str, JSON]:

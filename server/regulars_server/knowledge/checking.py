@@ -22,6 +22,7 @@ from regulars_schema.schemes.world import Knowledge
 from regulars_server.admission import Admission
 from regulars_server.authors import UnitTree
 from regulars_server.hub import EVERYTHING, Hub
+from regulars_server.knowledge.baselines import refresh
 from regulars_server.knowledge.indexing import counted
 from regulars_server.knowledge.loading import known
 from regulars_server.knowledge.reasons import Turned
@@ -100,6 +101,7 @@ class Checking:
             async with self._storage.unscoped_reader() as reader:
                 seq = (await reader.head()).seq
                 checked = await look(reader, taken, await self._worlds.of(reader), tree, now)
+                await refresh(self._admission, reader, checked)
         except BaseException:
             with suppress(RegularsError, asyncio.CancelledError):
                 await self._storage.conclude(self._worker, 0, [], ids)

@@ -80,6 +80,10 @@ class Counted(NamedTuple):
     lines: tuple[tuple[JSON, ...], ...] = ()
     """Each in the order of `LINE`."""
 
+    @property
+    def at(self) -> str:
+        return str(self.deed[DEED.index("at")])
+
 
 @dataclass(frozen=True, slots=True)
 class Checked:
