@@ -326,6 +326,46 @@ async def test_who_enters_and_leaves_a_segment_is_told(chain: Chain, site: Serve
         assert (await socket.hear())["payload"][0]["extensions"]["code"] == "not_found"
 
 
+async def test_who_a_rule_brings_into_a_segment_is_told_with_the_reason(chain: Chain, site: Served) -> None:
+    admin = await caller(chain)
+    clerk = await caller(chain, "clerk", "Nanjing Road")
+    lin = await admin.customer("林芳", homeUnitId=chain.units["Nanjing Road"])
+    far = await admin.customer("far", homeUnitId=chain.units["Orchard"])
+    segment = chain.new_id()
+    rule = {
+        "all": [
+            {"number": {"count": {"kind": ["visit"]}}, "op": ">=", "value": 1},
+            {"field": "belief", "op": "missing"},
+        ]
+    }
+    await chain.write("create", "segment", segment, {"name": "S", "rule": rule})
+    query = MEMBERS.replace(
+        " members }", " members movements { customerId before after by tests { rule holds value } } }"
+    )
+    said: dict[str, Any] = {"kind": "visit", "at": "2026-11-20T00:00:00.000Z", "party": [{"customer": lin}]}
+    fact = chain.new_id()
+    async with site.socket(clerk.token) as socket:
+        assert (await begun(socket, query, id=segment))["members"] == 0
+        await chain.write("create", "interaction", chain.new_id(), {**said, "party": [{"customer": far}]})
+        await chain.write("create", "interaction", fact, said)
+        moved = {"customerId": lin, "before": None, "after": "member", "by": "FACTS"}
+        turned = {"rule": "count(visit) >= 1", "holds": True, "value": 1}
+        assert await socket.data() == {
+            "entered": [{"name": "林芳"}],
+            "left": [],
+            "members": 1,
+            "movements": [{**moved, "tests": [turned]}],
+        }
+        await chain.write("create", "interaction", chain.new_id(), {**said, "void": True, "supersedes": fact})
+        event = await socket.data()
+        assert (event["left"], event["members"], event["movements"][0]["after"]) == ([lin], 0, None)
+        await chain.write("create", "interaction", chain.new_id(), said)
+        assert (await socket.data())["members"] == 1
+        await chain.write("edit", "customer", lin, {"belief": "x"})
+        (moved,) = (await socket.data())["movements"]
+        assert (moved["by"], moved["tests"]) == ("REST", [])  # a clerk may not read the belief
+
+
 async def test_what_begins_to_wait_for_a_person_is_told_to_those_who_may_see_it(
     chain: Chain, site: Served
 ) -> None:

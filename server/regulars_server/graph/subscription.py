@@ -17,12 +17,14 @@ from regulars_server.graph.enums import EntityName
 from regulars_server.graph.live.following import Following
 from regulars_server.graph.live.roster import Roster
 from regulars_server.graph.live.turns import Turns
+from regulars_server.graph.movements import Moved, told
 from regulars_server.graph.request import Context, Info
 from regulars_server.graph.reviews import Review, Reviewing, ReviewKind
 from regulars_server.graph.rows import Node
 from regulars_server.graph.scalars import UUID
 from regulars_server.graph.types import TYPES, Customer, Device, Segment
 from regulars_server.storage.interface import Found, Order
+from regulars_server.storage.standing import MOVED
 from regulars_sync.errors import Refused
 
 IDS_MAX = 100
@@ -75,6 +77,10 @@ class MembershipChange:
         description="Who is a member no more, or is out of reach; by id, which says no more than that."
     )
     members: int = strawberry.field(description="How many there are within reach now.")
+    movements: list[Moved] = strawberry.field(
+        description="Why, of those who moved by the rule, in that order. Who only came within reach or left"
+        " it did not move, and whoever was put in by hand is told at once, without."
+    )
 
 
 @strawberry.type(description="What waits for a person, since the event before or since `after`.")
@@ -168,7 +174,7 @@ class Subscription:
     async def membership_changed(self, info: Info, segment: UUID) -> AsyncIterator[MembershipChange]:
         roster = Roster(segment)
         is_first = True
-        async for context in turns_of(info).each():
+        async for context in turns_of(info).each(also=frozenset({MOVED})):
             if await context.related(Segment, segment) is None:
                 raise Refused("not_found", entity="segment")
             entered, left = await roster.step(context)
@@ -177,6 +183,7 @@ class Subscription:
                     entered=await context.related_all(Customer, entered),
                     left=[UUID(id) for id in left],
                     members=len(roster),
+                    movements=[told(movement, context) for movement in roster.movements],
                 )
             is_first = False
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from regulars_schema.declare import Level
 from regulars_schema.rules.evaluate import FOREVER, Finding, evaluate, standing
 from regulars_schema.rules.knowing import Chain, Known
 from regulars_schema.rules.naming import tests
@@ -123,6 +124,8 @@ async def look(
     persons = await known(reader, ids, tree=tree, as_of_ms=now_ms, sensitive=True)
     clusters = await reader.clusters(ids)
     kinds = link_kinds(knowledge)
+    schemes = knowledge.schemes.schemes
+    guarded = frozenset(key for key, of in schemes.items() if of.level is Level.SENSITIVE)
     linked = await _linked(reader, persons, kinds, tree, now_ms)
     chain = replace(knowledge.chain, find={**linked, **persons}.get)
     every = [id for customer in persons for id in clusters.get(customer, (customer,))]
@@ -139,7 +142,7 @@ async def look(
         seen = max((one.seen for one in due if one.seen is not None), default=None)
         stood = Stood.of(person, knowledge, chain)
         is_first = seen is None and not kept.standing and not kept.membership
-        turned = Turned(person, chain, knowledge.words)
+        turned = Turned(person, chain, knowledge.words, guarded)
         if seen is not None and stood.differs(kept):
             turned = replace(turned, newer=await _newer(reader, person, seen))
         hops = max(one.hops for one in due)

@@ -10,11 +10,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from regulars_schema.declare import JSON
+from regulars_schema.declare import JSON, Level
 from regulars_schema.rules.evaluate import Finding, evaluate
 from regulars_schema.rules.knowing import Known, World
+from regulars_schema.rules.metrics import METRICS
+from regulars_schema.rules.naming import tests
 from regulars_schema.rules.text import show
-from regulars_schema.rules.tree import AllOf, AnyOf, InTest, Not, Vocabulary
+from regulars_schema.rules.tree import (
+    AllOf,
+    AnyOf,
+    DateTest,
+    DayOf,
+    FieldTest,
+    InTest,
+    IsTest,
+    Metric,
+    Not,
+    NumberTest,
+    Rule,
+    Vocabulary,
+)
+from regulars_sync.known import SENSITIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +38,8 @@ class Turned:
     person: Known
     world: World
     words: Vocabulary
+    guarded: frozenset[str] = frozenset()
+    """Keys of sensitive schemes."""
     newer: frozenset[str] = frozenset()
     """The ids of the facts that came since somebody looked last."""
 
@@ -62,7 +80,29 @@ class Turned:
 
     def _test(self, leaf: Finding) -> JSON:
         told: dict[str, JSON] = {"rule": show(leaf.rule, self.words), "answer": leaf.answer}
-        return told if leaf.value is None else {**told, "value": leaf.value}
+        if leaf.value is not None:
+            told["value"] = leaf.value
+        if any(_names(test) & SENSITIVE or self._is_guarded(test) for test in tests(leaf.rule)):
+            told["sensitive"] = True
+        return told
+
+    def _is_guarded(self, test: Rule) -> bool:
+        if isinstance(test, IsTest):
+            return test.scheme in self.guarded
+        return any(
+            field.level is Level.SENSITIVE and name in _names(test)
+            for name, field in self.words.custom.items()
+        )
+
+
+def _names(test: Rule) -> set[str]:
+    """The fields of the customer that a test reads."""
+    match test:
+        case FieldTest(field) | DateTest(DayOf(field)):
+            return {field}
+        case NumberTest(Metric(name)):
+            return set(METRICS[name].needs)
+    return set()
 
 
 def deciding(found: Finding) -> Iterator[Finding]:

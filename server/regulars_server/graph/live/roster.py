@@ -7,7 +7,8 @@ from uuid import UUID
 from regulars_server.graph.live.following import Following
 from regulars_server.graph.request import Context
 from regulars_server.graph.types import Customer, Identity
-from regulars_server.storage.interface import All, Any_, Order, Person, Test
+from regulars_server.storage.interface import All, Any_, Member, Not, Order, Person, Test, Where
+from regulars_server.storage.standing import Movement
 from regulars_sync.errors import Refused
 
 MEMBERS_MAX = 20_000
@@ -22,6 +23,10 @@ class Roster:
         self._members: set[bytes] = set()
         self._following: Following | None = None
         self._scopes: frozenset[str] | None = None
+        self._told = 0
+        """The latest movement that was looked at."""
+        self.movements: list[Movement] = []
+        """Why it is another than at the step before."""
 
     def __len__(self) -> int:
         return len(self._members)
@@ -32,15 +37,18 @@ class Roster:
             self._scopes = context.author.scopes
             self._following = Following(context, None)
             await self._following.step(context)
-            self._members = await self._all(context)
+            await self._moved(context)
+            self._members, self.movements = await self._all(context), []
             return [], []
         before, now = self._members, set(self._members)
+        self.movements = await self._moved(context)
         if self._scopes != context.author.scopes:
             self._scopes = context.author.scopes
             self._following = Following(context, None)
             await self._following.step(context)
             now = await self._all(context)
         else:
+            now = await self._again(context, now, {movement.customer for movement in self.movements})
             more = True
             while more:
                 step = await self._following.step(context)
@@ -56,6 +64,20 @@ class Roster:
         self._members = now
         entered, left = now - before, before - now
         return [_text(id) for id in sorted(entered)], [_text(id) for id in sorted(left)]
+
+    async def _moved(self, context: Context) -> list[Movement]:
+        """What moved within reach since it was asked last, the first time only the latest."""
+        found: list[Movement] = []
+        before, is_first = None, not self._told
+        async with context.reading() as reader:
+            while True:
+                page = await reader.movements(PAGE_ROWS, before, what="membership", key=self._segment)
+                found += [movement for movement in page if movement.n > self._told]
+                if is_first or len(page) < PAGE_ROWS or page[-1].n <= self._told:
+                    break
+                before = page[-1].n
+        self._told = max([self._told, *(movement.n for movement in found)])
+        return found[::-1]
 
     async def _again(self, context: Context, now: set[bytes], ids: set[str]) -> set[bytes]:
         """The roster after another look at these customers and all who are one person with them."""
@@ -82,8 +104,10 @@ class Roster:
                     return _checked(found)
                 after = rows[-1].key
 
-    def _test(self) -> Person:
-        return Person(Any_((Test("segments", "has", self._segment),)))
+    def _test(self) -> Where:
+        """Those put into it, at once, and those whom the rule put there; less those taken out."""
+        inside = Person(Any_((Test("segments", "has", self._segment), Member(self._segment))))
+        return All((inside, Not(Person(Test("excluded_segments", "has", self._segment)))))
 
 
 def _text(id: bytes) -> str:

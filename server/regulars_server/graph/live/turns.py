@@ -41,17 +41,20 @@ class Turns:
         self.at_once = False
         """There is more to tell: the next turn waits for nothing."""
 
-    async def each(self, everything: bool = False) -> AsyncGenerator[Context, None]:
+    async def each(
+        self, everything: bool = False, also: frozenset[str] = frozenset()
+    ) -> AsyncGenerator[Context, None]:
         """The first turn at once, a further one after each commit within reach; until the server stops.
 
-        `everything`: after each commit of the chain. `Refused` when the bearer may ask no more.
+        `everything`: after each commit of the chain. `also`: of what else to be told. `Refused` when the
+        bearer may ask no more.
         """
         hub, awaited = self._operations.service.hub, None
         try:
             context = await self._begin()
             while True:
                 awaited = _awaited(context, everything)
-                with hub.waiting(awaited) as touched, self._line.waking(touched):
+                with hub.waiting(awaited | also) as touched, self._line.waking(touched):
                     while awaited == _awaited(context, everything):
                         touched.clear()
                         yield context
