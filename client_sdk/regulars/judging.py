@@ -18,6 +18,7 @@ from regulars_schema.rules import evaluate as oracle
 from regulars_schema.rules.evaluate import FOREVER, Finding, evaluate
 from regulars_schema.rules.knowing import Known
 from regulars_schema.rules.metrics import METRICS, Unheld
+from regulars_schema.rules.telling import told
 from regulars_schema.rules.text import parse, show
 from regulars_schema.rules.tree import InTest, Metric, Misread, NumberTest, Rule, Vocabulary, read
 from regulars_schema.rules.windows import EVER, Window
@@ -80,21 +81,14 @@ def rule_of(given: str | Mapping[str, JSON], words: Vocabulary) -> Rule:
     try:
         return parse(given, words) if isinstance(given, str) else read(dict(given), words)
     except Misread as misread:
-        raise unreadable(misread) from None
+        raise unreadable(misread, given) from None
 
 
-def unreadable(misread: Misread) -> LocalError:
+def unreadable(misread: Misread, given: JSON = None) -> LocalError:
     """What is wrong with a rule, and where."""
-    detail = dict(misread.detail)
-    near = detail.get("suggestion")
-    detail["allowed"] = near or ", ".join(map(str, detail.get("allowed") or ())) or "-"
-    detail["expected"] = near or detail.get("expected") or "-"
-    if misread.code == "rule_too_large":
-        limits = (f"{name}: {most}" for name, most in misread.detail.items() if name.endswith("_max"))
-        detail["what"] = ", ".join(limits)
-    if misread.path:
-        detail["path"] = list(misread.path)
-    return LocalError(misread.code, **{"field": "rule", **detail})
+    found = told(misread, given)
+    place = {"path": list(misread.path)} if misread.path else {}
+    return LocalError(found.code, **{"field": "rule", **found.detail, **place})
 
 
 # --- one customer -----------------------------------------------------------------------------------------

@@ -98,6 +98,7 @@ async def test_each_filter_has_labels_and_a_rule_that_asks_it(tmp_path: Path):
         } >= {"潜在客户", "新客户"}
         assert {part["name"] for part in en["parts"]} == {
             "kind", "channel", "stage_reached", "outcome", "unit", "staff", "role", "product", "category",
+            "attention_focus", "place", "campaign", "methods_used", "topic",
         }  # fmt: skip
         assert [period["value"] for period in en["periods"]] == ["day", "week", "month", "year"]
 

@@ -9,14 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regulars_schema.declare import JSON
+from regulars_schema.entities import CUSTOMER
+from regulars_schema.messages import text as message
 from regulars_schema.rules.calendars import lunar_day, next_anniversary
 from regulars_schema.rules.evaluate import FOREVER, evaluate
 from regulars_schema.rules.knowing import Assigned, Deed, Known, Line
 from regulars_schema.rules.naming import named
+from regulars_schema.rules.telling import told
 from regulars_schema.rules.text import parse, show
 from regulars_schema.rules.tree import Misread, read, write
 from regulars_schema.rules.windows import ordinal
-from tests.support.rules import CHAIN, KNOWN, RULES, SEGMENTS, TODAY, WORDS, beyond, number_tests
+from tests.support.rules import CHAIN, KNOWN, RULES, SEGMENTS, STAFF, TODAY, WORDS, beyond, number_tests
 
 # --- spelling ---------------------------------------------------------------------------------------------
 
@@ -81,6 +84,47 @@ def test_what_is_no_rule_is_told_where_it_stops_being_one_and_what_was_meant(tex
         raised.value.detail.get("suggestion"),
         raised.value.detail.get("expected"),
     )
+
+
+def test_what_is_no_rule_is_told_in_words_with_its_place_in_text_and_tree():
+    text = "kind = person\nand (gendr = female)"
+    with pytest.raises(Misread) as raised:
+        parse(text, WORDS)
+    found = told(raised.value, text)
+    assert (found.code, found.path, found.line, found.column) == ("rule_unknown", "all[1].field", 2, 6)
+    assert text[found.offset :].startswith("gendr")
+    assert found.suggestion == "gender"
+    for lang in ("zh", "en"):
+        assert "gender" in message(found.code, found.detail, lang)
+    with pytest.raises(Misread) as raised:
+        read({"all": [{"field": "gender", "op": "exists"}] * 200}, WORDS)
+    assert "nodes_max: 200" in message("rule_too_large", told(raised.value).detail)
+
+
+@pytest.mark.parametrize("code", ["rule_invalid", "rule_unknown", "rule_unreadable", "rule_too_large"])
+def test_each_reason_has_its_message_in_both_languages(code):
+    detail = told(Misread(code, ("all", 0), name="x", found="x", nodes_max=3)).detail
+    for lang in ("zh", "en"):
+        said = message(code, detail, lang)
+        assert said != code
+        assert "?" not in said
+
+
+def test_fields_of_the_card_are_asked_for_whatever_their_form():
+    values = {
+        "org_form": "有限公司", "groups": ["熟客群"], "owned_products": [STAFF[0]], "turnover": 900_000,
+        "quiet_hours": {"start": 0, "end": 60}, "headcount": 12,
+    }  # fmt: skip
+    of = known(values=values)
+    texts = [
+        'org_form contains "公司"', 'groups has "熟客群"', f'owned_products has "{STAFF[0]}"',
+        "turnover >= 900000", "quiet_hours exists", "headcount between 10 and 20",
+        f'excluded_segments lacks "{SEGMENTS[0]}"', "birth missing",
+    ]  # fmt: skip
+    assert [asked(text, of)[0] for text in texts] == [True] * len(texts)
+    hidden = frozenset({"turnover"})
+    assert asked("turnover >= 1", known(values=values, hidden=hidden))[0] is None
+    assert {field.name for field in CUSTOMER.fields} <= {field.name for field in WORDS.fields}
 
 
 def counted(window):

@@ -141,8 +141,8 @@ class Known:
 
     @cached_property
     def ordered(self) -> list[Deed]:
-        """The facts by day, those of one day by id."""
-        return sorted(self.deeds, key=lambda deed: (deed.day, deed.id))
+        """The facts by time, those of one instant by id."""
+        return sorted(self.deeds, key=lambda deed: (deed.day, deed.at, deed.id))
 
     @cached_property
     def days(self) -> list[int]:

@@ -16,6 +16,7 @@ from regulars_schema.entities import CHANNEL, CUSTOMER, INTERACTION, LINK_KIND, 
 from regulars_schema.messages import text as message
 from regulars_schema.rules.metrics import METRICS
 from regulars_schema.rules.prospects import mixes_prospects
+from regulars_schema.rules.telling import told
 from regulars_schema.rules.text import parse, show
 from regulars_schema.rules.tree import (
     CASE_KINDS,
@@ -231,23 +232,21 @@ async def with_tree(
 
 
 def refused(misread: Misread, field: str) -> Refused:
-    path = _path(misread)
-    place = f"{field}.{path}" if path else field
-    return Refused(misread.code, **_detail(misread), field=place)
+    found = told(misread)
+    place = f"{field}.{found.path}" if found.path else field
+    return Refused(found.code, **found.detail, field=place)
 
 
 def problem(misread: Misread, given: JSON, lang: str) -> RuleProblem:
-    detail = _detail(misread)
-    path = _path(misread)
-    line, column = detail.get("line"), detail.get("column")
+    found = told(misread, given)
     return RuleProblem(
-        code=misread.code,
-        message=message(misread.code, {"field": path or "rule", **detail}, lang),
-        path=path or None,
-        line=line,
-        column=column,
-        offset=_offset(given, line, column) if isinstance(given, str) and line and column else None,
-        suggestion=detail.get("suggestion"),
+        code=found.code,
+        message=message(found.code, {"field": found.path or "rule", **found.detail}, lang),
+        path=found.path or None,
+        line=found.line,
+        column=found.column,
+        offset=found.offset,
+        suggestion=found.suggestion,
     )
 
 
@@ -259,30 +258,6 @@ def warnings(rule: Rule, known: Knowledge, lang: str) -> list[RuleProblem]:
     return [
         RuleProblem(code=code, message=said, path=None, line=None, column=None, offset=None, suggestion=None)
     ]
-
-
-def _detail(misread: Misread) -> dict[str, JSON]:
-    """What fills the message, whatever the reason knew."""
-    detail = dict(misread.detail)
-    near = detail.get("suggestion")
-    detail["allowed"] = near or ", ".join(map(str, detail.get("allowed") or ())) or "-"
-    detail["expected"] = near or detail.get("expected")
-    if misread.code == "rule_too_large":
-        detail["what"] = ", ".join(
-            f"{name}: {most}" for name, most in misread.detail.items() if name.endswith("_max")
-        )
-    if "way" in detail:
-        detail["way"] = " > ".join(map(str, detail["way"]))
-    return {name: value for name, value in detail.items() if value is not None}
-
-
-def _path(misread: Misread) -> str:
-    shown = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in misread.path)
-    return shown.lstrip(".")
-
-
-def _offset(given: str, line: int, column: int) -> int:
-    return sum(len(each) + 1 for each in given.split("\n")[: line - 1]) + column - 1
 
 
 # --- what may be asked ------------------------------------------------------------------------------
