@@ -7,7 +7,6 @@ Nothing sensitive stands on paper, whoever asks; a customer out of reach is not 
 from __future__ import annotations
 
 from functools import partial
-from uuid import UUID
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,7 +14,7 @@ from starlette.routing import Route
 
 from regulars_server import web
 from regulars_server.graph.operations import Operations
-from regulars_server.paper.papers import BLANK, FORMS, printed, sheet_of
+from regulars_server.paper.papers import FORMS, printed, sheet_of
 from regulars_server.paper.printing import HTML_HEADERS, Press
 from regulars_server.service import Service
 from regulars_sync.errors import Refused
@@ -39,12 +38,10 @@ def routes(service: Service, operations: Operations) -> list[Route]:
         if lang not in LANGUAGES:
             raise Refused("enum_unknown", value=lang[:80], allowed=list(LANGUAGES))
         id = request.path_params["id"]
-        if id != BLANK:
-            id = _id(id)
         sheet = await sheet_of(operations, principal, id, asked.get("kind", "person"), lang)
         made = await printed(press, sheet, form, service.now_ms())
         own = HTML_HEADERS if form == "html" else {}
-        name = {"content-disposition": f'inline; filename="card-{id}.{form}"', "content-type": MEDIA[form]}
+        name = {"content-disposition": f'inline; filename="card.{form}"', "content-type": MEDIA[form]}
         return Response(made, headers={**HEADERS, **own, **name})
 
     def route(form: str) -> Route:
@@ -52,11 +49,3 @@ def routes(service: Service, operations: Operations) -> list[Route]:
         return Route(f"/cards/{{id}}.{form}", handler, methods=["GET"])
 
     return [route(form) for form in FORMS]
-
-
-def _id(said: str) -> str:
-    """`Refused("not_found")` for what can be no id."""
-    try:
-        return str(UUID(said))
-    except ValueError:
-        raise Refused("not_found", entity="customer") from None

@@ -31,6 +31,7 @@ def create_cli() -> typer.Typer:
     try:
         from regulars_server.cli import (
             backups,
+            cards,
             customers,
             demo,
             devices,
@@ -52,8 +53,21 @@ def create_cli() -> typer.Typer:
             raise
         raise LocalError("extra_missing", module=error.name) from error
     app = typer.Typer(help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-    rooms = (founding, serving, loading, exports, units, staff, customers, identities, devices, logins, held)
-    for room in (*rooms, documents, backups, moving, doctor, demo):
+    rooms = (
+        founding,
+        serving,
+        loading,
+        exports,
+        units,
+        staff,
+        customers,
+        cards,
+        identities,
+        devices,
+        logins,
+        held,
+    )
+    for room in (*rooms, cards, documents, backups, moving, doctor, demo):
         room.register(app)
     return app
 

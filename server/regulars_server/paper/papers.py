@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from uuid import UUID
 
 from regulars_schema.entities import CUSTOMER_KIND
 from regulars_server.access import Principal
@@ -32,7 +33,7 @@ async def sheet_of(operations: Operations, principal: Principal, id: str, kind: 
             said = await operations.answer(FORM, {"kind": kind.upper(), "lang": language}, context)
             return blank(said["cardForm"], lang)
         context.require_read("customer")
-        said = await operations.answer(CARD, {"id": id, "lang": language}, context)
+        said = await operations.answer(CARD, {"id": _id(id), "lang": language}, context)
         card = said["customerCard"]
         if card is None:
             raise Refused("not_found", entity="customer")
@@ -48,3 +49,11 @@ async def printed(press: Press, sheet: Sheet, form: str, now_ms: int) -> bytes:
     if form == "html":
         return html(sheet)
     return await asyncio.to_thread(press.pdf, sheet, now_ms)
+
+
+def _id(said: str) -> str:
+    """`Refused("not_found")` for what can be no id."""
+    try:
+        return str(UUID(said))
+    except ValueError:
+        raise Refused("not_found", entity="customer") from None

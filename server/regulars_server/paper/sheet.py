@@ -36,6 +36,7 @@ SAID = {
     "title": L("客户档案卡", "Customer card"),
     "form": L("客户资料表", "Customer form"),
     "printed": L("打印于 {}", "Printed {}"),
+    "own": L("{}（自定义）", "{} (own fields)"),
     "filled": L("已填 {} / {} 项", "{} of {} filled"),
     "please": L(
         "请填写您愿意告知的内容，其余可留空。",
@@ -106,6 +107,8 @@ class Block:
     entries: list[Entry] = field(default_factory=list)
     heads: list[str] = field(default_factory=list)
     rows: list[list[str]] = field(default_factory=list)
+    broad: int = 0
+    """The column that takes what width is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,21 +150,23 @@ def filled(card: Mapping[str, Any], lang: str, now: str, zone: tzinfo) -> Sheet:
     said = _Words(lang, zone)
     missing = {*card["completeness"]["missing"]}
     blocks = [_entries(part["label"], part["fields"], missing, lang) for part in card["sections"]]
-    blocks += [_entries(tab["label"], tab["fields"], set(), lang) for tab in card["tabs"]]
+    blocks += [_entries(said("own", tab["label"]), tab["fields"], set(), lang) for tab in card["tabs"]]
     for leader in card["leaders"]:
         if leader["name"] is not None:
             named = Entry(said("name"), clean(leader["name"]), clean(leader["note"] or ""))
             traits = _entries(clean(leader["label"]), leader["fields"], set(), lang)
             blocks.append(Block(traits.title, [replace(named, wide=True), *traits.entries]))
-    tables: list[tuple[str, list[str], Iterable[list[object]]]] = [
+    tables: list[tuple[str, list[str], int, Iterable[list[object]]]] = [
         (
             "standings",
             ["scheme", "value", "since"],
+            1,
             ([s["label"], s["valueLabel"], said.day(s["since"])] for s in card["standings"]),
         ),
         (
             "facts",
             ["topic", "date", "content", "product"],
+            2,
             (
                 [topic["label"], said.day(fact["at"]), fact["content"], fact["product"]]
                 for topic in card["facts"]
@@ -171,6 +176,7 @@ def filled(card: Mapping[str, Any], lang: str, now: str, zone: tzinfo) -> Sheet:
         (
             "bought",
             ["product", "times", "quantity", "last"],
+            0,
             (
                 [b["name"], b["times"], b["quantity"], said.day(b["lastAt"])]
                 for b in card["preferences"]["boughtMost"]
@@ -180,16 +186,19 @@ def filled(card: Mapping[str, Any], lang: str, now: str, zone: tzinfo) -> Sheet:
         (
             "suppliers",
             ["name", "satisfaction", "note"],
+            2,
             ([s["name"], s["satisfaction"], s["note"]] for s in card["suppliers"]),
         ),
         (
             "links",
             ["kind", "name", "note"],
+            2,
             ([link["label"], link["name"], link["note"]] for link in card["links"] if link["name"]),
         ),
         (
             "companions",
             ["name", "role", "times", "last"],
+            0,
             (
                 [c["name"], _roles(c["roles"], lang), c["times"], said.day(c["lastAt"])]
                 for c in card["companions"]
@@ -197,9 +206,9 @@ def filled(card: Mapping[str, Any], lang: str, now: str, zone: tzinfo) -> Sheet:
             ),
         ),
     ]
-    for title, heads, rows in tables:
+    for title, heads, broad, rows in tables:
         cells = [["" if cell is None else clean(cell) for cell in row] for row in rows]
-        blocks.append(Block(said(title), heads=[said(head) for head in heads], rows=cells))
+        blocks.append(Block(said(title), heads=[said(head) for head in heads], rows=cells, broad=broad))
     done = card["completeness"]
     return Sheet(
         lang=lang,
