@@ -18,6 +18,14 @@ import pytest
 
 from regulars import Shop
 from regulars_schema.entities import REGISTRY
+from regulars_server.app import create_service, opened
+from regulars_server.authors import SERVER
+from regulars_server.service import Service
+from regulars_server.settings import Settings
+from regulars_server.storage.interface import Member
+from regulars_server.storage.postgres import PostgresStorage
+from regulars_sync.clock import instant_of
+from regulars_sync.ids import uuid7
 from tests.support.chain import new_chain
 from tests.support.commands import Commands
 from tests.support.postgres import FAST, Databases, postgres_server
@@ -406,3 +414,56 @@ def test_files_of_works_are_fetched_and_imported_where_they_are(
         id = one.ask(EXPORT, key="e2")["export"]["id"]
         until(lambda: two.ask(EXPORTED, id=id)["state"] == "COMPLETED")
         assert one.get(f"/works/{id}").text == two.get(f"/works/{id}").text != ""
+
+
+CROWD = 120
+
+
+def test_servers_share_looking_at_customers_and_one_that_is_killed_loses_nobody(
+    commands: Commands, url: str, tmp_path: Path
+) -> None:
+    commands.asked("init", "--name", "Songhe", "--password-stdin", stdin="correct horse 7\n")
+    service = create_service(Settings(data=tmp_path / "beside", database=url))
+    segment = asyncio.run(crowd(service))
+    with (
+        serving(commands.data, "--database", url) as (one, _),
+        serving(tmp_path / "two", "--database", url) as (_, _),
+    ):
+        until = time.monotonic() + ENOUGH_S
+        while len(asyncio.run(entered(url, segment))) < 5:
+            assert time.monotonic() < until
+        os.kill(one.pid, signal.SIGKILL)
+        while len(found := asyncio.run(entered(url, segment))) < CROWD:
+            assert time.monotonic() < until
+            time.sleep(0.2)
+    assert len(found) == len(set(found)) == CROWD  # each once
+
+
+async def crowd(service: Service) -> str:
+    """Customers who visited, of whom nobody knows yet that they are in a segment."""
+    segment, now = uuid7(service.now_ms(), service.entropy(10)), service.now_ms()
+    rule = {"number": {"count": {"kind": ["visit"]}}, "op": ">=", "value": 1}
+    changes = [service.change("create", "segment", segment, {"name": "S", "rule": rule})]
+    for _ in range(CROWD):
+        id = uuid7(now, service.entropy(10))
+        said = {"kind": "visit", "at": instant_of(now - 86_400_000), "party": [{"customer": id}]}
+        changes.append(service.change("create", "customer", id, {"name": "林芳"}))
+        changes.append(service.change("create", "interaction", uuid7(now, service.entropy(10)), said))
+    async with opened(service, sweep=False):
+        for rulings in await service.admission.write(SERVER, [[change] for change in changes]):
+            assert rulings[0].verdict == "applied"
+    return segment
+
+
+async def entered(url: str, segment: str) -> list[str]:
+    """Whoever was found to come into the segment, as often as it was found."""
+    storage = PostgresStorage(url, REGISTRY)
+    await storage.open()
+    try:
+        async with storage.unscoped_reader() as reader:
+            moved = await reader.movements(10 * CROWD, what="membership", key=segment)
+            members = await reader.count("customer", Member(segment))
+        assert len(moved) == members
+        return [movement.customer for movement in moved]
+    finally:
+        await storage.close()

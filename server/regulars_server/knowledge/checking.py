@@ -34,7 +34,7 @@ from regulars_sync.errors import RegularsError
 
 AT_ONCE = 50
 """So many customers are taken at once."""
-HELD_MS = 30_000
+HELD_MS = 10_000
 """So long nobody else takes them; one who is not done by then is taken by another."""
 SWEPT_AT_ONCE = 500
 LOOK_S_MAX = 60.0
