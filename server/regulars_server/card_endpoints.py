@@ -6,6 +6,7 @@ Nothing sensitive stands on paper, whoever asks; a customer out of reach is not 
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 
 from starlette.requests import Request
@@ -29,7 +30,7 @@ HEADERS = {
 
 
 def routes(service: Service, operations: Operations) -> list[Route]:
-    press = Press()
+    press, turn = Press(), asyncio.Lock()
 
     async def paper(request: Request, *, form: str) -> Response:
         principal = await operations.principal(web.bearer(request))
@@ -39,7 +40,8 @@ def routes(service: Service, operations: Operations) -> list[Route]:
             raise Refused("enum_unknown", value=lang[:80], allowed=list(LANGUAGES))
         id = request.path_params["id"]
         sheet = await sheet_of(operations, principal, id, asked.get("kind", "person"), lang)
-        made = await printed(press, sheet, form, service.now_ms())
+        async with turn:  # so that those who wait take no thread
+            made = await printed(press, sheet, form, service.now_ms())
         own = HTML_HEADERS if form == "html" else {}
         name = {"content-disposition": f'inline; filename="card.{form}"', "content-type": MEDIA[form]}
         return Response(made, headers={**HEADERS, **own, **name})

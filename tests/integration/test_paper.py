@@ -16,8 +16,10 @@ import pypdf
 import pytest
 
 from regulars_schema.entities import CUSTOMER
+from regulars_server.knowledge.world import shipped
 from regulars_server.paper.printing import Press, html
 from regulars_server.paper.sheet import Block, Entry, Sheet, clean
+from regulars_sync.ids import made_id
 from tests.support.cards import FAR, GUARDED_LABEL, NAME, NEAR, SECRETS, Filled
 from tests.support.chain import Chain, new_chain
 from tests.support.graph import Graph, caller
@@ -143,6 +145,43 @@ async def test_a_form_has_labels_and_lines_and_no_value_at_all(chain: Chain, fil
         assert "尺码" in told
         assert not [word for word in known if word in told]
     assert "Hobbies" in said(await paper(office, "blank", form, "en"))
+
+
+async def test_a_standing_is_told_only_where_the_customer_may_know(chain: Chain, filled: Filled):
+    for scheme, said_ in (
+        ("tier", {"reviewed": "gold", "pinned": True, "check_by": "2027-11-01"}),
+        ("difficulty", {"values/harsh": True}),
+        ("attention", {"value": "key"}),
+    ):
+        id = made_id("assignment", filled.lin, scheme)
+        await filled.write("assignment", id, customer=filled.lin, scheme=scheme, **said_)
+    await chain.service.checking.drain()
+    async with chain.service.storage.unscoped_reader() as reader:
+        kept = (await reader.standings([filled.lin]))[filled.lin]
+    assert {"tier", "difficulty", "attention"} <= set(kept)
+    office = await caller(chain, sensitive=True)
+    query = "query ($id: UUID!) { customerCard(id: $id, lang: ZH) { standings { label scheme value valueLabel } } }"
+    told = (await office.ask(query, id=filled.lin))["customerCard"]["standings"]
+    assert [(standing["scheme"], standing["value"]) for standing in told] == [("tier", "gold")]
+    schemes = shipped().schemes
+    internal = {
+        words.zh_hans
+        for key in kept.keys() - {"tier"}
+        for words in (schemes[key].label, *(v.label for v in schemes[key].values if v.key in kept[key]))
+    }
+    assert len(internal) >= 4
+    for form in FORMS:
+        paper_ = said(await paper(office, filled.lin, form))
+        assert f"{told[0]['label']}{told[0]['valueLabel']}" in paper_
+        assert not [word for word in internal if word in paper_]
+
+
+async def test_a_long_table_ends_and_says_of_how_many_rows_it_is(chain: Chain, filled: Filled):
+    learned = [{"topic": "habit", "content": f"第{n}件"} for n in range(30)]
+    for day in (6, 7):
+        await filled.met("visit", day, {"customer": filled.lin}, facts=learned)
+    told = said(await paper(await caller(chain), filled.lin, "html"))
+    assert "所知事项（50/63）" in told
 
 
 async def test_a_page_runs_nothing_and_fetches_nothing_whatever_a_name_holds(chain: Chain, filled: Filled):

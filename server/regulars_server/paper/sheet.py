@@ -36,6 +36,7 @@ SAID = {
     "title": L("客户档案卡", "Customer card"),
     "form": L("客户资料表", "Customer form"),
     "printed": L("打印于 {}", "Printed {}"),
+    "most": L("{}（{} / {}）", "{} ({} of {})"),
     "own": L("{}（自定义）", "{} (own fields)"),
     "filled": L("已填 {} / {} 项", "{} of {} filled"),
     "please": L(
@@ -79,6 +80,8 @@ VERIFIED = {
     "verified": L("已核实", "verified"),
     "rejected": L("已驳回", "rejected"),
 }
+ROWS_MAX = 50
+"""Of one table; the title says how many there are."""
 WIDE_CHARS = 60
 CHOICES_CHARS = 20
 TALL = frozenset({"address", "philosophy", "direction", "policy", "activity", "supplement", "experience"})
@@ -207,8 +210,16 @@ def filled(card: Mapping[str, Any], lang: str, now: str, zone: tzinfo) -> Sheet:
         ),
     ]
     for title, heads, broad, rows in tables:
-        cells = [["" if cell is None else clean(cell) for cell in row] for row in rows]
-        blocks.append(Block(said(title), heads=[said(head) for head in heads], rows=cells, broad=broad))
+        every = list(rows)
+        cells = [["" if cell is None else clean(cell) for cell in row] for row in every[:ROWS_MAX]]
+        blocks.append(
+            Block(
+                _titled(said, title, len(every)),
+                heads=[said(head) for head in heads],
+                rows=cells,
+                broad=broad,
+            )
+        )
     done = card["completeness"]
     return Sheet(
         lang=lang,
@@ -219,6 +230,10 @@ def filled(card: Mapping[str, Any], lang: str, now: str, zone: tzinfo) -> Sheet:
         blocks=[block for block in blocks if block.entries or block.rows],
         signed=[],
     )
+
+
+def _titled(said: _Words, title: str, count: int) -> str:
+    return said(title) if count <= ROWS_MAX else said("most", said(title), ROWS_MAX, count)
 
 
 def blank(form: Mapping[str, Any], lang: str) -> Sheet:
