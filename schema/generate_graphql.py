@@ -139,6 +139,22 @@ PERSON = """
         from regulars_server.graph.identities import reviews
 
         return await reviews(info.context, self)
+
+    @resolved("分类状况 · Where the person stands in each scheme; with `schemes` in those, by their keys")
+    async def standings(
+        self, info: Info, schemes: list[str] | None = None
+    ) -> list[Annotated[Standing, strawberry.lazy("regulars_server.graph.standings")]]:
+        from regulars_server.graph.standings import standings
+
+        return await standings(info.context, self, schemes)
+
+    @resolved("自定义字段 · What the chain's own fields say of the person, whether filled or not")
+    async def custom_fields(
+        self, info: Info
+    ) -> list[Annotated[CustomField, strawberry.lazy("regulars_server.graph.custom")]]:
+        from regulars_server.graph.custom import custom_fields
+
+        return await custom_fields(info.context, self)
 """.splitlines()
 """What a customer is beside its row."""
 ORDER_FIRST = {"interaction": "at desc"}
@@ -198,8 +214,10 @@ def types(registry: Registry) -> str:
         "",
         "if TYPE_CHECKING:",
         "    from regulars_server.graph.cards import Card",
+        "    from regulars_server.graph.custom import CustomField",
         "    from regulars_server.graph.history import HistoryConnection",
         "    from regulars_server.graph.identities import CustomerReviews",
+        "    from regulars_server.graph.standings import Standing",
         "    from regulars_server.graph.timeline import TimelineConnection",
         "",
     ]

@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import Any
 
 import regulars
+from regulars.attached import Consents, Suppliers, Tasks
 from regulars.customers import Customers, Identities, Links, Tags
 from regulars.interactions import Interactions
 from regulars.segments import Segments
 
-_ROOMS = (Customers, Identities, Interactions, Links, Segments, Tags)
+_ROOMS = (Consents, Customers, Identities, Interactions, Links, Segments, Suppliers, Tags, Tasks)
 _END = object()
 
 

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
+from regulars import telling
 from regulars.contested import Contested
 from regulars.desk import Desk
-from regulars.records import Customer, Link, LinkKind, Segment
+from regulars.records import Assignment, Customer, Interaction, Link, LinkKind, Segment, Staff
 from regulars_schema.declare import JSON, Entity, Form, Unfit
 from regulars_schema.entities import CUSTOMER
 from regulars_schema.normal import element_path
+from regulars_sync.changes import Source
 from regulars_sync.errors import LocalError
 from regulars_sync.ids import identity_id, link_id
 
 if TYPE_CHECKING:
     from regulars.judging import Measured, Membership, Standing
+    from regulars.telling import CustomField
 
+STANCE = frozenset({"service_stance", "stance_reason"})
 SINGULAR = {"phone": "phones", "email": "emails", "tag": "tags", "hobby": "hobbies"}
 
 
@@ -88,6 +92,7 @@ class Customers:
         `LocalError` says which field does not fit; nothing is written then.
         """
         desk = self._desk
+        await self._may_write(fields)
         id = desk.new_id()
         if desk.unit is not None:
             fields.setdefault("home_unit", desk.unit)
@@ -98,6 +103,7 @@ class Customers:
     async def edit(self, customer: Customer | str, **fields: JSON) -> Customer:
         """Write these fields and no other. `LocalError("not_found")` when the row is not on this tablet."""
         id = id_of(customer)
+        await self._may_write(fields)
         await self._desk.write("customer", id, "edit", paths(CUSTOMER, fields, self._desk.country))
         return await self.get(id)
 
@@ -112,6 +118,90 @@ class Customers:
         """
         await self._desk.choose("customer", id_of(customer), field, choice)
         return await self.get(id_of(customer))
+
+    # --- where it stands, by somebody's word -----------------------------------------------------------
+
+    async def assign(
+        self,
+        customer: Customer | str,
+        scheme: str,
+        *values: str,
+        remove: Sequence[str] = (),
+        reason: str | None = None,
+        evidence: Interaction | str | None = None,
+        pinned: bool | None = None,
+        check_by: date | None = None,
+    ) -> Assignment:
+        """Say what a customer is in a scheme: its value, or, where it may have several, values to add.
+
+        Some schemes ask for a reason or the interaction that shows it. Where a rule decides, this is a pin,
+        until `check_by` (as the scheme says, or for a year). Of a tier, lifecycle or churn cause that two
+        tablets set at once the older word is shown until somebody decides (`contested_assignments`).
+        `LocalError`: enum_unknown, scheme_values, scheme_kind, evidence_missing, not_allowed, not_found.
+        """
+        said = {**dict.fromkeys(remove, False), **dict.fromkeys(values, True)}
+        shown_by = evidence if evidence is None or isinstance(evidence, str) else evidence.id
+        card = await self.get(id_of(customer))
+        return await telling.assign(self._desk, card, scheme, said, reason, shown_by, pinned, check_by)
+
+    async def unassign(self, customer: Customer | str, scheme: str) -> None:
+        """Take back what was said of a customer in a scheme; where there is a rule, it decides again."""
+        await telling.unassign(self._desk, id_of(customer), scheme)
+
+    async def assignments(self, customer: Customer | str) -> Sequence[Assignment]:
+        """What was said of a customer, by scheme. `standings` tells where it stands by that and by rules."""
+        return await telling.assignments(self._desk, id_of(customer))
+
+    async def contested_assignments(self, customer: Customer | str) -> Mapping[str, Contested]:
+        """Scheme -> what two people said of the customer who had not seen each other's word."""
+        return await telling.contested(self._desk, id_of(customer))
+
+    async def choose_assignment(self, customer: Customer | str, scheme: str, value: str) -> Assignment:
+        """Decide between them."""
+        return await telling.choose(self._desk, id_of(customer), scheme, value)
+
+    # --- fields of the chain's own, and where values are from ------------------------------------------
+
+    async def custom(self, customer: Customer | str) -> Sequence[CustomField]:
+        """Every field of the chain's own that is for such a customer, whether it says something or not."""
+        return await telling.custom(self._desk, await self.get(id_of(customer)))
+
+    async def set_custom(
+        self, customer: Customer | str, field: str, value: JSON, source: Source = "staff_visit"
+    ) -> None:
+        """Write a field of the chain's own, by its key. Of a set: items to add, or `{item: present}`."""
+        await telling.set_custom(self._desk, await self.get(id_of(customer)), field, value, source)
+
+    async def fill(self, customer: Customer | str, source: Source = "self_form", **fields: JSON) -> Customer:
+        """Write what is from elsewhere, such as a form that the customer filled in.
+
+        That waits to be verified, stands beside what was verified before, and makes one task.
+        """
+        card = await self.get(id_of(customer))
+        await self._may_write(fields)
+        await telling.fill(self._desk, card, paths(CUSTOMER, fields, self._desk.country), source)
+        return await self.get(card.id)
+
+    async def verify(
+        self, customer: Customer | str, field: str, is_true: bool = True, choice: JSON = None
+    ) -> Customer:
+        """Say that a field's value (a set's as `phones/+86...`) is true, or that it is not.
+
+        Meant is `choice`, a cid or a value; else the one that waits, or the one shown. When nothing waits
+        any more, the task to verify is done. `LocalError("choice_gone")`.
+        """
+        card = await self.get(id_of(customer))
+        await telling.verify(self._desk, card, field, is_true, choice)
+        return await self.get(card.id)
+
+    async def _may_write(self, fields: Mapping[str, JSON]) -> None:
+        """`LocalError("not_allowed")`: the service of a customer is reduced or ended by a manager (S8)."""
+        if not fields.keys() & STANCE:
+            return
+        me = self._desk.staff_id
+        staff = None if me is None else await self._desk.get_record(Staff, me)
+        if staff is None or staff.role not in ("manager", "admin"):
+            raise LocalError("not_allowed")
 
     async def archive(self, customer: Customer | str) -> Customer:
         return await self.edit(customer, archived=True)

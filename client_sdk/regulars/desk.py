@@ -31,6 +31,7 @@ from regulars_sync.check import admit, provisional
 from regulars_sync.errors import LocalError
 from regulars_sync.history import as_written
 from regulars_sync.ids import ENTROPY_BYTES, uuid7
+from regulars_sync.merge import Registers
 from regulars_sync.replica_layout import Key
 from regulars_sync.upgrade import translated
 
@@ -182,7 +183,7 @@ class Desk:
             rows = await self._rows_of(original.entity, original.id)
             drafted = self._draft(original.entity, original.id, op, fields, {}, original.cid)
             fields = provisional(self.registry, drafted, self.country).fields
-            seen = {path: cids for path in fields if (cids := seen_by(rows, path))}
+            seen = {path: cids for path, value in fields.items() if (cids := seen_by(rows, path, value))}
             drafted = msgspec.structs.replace(drafted, fields=fields, seen=seen)
             await self._save([drafted])
 
@@ -203,6 +204,16 @@ class Desk:
         if open_.changes:
             async with self._writing:
                 await self._save(open_.changes)
+
+    @property
+    def is_writing_together(self) -> bool:
+        """Whether a transaction is open."""
+        return self._transaction.get() is not None
+
+    async def registers(self, entity: str, id: str) -> Registers:
+        """What a row holds, value by value; nothing for one that is not on this tablet."""
+        row = await self._overlay.get(entity, id, self._unsaved())
+        return {} if row is None else row.registers
 
     async def write(
         self,
@@ -249,7 +260,7 @@ class Desk:
             _, admitted = admit(self.registry, drafted, self.country, self.unit)
         except Unfit as unfit:
             raise LocalError(unfit.code, **unfit.detail) from None
-        seen = {path: cids for path in admitted.fields if (cids := seen_by(rows, path))}
+        seen = {path: cids for path, value in admitted.fields.items() if (cids := seen_by(rows, path, value))}
         drafted = self._draft(entity, id, op, admitted.fields, seen, None, drafted.cid)
         open_.changes.append(drafted)
         open_.live.append(Live(drafted.cid, "", 0, entity, id, None, changes.encode(drafted)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from regulars.customers import id_of, paths
 from regulars.desk import Desk
@@ -33,7 +33,11 @@ class Interactions:
     ) -> Interaction:
         """Record what happened, now or at an instant with a time zone.
 
-        The first of the party is the principal, the others companions unless they say otherwise.
+        The first of the party is the principal, the others companions unless they say otherwise (`role`:
+        decider, payer, user); one without a card has a `name`. Among the fields: `stage_reached` (1-8),
+        `outcome`, `satisfaction` (1-5), `facts` learned (`[{"topic": "family", "content": ...}]`),
+        `checklist` (items ticked), `methods_used`, `attention_focus`, `opportunity` (`urgency`, `effect`,
+        `price`, each 0-2), `effort_min`, `place`, `benefit`, `next_on`, `report_class`, `campaign`, `lines`.
         """
         desk = self._desk
         written = {"kind": kind, "at": instant(at, desk.now_ms()), "party": _party(party), **fields}
@@ -140,14 +144,19 @@ def _written(interaction: Interaction) -> dict[str, JSON]:
         value = getattr(interaction, field.name)
         if value is None or value == () or field.name in {"supersedes", "void", "external_ids"}:
             continue
-        if isinstance(value, datetime):
-            value = instant(value, 0)
-        elif isinstance(value, tuple):
-            value = [_parts(item) for item in value]
-        fields[field.name] = value
+        fields[field.name] = _plain(value)
     return fields
 
 
-def _parts(item: object) -> JSON:
-    names = item.__slots__  # type: ignore[attr-defined]
-    return {name: value for name in names if (value := getattr(item, name)) is not None}
+def _plain(value: object) -> JSON:
+    """As a change says it."""
+    if isinstance(value, datetime):
+        return instant(value, 0)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    names = getattr(value, "__slots__", None)
+    if names is None:
+        return value
+    return {name: _plain(part) for name in names if (part := getattr(value, name)) is not None}

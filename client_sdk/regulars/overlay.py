@@ -22,9 +22,11 @@ from regulars.row_state import RowState
 from regulars_schema.declare import JSON, Entity, Registry
 from regulars_schema.search import Asked, Match, fits, score, tokens
 from regulars_sync import document, merge, replica_layout, search_index
+from regulars_sync.changes import Value
 from regulars_sync.check import provisional
 from regulars_sync.merge import Registers
 from regulars_sync.protocol import Acked
+from regulars_sync.verifying import may_see
 
 BEST_MAX = 200
 """So many of the rows that a search finds are ranked."""
@@ -251,13 +253,18 @@ def _is_known(entity: Entity, path: str) -> bool:
     return found is not None and found.is_set == bool(key)
 
 
-def seen_by(rows: Iterable[Laid], path: str) -> list[str]:
-    """What a writer of this path has seen: the values in each row, and every own change that wrote it."""
+def seen_by(rows: Iterable[Laid], path: str, written: Value) -> list[str]:
+    """What the writer of this value has seen: the values in each row, and every own change that wrote it.
+
+    But for a verified one where this is from a weaker source (`verifying.may_see`).
+    """
     cids: set[str] = set()
     for row in rows:
         register = row.registers.get(path)
-        cids.update(register.values if register else ())
-        cids.update(live.cid for live in row.own if path in live.change.fields)
+        values = register.values.values() if register else ()
+        cids.update(value.cid for value in values if may_see(written, value))
+        own = [(live.cid, live.change.fields.get(path)) for live in row.own]
+        cids.update(cid for cid, value in own if value is not None and may_see(written, value))
     return sorted(cids)
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 import orjson
 
 from regulars import replica
+from regulars.attached import Consents, Suppliers, Tasks
 from regulars.customers import Customers, Identities, Links, Tags
 from regulars.desk import NOTICE_S
 from regulars.files import Connect, Users, connect, kind_of
@@ -121,6 +122,9 @@ class Shop(Past):
         self.links = Links(self)
         self.segments = Segments(self)
         self.identities = Identities(self)
+        self.consents = Consents(self)
+        self.suppliers = Suppliers(self)
+        self.tasks = Tasks(self)
 
     # --- opening ------------------------------------------------------------------------------------
 

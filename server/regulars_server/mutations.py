@@ -324,14 +324,13 @@ class Mutations:
             found = await reader.find(name, ids.union(*clusters.values()))
             for edit, fields in edits:
                 of = seen.setdefault(edit.cid, {path: set() for path in fields})
+                written = Value(None, edit.source, edit.verified)
                 for id in clusters.get(edit.id, (edit.id,)):
                     documents = found[id].documents.items() if id in found else ()
                     registers = document.decode(raw for level, raw in documents if self.may_read(level))
                     for path in of.keys() & registers.keys():
                         values = registers[path].values
-                        of[path].update(
-                            cid for cid in values if may_see(edit.source, edit.verified, values[cid])
-                        )
+                        of[path].update(cid for cid in values if may_see(written, values[cid]))
         return seen
 
     def _normal(self, entity: Entity, path: str, value: JSON) -> str:

@@ -17,13 +17,14 @@ from functools import cached_property
 from regulars_schema.custom import NAMED as CUSTOM
 from regulars_schema.custom import shown as custom_shown
 from regulars_schema.declare import JSON, Level
-from regulars_schema.entities import CHANNEL, CUSTOMER, REGISTRY
+from regulars_schema.entities import ASSIGNMENT, CHANNEL, CUSTOMER, REGISTRY
 from regulars_schema.rules.facts import Fact, Product, buyer, counting, deed
 from regulars_schema.rules.knowing import Assigned, Before, Deed, Known
+from regulars_schema.schemes.assigning import COLUMNS
 from regulars_sync.clock import STAMPS_PER_MS, instant_of
 from regulars_sync.document import decode, nested, shown
 from regulars_sync.identity import agreed, fold
-from regulars_sync.merge import Registers
+from regulars_sync.merge import Registers, choose
 
 SENSITIVE = frozenset(f.name for f in CUSTOMER.fields if f.level is Level.SENSITIVE)
 IMPORTS = frozenset({"import", "pos"})
@@ -153,7 +154,7 @@ def known(
         deeds=tuple(deeds),
         edge=None if edge_ms is None else _first_whole_day(edge_ms, place.zone),
         before=before or {},
-        assigned=_assigned(rows, members, place.zone, as_of_ms),
+        assigned=_assigned(rows, members, place.zone, as_of_ms, bool(hidden)),
         outward={kind: tuple(sorted(ids)) for kind, ids in outward.items()},
         inward={kind: tuple(sorted(ids)) for kind, ids in inward.items()},
         segments=frozenset(values.get("segments") or ()),
@@ -235,7 +236,7 @@ def _custom(rows: Rows, members: Sequence[str]) -> dict[str, JSON]:
 
 
 def _assigned(
-    rows: Rows, members: Sequence[str], zone: tzinfo, as_of_ms: int
+    rows: Rows, members: Sequence[str], zone: tzinfo, as_of_ms: int, hidden: bool
 ) -> dict[str, tuple[Assigned, ...]]:
     found: dict[str, list[Assigned]] = defaultdict(list)
     for _, registers in rows.naming("assignment", members):
@@ -243,13 +244,13 @@ def _assigned(
         check_by = said.get("check_by")
         for path, register in registers.items():
             name, _, key = path.partition("/")
-            if name not in ("value", "reviewed", "values") or not register.values:
+            if name not in COLUMNS or not register.values:
                 continue
-            shown_ = said.get(name)
-            value = key if name == "values" and key in (shown_ or ()) else shown_ if not key else None
-            if value is None:
+            field = ASSIGNMENT.by_name[name]
+            written = choose(field, register.values.values())
+            value = written.value if not field.is_set else key if written.value else None
+            if value is None or (hidden and field.level is Level.SENSITIVE):
                 continue
-            written = max(register.values.values(), key=lambda c: (c.stamp, c.cid))
             ms = min(written.stamp // STAMPS_PER_MS, as_of_ms)  # a pending one has no stamp yet
             day = datetime.fromtimestamp(ms / 1_000, zone).toordinal()
             since = date.fromisoformat(said["since"]).toordinal() if said.get("since") else day

@@ -23,10 +23,10 @@ def standing_of(source: Source | None) -> Verified | None:
     return "pending" if source == "self_form" else None
 
 
-def may_see(source: Source | None, verified: Verified | None, candidate: Candidate) -> bool:
-    """Whether a value of this source takes the place of this one."""
-    is_weaker = source not in (None, "staff_visit") and verified != "verified"
-    return not is_weaker or candidate.verified != "verified"
+def may_see(written: Value, standing: Candidate | Value) -> bool:
+    """Whether a value takes the place of one that stands there."""
+    is_weaker = written.source not in (None, "staff_visit") and written.verified != "verified"
+    return not is_weaker or standing.verified != "verified"
 
 
 def pending(registers: Registers) -> list[str]:

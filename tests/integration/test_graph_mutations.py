@@ -25,6 +25,7 @@ from regulars_server.access.models import Database
 from regulars_server.graph.schema import build_schema
 from regulars_server.storage.sqlite import SqliteStorage
 from regulars_sync.errors import Refused
+from regulars_sync.ids import made_id
 from tests.support.chain import NOON_MS, Chain, new_chain, open_chain
 from tests.support.graph import Graph, Tablet, caller, http
 
@@ -55,7 +56,57 @@ PAIR = 'input: {{ one: "{lin}", other: "{wang}"'
 NO_PAIR = f'input: {{{{ one: "{{lin}}", other: "{NOBODY}"'
 SALE = 'input: {{ kind: VISIT, at: "2026-11-20T10:00:00Z", party: [{{ customerId: "{lin}" }}]'
 
+OF_LIN = 'input: {{ customerId: "{lin}", '
+OF_NOBODY = f'input: {{{{ customerId: "{NOBODY}", '
+
 CASES: dict[str, Case] = {
+    "assignmentSet": Case(
+        OF_LIN + 'scheme: "attention", value: "key", reason: "x" }}',
+        OF_LIN + 'scheme: "attention", value: "key", reason: "y" }}',
+        OF_NOBODY + 'scheme: "attention", value: "key" }}',
+    ),
+    "assignmentClear": Case(
+        OF_LIN + 'scheme: "attention" }}', OF_LIN + 'scheme: "tier" }}', OF_NOBODY + 'scheme: "tier" }}'
+    ),
+    "consentRecord": Case(
+        OF_LIN + "purpose: MARKETING, granted: true }}",
+        OF_LIN + "purpose: MARKETING, granted: false }}",
+        OF_NOBODY + "purpose: MARKETING, granted: true }}",
+    ),
+    "customValueSet": Case(
+        OF_LIN + 'field: "shoe_size", value: 38 }}',
+        OF_LIN + 'field: "shoe_size", value: 39 }}',
+        OF_LIN + 'field: "hat_size", value: 38 }}',
+    ),
+    "fieldDefSave": Case(
+        'input: {{ key: "shoe_size", label: {{ zh: "鞋号", en: "Size" }}, type: INTEGER, rule: MAX }}',
+        'input: {{ key: "shoe_size", label: {{ zh: "鞋", en: "Size" }}, type: INTEGER, rule: MAX }}',
+    ),
+    "schemeSave": Case(
+        'key: "tier", changes: {{ label: {{ en: "Grade" }} }}',
+        'key: "tier", changes: {{ label: {{ en: "Rank" }} }}',
+    ),
+    "schemeReset": Case('key: "quality"', 'key: "tier"', 'key: "funnel"'),
+    "supplierSet": Case(
+        OF_LIN + 'name: "Oak & Co", satisfaction: 2 }}',
+        OF_LIN + 'name: "Oak & Co", satisfaction: 3 }}',
+        OF_NOBODY + 'name: "Oak & Co" }}',
+    ),
+    "taskSave": Case(
+        OF_LIN + 'plan: "call", subject: "oak", note: "x" }}',
+        OF_LIN + 'plan: "call", subject: "oak", note: "y" }}',
+        OF_NOBODY + 'plan: "call", subject: "oak" }}',
+    ),
+    "taskDone": Case(
+        'input: {{ id: "{task}" }}',
+        'input: {{ id: "{task}", status: SKIPPED }}',
+        f'input: {{{{ id: "{NOBODY}" }}}}',
+    ),
+    "valueVerify": Case(
+        OF_LIN + 'path: "notes", isTrue: true }}',
+        OF_LIN + 'path: "notes", isTrue: false }}',
+        OF_NOBODY + 'path: "notes", isTrue: true }}',
+    ),
     "customerCreate": Case(
         'input: {{ name: "陈静" }}',
         'input: {{ name: "陈" }}',
@@ -287,6 +338,21 @@ async def fill(chain: Chain) -> tuple[Ids, dict[str, str]]:
         'mutation ($id: UUID!) { customerUpdate(idempotencyKey: "note", id: $id, set: { notes: "first" }) { ... on Error { code } } }',
         id=ids["lin"],
     )
+    known = {
+        "assignmentSet": 'input: { customerId: "%s", scheme: "attention", value: "ordinary" }',
+        "taskSave": 'input: { customerId: "%s", plan: "call", subject: "oak" }',
+        "supplierSet": 'input: { customerId: "%s", name: "Oak & Co" }',
+        "fieldDefSave": 'input: { key: "shoe_size", label: { zh: "鞋码", en: "Size" }, type: INTEGER, rule: MAX }',
+        "customValueSet": 'input: { customerId: "%s", field: "shoe_size", value: 37 }',
+        "schemeSave": 'key: "quality", changes: { label: { en: "Worth" } }',
+    }
+    for name, args in known.items():
+        given = args % ids["lin"] if "%s" in args else args
+        saved = await office.ask(
+            f'mutation {{ done: {name}(idempotencyKey: "{name}", {given}) {{ __typename ... on Error {{ code path }} }} }}'
+        )
+        assert saved["done"]["__typename"].endswith("Saved"), saved
+    ids["task"] = made_id("task", "call", ids["lin"], "oak")
     tablet = await Tablet(chain, office).pair("Nanjing Road")
     ids["device"] = tablet.device
     tokens["tablet"] = tablet.token

@@ -65,6 +65,8 @@ async def told_of(chain: Chain, office: Graph) -> None:
             "rule": "last_writer",
             "sensitivity": "internal",
         },
+        "assignment": {"customer": IDS["customer"], "scheme": "motive", "values/fame": True},
+        "scheme": {"key": "quality", "changes": {"label": {"en": "Worth"}}},
         "task": {"plan": "verify", "customer": IDS["customer"], "subject": "card", "status": "open"},
     }
     made = [[chain.service.change("create", *_of(name), fields)] for name, fields in rows.items()]

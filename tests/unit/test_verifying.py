@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from regulars_schema.entities import CUSTOMER
+from regulars_sync.changes import Source, Value
 from regulars_sync.merge import Candidate, Register
 from regulars_sync.verifying import CLOSED, judged, may_see, pending, standing_of, task
 
@@ -16,11 +17,12 @@ NOTED = Candidate("c" * 32, 4, "baker", "staff_visit", None)
 def test_only_what_a_customer_fills_in_waits_and_it_never_takes_the_place_of_what_was_verified():
     assert standing_of("self_form") == "pending"
     assert {standing_of(source) for source in ("staff_visit", "agency", "import", "pos", None)} == {None}
-    for source in ("self_form", "agency", "import", "pos", "rule"):
-        assert [may_see(source, None, one) for one in (FILLED, CHECKED, NOTED)] == [True, False, True]
-        assert may_see(source, "verified", CHECKED)
-    assert may_see(None, None, CHECKED)
-    assert may_see("staff_visit", None, CHECKED)
+    weaker: tuple[Source, ...] = ("self_form", "agency", "import", "pos", "rule")
+    for source in weaker:
+        assert [may_see(Value(1, source), one) for one in (FILLED, CHECKED, NOTED)] == [True, False, True]
+        assert may_see(Value(1, source, "verified"), CHECKED)
+    assert may_see(Value(1), CHECKED)
+    assert may_see(Value(1, "staff_visit"), CHECKED)
     registers = {"occupation": Register({FILLED.cid: FILLED, CHECKED.cid: CHECKED}), "name": Register()}
     assert pending(registers) == ["occupation"]
 

@@ -146,7 +146,7 @@ class _Judge:
         (S35).
         """
         rules = self.world.schemes.get(scheme)
-        if rules is None:
+        if rules is None or (rules.guarded and known.hidden):
             return Finding(rule, None)
         said = known.assigned.get(scheme, ())
         held: str | None = None

@@ -166,6 +166,8 @@ class SchemeRules:
     multi: bool = False
     ordered: bool = False
     """Whether an earlier value is the higher one."""
+    guarded: bool = False
+    """What is said in it is hidden from whoever may not see what is sensitive."""
 
     def rank(self, value: str) -> int | None:
         """Of a value that a rule gives, where they are ordered; 0 is the highest."""

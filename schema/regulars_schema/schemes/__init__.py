@@ -124,6 +124,7 @@ class Scheme:
             {value.key: value.parent for value in self.values if value.parent is not None},
             self.multi,
             self.ordered,
+            self.level is Level.SENSITIVE,
         )
 
 

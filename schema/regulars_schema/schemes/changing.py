@@ -36,6 +36,13 @@ def merged(target: JSON, patch: JSON) -> JSON:
     return found
 
 
+def composed(first: JSON, second: JSON) -> JSON:
+    """One merge patch that says what these two say one after the other."""
+    if type(first) is not dict or type(second) is not dict:
+        return second
+    return {**first, **{name: composed(first.get(name), value) for name, value in second.items()}}
+
+
 @dataclass(frozen=True, slots=True)
 class Schemes:
     """A chain's schemes: the shipped ones as it changed them, and its own."""

@@ -15,7 +15,10 @@ from regulars_schema.declare import JSON
 from regulars_server import devices, erasure
 from regulars_server.access.access import pairing_code
 from regulars_server.graph import inputs, payloads
+from regulars_server.graph.assignments import AssignmentMutations
+from regulars_server.graph.attached import AttachedMutations
 from regulars_server.graph.bulk import BULK_ROWS_MAX, BulkMutations
+from regulars_server.graph.custom import CustomMutations
 from regulars_server.graph.declared import mutation, said
 from regulars_server.graph.enums import LinkKind
 from regulars_server.graph.identities import IdentityMutations
@@ -27,8 +30,10 @@ from regulars_server.graph.request import Info
 from regulars_server.graph.reversals import ReversalMutations
 from regulars_server.graph.rules import with_tree
 from regulars_server.graph.scalars import UUID
+from regulars_server.graph.schemes import SchemeMutations
 from regulars_server.graph.tokens import TokenMutations
 from regulars_server.graph.types import Customer, Device, Interaction, Link, Product, Segment, Staff, Unit
+from regulars_server.graph.verifying import ValueSource, VerifyingMutations, write_filled
 from regulars_server.graph.works import WorkMutations
 from regulars_server.graph.writing import Writing, fields_of, settled, settled_on
 from regulars_server.lookup import look_up
@@ -38,19 +43,41 @@ from regulars_server.versions import Expected
 from regulars_sync.errors import Refused
 from regulars_sync.ids import link_id
 
+Origin = Annotated[
+    ValueSource | None, said("Where the values are from; what the customer filled in waits to be verified.")
+]
+
 
 @strawberry.type
 class Mutation(
-    WorkMutations, ImportMutations, BulkMutations, ReversalMutations, IdentityMutations, TokenMutations
+    WorkMutations,
+    ImportMutations,
+    BulkMutations,
+    ReversalMutations,
+    IdentityMutations,
+    TokenMutations,
+    AssignmentMutations,
+    AttachedMutations,
+    CustomMutations,
+    SchemeMutations,
+    VerifyingMutations,
 ):
     # --- customers ------------------------------------------------------------
 
     @mutation("A new customer, at home in your unit unless `homeUnitId` says otherwise.")
     async def customer_create(
-        self, info: Info, idempotency_key: str, input: inputs.CustomerInput
+        self,
+        info: Info,
+        idempotency_key: str,
+        input: inputs.CustomerInput,
+        origin: Origin = None,
     ) -> payloads.CustomerResult:
         async def run(writing: Writing) -> payloads.CustomerSaved:
-            return payloads.CustomerSaved(customer=await writing.create(Customer, input))
+            id = Mutations.new_id("customer", writing.cid)
+            edit = Edit(writing.cid, "create", "customer", id, fields_of(writing.entity("customer"), input))
+            home = input.home_unit_id or None
+            saved = await write_filled(writing, Customer, edit, origin, id, home)
+            return payloads.CustomerSaved(customer=saved)
 
         return await settled(info.context, idempotency_key, run)
 
@@ -62,10 +89,18 @@ class Mutation(
         id: UUID,
         set: inputs.CustomerEdit,
         expected_version: str | None = None,
+        origin: Origin = None,
     ) -> payloads.CustomerResult:
         async def run(writing: Writing) -> payloads.CustomerSaved:
             fields = fields_of(writing.entity("customer"), set)
-            return payloads.CustomerSaved(customer=await writing.edit(Customer, id, fields, expected_version))
+            if origin is None or not fields:
+                saved = await writing.edit(Customer, id, fields, expected_version)
+                return payloads.CustomerSaved(customer=saved)
+            card = await info.context.related(Customer, id)
+            home = None if card is None else card.home_unit_id
+            edit = Edit(writing.cid, "edit", "customer", id, fields)
+            saved = await write_filled(writing, Customer, edit, origin, id, home, expected_version)
+            return payloads.CustomerSaved(customer=saved)
 
         return await settled_on(info.context, idempotency_key, "customer", id, run)
 

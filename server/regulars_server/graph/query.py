@@ -27,6 +27,7 @@ from regulars_server.graph.roots import RowQueries
 from regulars_server.graph.rows import Node
 from regulars_server.graph.rules import RuleQueries
 from regulars_server.graph.scalars import SCALARS, UUID
+from regulars_server.graph.schemes import SchemeQueries
 from regulars_server.graph.tokens import TokenQueries
 from regulars_server.graph.types import TYPES, Customer, Device, Segment, Staff, Unit
 from regulars_server.graph.words import said
@@ -112,7 +113,16 @@ def _uuid(id: str) -> str | None:
 
 
 @strawberry.type
-class Query(CardQueries, WorkQueries, ImportQueries, RowQueries, RuleQueries, IdentityQueries, TokenQueries):
+class Query(
+    CardQueries,
+    WorkQueries,
+    ImportQueries,
+    RowQueries,
+    RuleQueries,
+    SchemeQueries,
+    IdentityQueries,
+    TokenQueries,
+):
     @resolved("Any row by its id; null when there is none within reach.")
     async def node(self, info: Info, id: strawberry.ID) -> Node | None:
         (found,) = await _nodes(info.context, [id])

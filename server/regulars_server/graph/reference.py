@@ -50,6 +50,8 @@ _ROWS = (
 IDS: Mapping[str, str] = {name: _id(place) for place, name in enumerate(_ROWS.split(), 1)}
 """The rows that the examples speak of."""
 MADE: Mapping[str, str] = {
+    "assignment": made_id("assignment", IDS["customer"], "motive"),
+    "scheme": made_id("scheme", "quality"),
     "field_def": made_id("field_def", "shoe_size"),
     "task": made_id("task", "verify", IDS["customer"], "card"),
 }
@@ -57,7 +59,25 @@ MADE: Mapping[str, str] = {
 _CHANGES = "changeReverse fieldChoose fieldChoose_2 heldDrop heldMend heldRetry"
 CIDS: Mapping[str, str] = {name: _cid(place) for place, name in enumerate(_CHANGES.split(), 1)}
 """The changes that they speak of: `heldDrop` and its like are held, `fieldChoose` stands beside another."""
-OF: Mapping[str, str] = {
+OF: Mapping[str, Any] = {
+    "Mutation.assignmentSet.input.scheme": "attention",
+    "Mutation.assignmentSet.input.value": "key",
+    "Mutation.assignmentClear.input.scheme": "motive",
+    "Mutation.consentRecord.input.purpose": "MARKETING",
+    "Mutation.customValueSet.input.field": "shoe_size",
+    "Mutation.customValueSet.input.value": "38",
+    "Mutation.fieldDefSave.input.key": "hat_size",
+    "Mutation.fieldDefSave.input.label": {"zh": "帽号", "en": "Hat size"},
+    "Mutation.fieldDefSave.input.type": "INTEGER",
+    "Mutation.fieldDefSave.input.rule": "LAST_WRITER",
+    "Mutation.schemeSave.key": "tier",
+    "Mutation.schemeSave.changes": {"label": {"en": "Grade"}},
+    "Mutation.schemeReset.key": "quality",
+    "Mutation.supplierSet.input.name": "Oak & Co",
+    "Mutation.taskSave.input.plan": "call",
+    "Mutation.taskSave.input.subject": "2026-11-22",
+    "Mutation.taskDone.input.id": MADE["task"],
+    "Query.scheme.key": "tier",
     "Mutation.customerArchive.id": IDS["customer_2"],
     "Mutation.customerErase.id": IDS["customer_3"],
     "Mutation.customerReturn.id": IDS["customer_2"],
@@ -113,8 +133,13 @@ TYPED: Mapping[str, Any] = {
 }
 FIRST = ("at", "cid", "code", "id", "kind", "name", "version")
 """Plain fields that an example asks for before others."""
-TOLD: Mapping[str, tuple[str, ...]] = {"StaffEdit": ("name", "role"), "UnitEdit": ("name", "kind")}
-"""Of an input in which nothing must be given, these are; of others the first of `ANY`."""
+TOLD: Mapping[str, tuple[str, ...]] = {
+    "AssignmentInput": ("value",),
+    "CustomValueInput": ("value",),
+    "StaffEdit": ("name", "role"),
+    "UnitEdit": ("name", "kind"),
+}
+"""Of an input what is given besides what must be; of one in which nothing must, else the first of `ANY`."""
 ANY = ("name", "label", "notes", "note")
 
 
@@ -272,8 +297,10 @@ def _value(place: str, name: str, type_: Any) -> Any:
 def _given(input_: GraphQLInputObjectType) -> list[tuple[str, GraphQLInputField]]:
     """What must be given, or else something."""
     required = [name for name, field in input_.fields.items() if is_required_input_field(field)]
-    if not {*required} - {"id"}:
-        required += TOLD.get(input_.name) or [name for name in ANY if name in input_.fields][:1]
+    if input_.name in TOLD:
+        required += TOLD[input_.name]
+    elif not {*required} - {"id"}:
+        required += [name for name in ANY if name in input_.fields][:1]
     return [(name, input_.fields[name]) for name in required]
 
 

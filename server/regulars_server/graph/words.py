@@ -40,6 +40,7 @@ ARGUMENTS: Mapping[str, str] = {
     "note": "Some words about it.",
     "orderBy": "In which order.",
     "path": "One field only; an element of a set is `field/key`.",
+    "schemes": "Only these schemes, by their keys.",
     "search": "Words that must all be found; docs/API.md says in what, and how.",
     "rule": "A rule, as text or as its tree: see docs/RULES.md.",
     "reason": "Why; it is kept in the log.",

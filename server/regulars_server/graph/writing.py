@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import Enum
 from typing import Any, TypeVar
 
 import strawberry
 
-from regulars_schema.declare import JSON, Entity, Field, List, Struct, Type
+from regulars_schema.declare import JSON, Entity, Field, List, Struct, Type, Unfit
 from regulars_server.graph.filters import ElementEdit, IdSetEdit, SetEdit
 from regulars_server.graph.inputs import ATTRIBUTES
 from regulars_server.graph.problems import Refusal, VersionConflict, conflict, refusal
@@ -69,6 +70,15 @@ def _plain(type_: Type, value: Any) -> JSON:
     return value.value if isinstance(value, Enum) else value
 
 
+@contextmanager
+def fitting() -> Iterator[None]:
+    """What does not fit inside is refused."""
+    try:
+        yield
+    except Unfit as unfit:
+        raise Refused(unfit.code, **unfit.detail) from None
+
+
 class Writing:
     """One mutation of one request."""
 
@@ -120,10 +130,17 @@ class Writing:
         return await self.edit(type_, id, fields_of(self.entity(type_.ENTITY), given), expected)
 
     async def write(self, type_: type[N], edit: Edit, expected: str | None = None) -> N | None:
+        return await self.write_together(type_, [edit], expected)
+
+    async def write_together(
+        self, type_: type[N], edits: Sequence[Edit], expected: str | None = None
+    ) -> N | None:
+        """Write several rows, all or none; the first is answered."""
         epoch = self.context.service.storage.chain.epoch
         await self.context.refresh()
-        await self.mutations.write(edit, None if expected is None else seq_of(expected, epoch))
-        return await self.context.related(type_, edit.id)
+        seq = None if expected is None else seq_of(expected, epoch)
+        await self.mutations.write_together(edits, seq)
+        return await self.context.related(type_, edits[0].id)
 
 
 async def settled(
