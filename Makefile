@@ -10,7 +10,7 @@ READY := .venv/.ready
 COVERING := tests/unit tests/contract $(patsubst %,tests/integration/test_%.py,replica repair graph_ledger past)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check fmt sim faults faults-long outside coverage bench storm idle hostile fuzz generate sdl lock clean bench-growth bench-peers bench-rules
+.PHONY: help demo serve test check fmt sim faults faults-long outside coverage bench storm idle hostile fuzz generate sdl lock clean bench-growth bench-finding bench-peers bench-rules
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -68,6 +68,9 @@ idle: $(READY) ## 10,000 tablets that only listen: memory of each, and how soon 
 
 bench-rules: $(READY) ## Measure what the rules of one customer cost; seconds
 	PYTHONPATH=. $(BIN)/python -m bench.rules $(ARGS)
+
+bench-finding: $(READY) ## What rules cost a tablet of 50,000 customers; ARGS="--customers 5000"
+	PYTHONPATH=. $(BIN)/python -m bench.finding $(ARGS)
 
 bench-growth: $(READY) ## Measure chains of 10 k, 100 k and 1 M rows; some twenty minutes
 	PYTHONPATH=. $(BIN)/python -m bench.growth $(ARGS)

@@ -6,12 +6,12 @@ from before the window that no sum tells, a customer linked who is out of its re
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from itertools import islice
 
-import orjson
-
+from regulars.indexed import Index, Position
 from regulars.knowing import Knowing
 from regulars_schema.declare import JSON
 from regulars_schema.rules import evaluate as oracle
@@ -26,8 +26,6 @@ from regulars_schema.schemes import Scheme
 from regulars_sync.errors import LocalError
 
 SLICE_CUSTOMERS = 500
-Position = tuple[str, str]
-"""The key of a customer's place among names, and its id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,39 +208,20 @@ def find(knowing: Knowing, rule: Rule, limit: int | None = None, after: Position
     yes: list[str] = []
     unknown: list[str] = []
     asked = 0
-    place: Position | None = None
-    for page in _pages(knowing, limit, after):
-        known = knowing.all(id for _, id in page)
-        asked += len(page)
-        for place in page:
-            person = known[place[1]]
-            if person is None or person.id != place[1]:
-                continue
-            answer = evaluate(rule, person, knowing.world).answer
+    candidates = Index(knowing, rule).candidates(after, limit)
+    at_once = min(limit or SLICE_CUSTOMERS, SLICE_CUSTOMERS)
+    while page := list(islice(candidates, at_once)):
+        known = knowing.all(one.place[1] for one in page if one.asks)
+        asked += len(known)
+        for place, said, asks in page:
+            id, answer = place[1], said
+            if asks:
+                person = known[id]
+                if person is None or person.id != id:
+                    continue
+                answer = evaluate(rule, person, knowing.world).answer
             if answer is not False:
-                (unknown if answer is None else yes).append(person.id)
+                (unknown if answer is None else yes).append(id)
                 if len(yes) + len(unknown) == limit:
                     return Found(tuple(yes), tuple(unknown), place, asked)
     return Found(tuple(yes), tuple(unknown), None, asked)
-
-
-def _pages(knowing: Knowing, limit: int | None, after: Position | None) -> Iterator[list[Position]]:
-    """Customers by name, those among them whom own changes touch where these put them."""
-    slice_ = min(SLICE_CUSTOMERS, limit or SLICE_CUSTOMERS)
-    own = sorted(place for place in knowing.own_customers() if after is None or place > after)
-    but = orjson.dumps([id for _, id in own]).decode()
-    place = after or ("", "")
-    while True:
-        page = knowing.connection.execute(
-            "SELECT sort, id FROM find WHERE entity = 'customer' AND (sort, id) > (?, ?)"
-            " AND id NOT IN (SELECT value FROM json_each(?)) ORDER BY sort, id LIMIT ?",
-            (*place, but, slice_),
-        ).fetchall()
-        is_last = len(page) < slice_
-        mine = [one for one in own if is_last or one <= page[-1]]
-        own = own[len(mine) :]
-        if found := sorted([*page, *mine]):
-            yield found
-        if is_last:
-            return
-        place = page[-1]

@@ -26,6 +26,7 @@ from regulars_schema.schemes import Shipped, load
 from regulars_schema.schemes.world import Knowledge, SchemeRow, SegmentRow, know
 from regulars_sync import known as assembling
 from regulars_sync.clock import ms_of
+from regulars_sync.ids import WINDOW
 from regulars_sync.known import NAMING, SENSITIVE, Rows
 from regulars_sync.merge import Register, choose
 from regulars_sync.units import Unit, Units
@@ -125,6 +126,9 @@ class Knowing:
         """The rows that pending changes write, by entity."""
         for change in self._live:
             self.touched.setdefault(change.entity, set()).add(change.id)
+        window = self._plain("window", [WINDOW[1]]).get(WINDOW[1])
+        self.edge_ms = ms_of(window["edge"]) if window else None
+        """Of facts from before, only sums are known."""
         self._pending = frozenset(self.touched.get("interaction", ()))
         self._known: dict[str, Known | None] = {}
         chain = setting.knowledge.chain
@@ -221,7 +225,10 @@ class Knowing:
 
     def _products(self, ids: Iterable[str]) -> dict[str, Product]:
         found = self._plain("product", ids)
-        return {id: Product(of.get("category"), of.get("usage_days")) for id, of in found.items()}
+        return {
+            id: Product(of.get("category"), of.get("usage_days"), of.get("refill_lead_days") or 0)
+            for id, of in found.items()
+        }
 
     def _plain(self, entity: str, ids: Iterable[str]) -> dict[str, Mapping[str, JSON]]:
         """The shown values of rows that no tablet writes."""

@@ -81,7 +81,8 @@ class Replica:
                 raise
             await mend()
         if not await self.file.read(lambda c: replica_layout.is_indexed(c, self._registry)):
-            await self.file.write(lambda c: replica_layout.reindex(c, self._registry))
+            while not await self.file.write(lambda c: replica_layout.reindex_some(c, self._registry)):
+                pass
 
     # --- receiving --------------------------------------------------------------------------------------
 

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import orjson
 
-from regulars_schema.declare import Level, Registry
+from regulars_schema.declare import JSON, Level, Registry
 from regulars_schema.search import written
-from regulars_sync import digest, replica_layout
+from regulars_sync import deeds, digest, replica_layout
 from regulars_sync.digest import EMPTY, Digest, add, row_hash
 from regulars_sync.document import nested
 from regulars_sync.protocol import Head
@@ -45,7 +45,7 @@ class Slice(NamedTuple):
 
 
 def look(connection: Connection, registry: Registry, after: Key, rows_max: int) -> Slice:
-    """Look at the rows beyond a key. Changes nothing; seven statements."""
+    """Look at the rows beyond a key. Changes nothing; a dozen statements."""
     bound = connection.execute(
         "SELECT entity, id FROM row WHERE (entity, id) > (?, ?) ORDER BY entity, id LIMIT 1 OFFSET ?",
         (*after, rows_max - 1),
@@ -74,12 +74,15 @@ def look(connection: Connection, registry: Registry, after: Key, rows_max: int) 
     sorts: dict[Key, str] = {}
     words: dict[Key, str] = {}
     elements: set[tuple[str, str, str, str]] = set()
+    counted: dict[str, dict[str, dict[str, JSON]]] = {"customer": {}, "interaction": {}}
     for name, id, level in trusted:
         declared = registry.by_name.get(name)
         if declared is None or level != Level.INTERNAL:
             continue
         values = nested(declared, orjson.loads(documents[name, id, level]))
         sorts[name, id] = sort_key(declared, values)
+        if name in counted:
+            counted[name][id] = values
         if declared.searched:
             words[name, id] = written(declared, values)
         elements.update([(name, id, field, key) for field, key in index_keys(declared, values)])
@@ -89,6 +92,7 @@ def look(connection: Connection, registry: Registry, after: Key, rows_max: int) 
         differs.update(key for key, _ in expected.items() ^ {(e, id): said for e, id, said in found}.items())
     found = connection.execute(f"SELECT entity, id, field, key FROM element WHERE {within}", keys)
     differs.update((name, id) for name, id, _, _ in elements.symmetric_difference(found))
+    differs |= deeds.differing(connection, counted["customer"], counted["interaction"])
     return Slice(
         bound,
         {scope: add(EMPTY, of) for scope, of in whole.items()},
@@ -117,6 +121,7 @@ def total(before: Mapping[str, Digest], found: Slice) -> dict[str, Digest]:
 
 def correct(connection: Connection, counted: Mapping[str, Digest]) -> bool:
     """Let the digests that are kept be those that were counted; whether they were not."""
+    deeds.sweep(connection)
     kept = {scope: digest for scope, digest in replica_layout.held(connection).items() if digest.rows}
     if kept == counted:
         return False

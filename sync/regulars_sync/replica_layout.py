@@ -15,7 +15,7 @@ import orjson
 from regulars_schema.declare import JSON, Entity, Level, Registry
 from regulars_schema.normal import sort_name
 from regulars_schema.search import written
-from regulars_sync import search_index
+from regulars_sync import deeds, search_index
 from regulars_sync.digest import EMPTY, Digest, add, row_hash
 from regulars_sync.document import nested
 from regulars_sync.protocol import Contents, PullAnswer, Rows
@@ -23,10 +23,11 @@ from regulars_sync.protocol import Contents, PullAnswer, Rows
 KIND = 0x52475231
 """`PRAGMA application_id` of the file: "RGR1"."""
 
-VERSION = 2
-"""`PRAGMA user_version` of the file. 2: words, which are indexed. Raise it when tokens change, too."""
+VERSION = 3
+"""`PRAGMA user_version` of the file. 2: words, which are indexed. 3: cards and facts that count, for rules.
+Raise it when tokens change, too."""
 
-SCHEMA_MIN = 2
+SCHEMA_MIN = 3
 """The oldest schema version whose tablets know this layout."""
 
 _TABLES = """
@@ -58,10 +59,10 @@ FOUND = "found"
 
 _INDEXED = (FOUND, "words", "text", "n")
 _INDEX = search_index.ddl(*_INDEXED)
-DDL = ";\n".join([_TABLES, _FIND, *_INDEX])
+DDL = ";\n".join([_TABLES, _FIND, deeds.DDL, *_INDEX])
 """Statements, each ended by `;` and a new line."""
 REINDEX_ROWS = 1_000
-ROW_TABLES = ("row", "member", "digest", "find", "element")
+ROW_TABLES = ("row", "member", "digest", "find", "element", *deeds.TABLES)
 
 SEAL_BYTES = 8
 
@@ -179,6 +180,15 @@ def reindex_rows(connection: Connection, registry: Registry, keys: Iterable[Key]
 
 def _unindex(connection: Connection, keys: Iterable[Key]) -> None:
     gone = list(keys)
+    facts = [id for name, id in gone if name == "interaction"]
+    left = deeds.remove(connection, facts) if facts else set()
+    _forget(connection, gone)
+    deeds.remove_cards(connection, [id for name, id in gone if name == "customer"])
+    if left:
+        deeds.again(connection, left)
+
+
+def _forget(connection: Connection, gone: list[Key]) -> None:
     for table in ("find", "words", "element"):
         connection.executemany(f"DELETE FROM {table} WHERE entity = ? AND id = ?", gone)
 
@@ -238,32 +248,64 @@ def is_indexed(connection: Connection, registry: Registry) -> bool:
 
 
 def reindex(connection: Connection, registry: Registry) -> None:
-    """Make anew what rows are found by; the rows hold all fields, declared or not, so nothing is fetched.
+    """Make anew, at once, what rows are found by."""
+    while not reindex_some(connection, registry):
+        pass
 
-    A document that can't be read is left for the audit. A file of the former layout gets this one.
+
+def reindex_some(connection: Connection, registry: Registry) -> bool:
+    """Make anew what some more rows are found by; True at the end. Cut off anywhere, it goes on from there.
+
+    The rows hold all fields, declared or not, so nothing is fetched. A document that can't be read is left
+    for the audit. A file of a former layout gets this one.
     """
+    if is_indexed(connection, registry):
+        return True  # another process was quicker
+    row = connection.execute("SELECT CAST(value AS BLOB) FROM said WHERE name = 'reindexing'").fetchone()
+    until: list[str] | None = orjson.loads(row[0]) if row else None
+    if until is None or until[0] != registry.fingerprint:
+        _begin(connection)
+        until = [registry.fingerprint, "", ""]
+    _, after, last = until
+    found = connection.execute(
+        "SELECT entity, id, CAST(document AS BLOB) FROM row WHERE (entity, id) > (?, ?) AND level = ?"
+        " ORDER BY entity, id LIMIT ?",
+        (after, last, Level.INTERNAL, REINDEX_ROWS),
+    ).fetchall()
+    parsed: dict[str, dict[str, dict[str, object]]] = {}
+    for name, id, document in found:
+        entity = registry.by_name.get(name)
+        if entity is not None:
+            with suppress(orjson.JSONDecodeError):
+                parsed.setdefault(name, {})[id] = nested(entity, orjson.loads(document))
+    for name, rows in parsed.items():
+        _index(connection, registry.get(name), rows)
+    if len(found) == REINDEX_ROWS:
+        mark = orjson.dumps([registry.fingerprint, *found[-1][:2]])
+        connection.execute("INSERT OR REPLACE INTO said VALUES ('reindexing', ?)", (mark,))
+        return False
+    connection.execute("DELETE FROM said WHERE name = 'reindexing'")
+    connection.execute("INSERT OR REPLACE INTO said VALUES ('schema', ?)", (registry.fingerprint,))
+    return True
+
+
+def _begin(connection: Connection) -> None:
+    """Empty what rows are found by, in this layout."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version == VERSION:
-        connection.execute("DELETE FROM find")
-        search_index.empty(connection, *_INDEXED)
-    else:
+    connection.execute("DELETE FROM said WHERE name = 'schema'")
+    connection.execute("DELETE FROM element")
+    if version == 1:
         connection.execute("DROP TABLE find")
         for statement in [*_FIND.split(";\n"), *_INDEX]:
             connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {VERSION}")
-    connection.execute("DELETE FROM element")
-    for entity in registry.entities:
-        found = connection.execute(
-            "SELECT id, CAST(document AS BLOB) FROM row WHERE entity = ? AND level = ?",
-            (entity.name, Level.INTERNAL),
-        )
-        while rows := found.fetchmany(REINDEX_ROWS):
-            parsed: dict[str, dict[str, object]] = {}
-            for id, document in rows:
-                with suppress(orjson.JSONDecodeError):
-                    parsed[id] = nested(entity, orjson.loads(document))
-            _index(connection, entity, parsed)
-    connection.execute("INSERT OR REPLACE INTO said VALUES ('schema', ?)", (registry.fingerprint,))
+    else:
+        connection.execute("DELETE FROM find")
+        search_index.empty(connection, *_INDEXED)
+    for table in deeds.TABLES:
+        connection.execute(f"DROP TABLE IF EXISTS {table}")
+    for statement in deeds.DDL.strip().split(";\n"):
+        connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {VERSION}")
 
 
 def sealed(raw: bytes) -> bytes:
@@ -298,7 +340,8 @@ def _index(connection: Connection, entity: Entity, rows: dict[str, dict[str, obj
         "SELECT id FROM find WHERE entity = ? AND id IN (SELECT value FROM json_each(?))",
         (entity.name, orjson.dumps(list(rows)).decode()),
     )
-    _unindex(connection, [(entity.name, id) for (id,) in found.fetchall()])
+    known = [id for (id,) in found.fetchall()]
+    _forget(connection, [(entity.name, id) for id in known])
     connection.executemany(
         "INSERT INTO find VALUES (?, ?, ?)",
         [(entity.name, sort_key(entity, v), id) for id, v in rows.items()],
@@ -312,6 +355,11 @@ def _index(connection: Connection, entity: Entity, rows: dict[str, dict[str, obj
         "INSERT OR IGNORE INTO element VALUES (?, ?, ?, ?)",
         [(entity.name, field, key, id) for id, v in rows.items() for field, key in index_keys(entity, v)],
     )
+    match entity.name:
+        case "customer":
+            deeds.put_cards(connection, rows)
+        case "interaction":
+            deeds.put(connection, rows, known)
 
 
 def level_of(scope: str) -> str:

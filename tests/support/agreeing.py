@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from regulars import Interaction, Shop
+from regulars.judging import Found, find
 from regulars.knowing import Knowing
 from regulars_schema.rules.evaluate import evaluate
 from regulars_schema.rules.knowing import Chain as RuleWorld
@@ -251,6 +252,17 @@ class History:
             for text in RULES:
                 rule = parse(text.replace("{unit}", self.chain.units["hq"]), words)
                 answers = await shop.know(partial(_both, rule, here, there, chain), _instant(at_ms))
+                found = await shop.know(partial(_found, rule), _instant(at_ms))
+                persons = {id: answers[id][0] for id in here if here[id].id == id}
+                for said, ids in ((True, found.yes), (None, found.unknown)):
+                    assert {id for id, answer in persons.items() if answer is said} == set(ids), (
+                        name,
+                        text,
+                        said,
+                        ids,
+                        persons,
+                        here,
+                    )
                 for id, (answer, wanted) in answers.items():
                     assert answer is None or answer == wanted, (name, id, text, answer, wanted)
                     if answer is None and wanted is not None:
@@ -272,6 +284,10 @@ def _instant(at_ms: int) -> datetime:
 
 def _here(knowing: Knowing, ids: list[str]) -> dict[str, Known]:
     return {id: known for id, known in knowing.all(ids).items() if known is not None}
+
+
+def _found(rule: Rule, knowing: Knowing) -> Found:
+    return find(knowing, rule)
 
 
 def _both(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import NamedTuple
 
@@ -60,15 +60,12 @@ def deed(
     id: str, values: Mapping[str, JSON], customer: str, zone: tzinfo, products: Mapping[str, Product]
 ) -> Deed:
     """What a fact with these values is to one of the customers whom it names."""
-    party = values.get("party") or ()
-    kind, lines = values["kind"], values.get("lines") or ()
-    if kind in BUYING and len(party) > 1 and buyer(party) != customer:
-        kind, lines = "visit", ()
+    seen = as_seen_by(values, customer)
     return Deed(
         id=id,
         day=datetime.fromisoformat(values["at"]).astimezone(zone).toordinal(),
-        kind=kind,
-        role=next((member.get("role") for member in party if member.get("customer") == customer), None),
+        kind=seen.kind,
+        role=seen.role,
         unit=values.get("unit"),
         staff=values.get("staff"),
         channel=values.get("channel"),
@@ -82,9 +79,34 @@ def deed(
         campaign=values.get("campaign"),
         methods_used=tuple(values.get("methods_used") or ()),
         topic=tuple(fact["topic"] for fact in values.get("facts") or ()),
-        lines=tuple(_line(line, kind == "return", products) for line in lines),
+        lines=tuple(_line(line, seen.kind, products) for line in seen.lines),
         at=values["at"],
     )
+
+
+class Seen(NamedTuple):
+    """What of a fact depends on whose it is."""
+
+    kind: str
+    role: str | None
+    lines: Sequence[Mapping[str, JSON]]
+
+
+def as_seen_by(values: Mapping[str, JSON], customer: str) -> Seen:
+    party = values.get("party") or ()
+    role = next((member.get("role") for member in party if member.get("customer") == customer), None)
+    if values["kind"] in BUYING and len(party) > 1 and buyer(party) != customer:
+        return Seen("visit", role, ())
+    return Seen(values["kind"], role, values.get("lines") or ())
+
+
+def figures(line: Mapping[str, JSON], kind: str) -> tuple[int, int, int | None]:
+    """Quantity, amount and cost of a line; money that went back is less than nothing."""
+    amount, cost, quantity = line.get("amount") or 0, line.get("cost"), line.get("quantity")
+    quantity = 1 if quantity is None else quantity
+    if kind == "return":
+        return quantity, -abs(amount), None if cost is None else -abs(cost)
+    return quantity, amount, cost
 
 
 class Product(NamedTuple):
@@ -109,15 +131,15 @@ def _opportunity(rated: Mapping[str, JSON] | None) -> int | None:
     return None if rated is None else sum(rated[name] for name in OPPORTUNITY.parts)
 
 
-def _line(line: Mapping[str, JSON], back: bool, products: Mapping[str, Product]) -> Line:
+def _line(line: Mapping[str, JSON], kind: str, products: Mapping[str, Product]) -> Line:
     product = products.get(line.get("product") or "", _UNKNOWN)
-    amount, cost, quantity = line.get("amount") or 0, line.get("cost"), line.get("quantity")
+    quantity, amount, cost = figures(line, kind)
     return Line(
         product=line.get("product"),
         category=product.category,
-        quantity=1 if quantity is None else quantity,
-        amount=-abs(amount) if back else amount,
-        cost=-abs(cost) if back and cost is not None else cost,
+        quantity=quantity,
+        amount=amount,
+        cost=cost,
         currency=line.get("currency"),
         usage_days=product.usage_days,
         lead_days=product.lead_days,
