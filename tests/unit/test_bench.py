@@ -62,6 +62,13 @@ def test_what_rules_cost_is_measured_beside_a_floor():
         assert figure in ran.stdout
 
 
+def test_what_an_interaction_moves_is_timed_beside_its_commit():
+    ran = run("-m", "bench.standing", "--customers", "3", "--facts", "2", "--interactions", "3")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    for figure in ("floor: its commit", "its membership events"):
+        assert figure in ran.stdout
+
+
 def test_peers_say_what_they_need(tmp_path):
     ran = run("-m", "bench.peers", PATH=str(tmp_path))
     assert ran.returncode == 1
