@@ -188,7 +188,7 @@ def test_doctor_asks_the_server_at_a_url_and_fits_one_screen(tmp_path: Path):
     assert found["clock_offset"] == "ok"
     assert set(found) == {
         "version", "integrity", "disk", "wal", "backup", "journal", "database", "log", "digests", "clock",
-        "held", "lag", "gaps", "works", "equal_keys", "settings", "url", "clock_offset",
+        "held", "lag", "gaps", "works", "standing", "equal_keys", "settings", "url", "clock_offset",
     }  # fmt: skip
     assert len(shown.out.splitlines()) <= 24
     commands.lang = "zh"

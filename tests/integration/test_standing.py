@@ -24,6 +24,7 @@ from regulars_sync.clock import instant_of
 from regulars_sync.document import decode
 from regulars_sync.ids import identity_id, link_id, made_id
 from tests.support.chain import Chain, new_chain
+from tests.support.graph import caller
 
 DAY_MS = 86_400_000
 
@@ -428,3 +429,14 @@ async def test_cut_points_are_published_once_a_day_and_customers_are_graded_by_t
     await shop.moved()
     assert await shop.stands(customers[0], "tier") == ["diamond"]
     await shop.sees_afresh()
+
+
+async def test_head_office_sees_how_far_everybody_was_looked_at_and_a_branch_does_not(shop: Shopkeeper):
+    asked = "{ standingProgress { reached total waiting } }"
+    office, branch = await caller(shop.chain), await caller(shop.chain, "clerk", "Nanjing Road")
+    await shop.customer()
+    await shop.moved()
+    assert await office.ask(asked) == {"standingProgress": None}
+    await shop.segment("count(visit) >= 1")
+    assert await office.ask(asked) == {"standingProgress": {"reached": 0, "total": 1, "waiting": 0}}
+    assert await branch.ask(asked) == {"standingProgress": None}

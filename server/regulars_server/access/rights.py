@@ -124,6 +124,7 @@ ROOTS: Mapping[str, str] = {
     "Query.customerCard": "read:customers",
     "Query.cardForm": ANYBODY,
     "Query.equalKeys": "read:customers",
+    "Query.standingProgress": "read:segments",
     "Query.interaction": "read:interactions",
     "Query.interactions": "read:interactions",
     "Query.identityReviews": "admin:identities",

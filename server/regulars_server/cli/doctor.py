@@ -23,6 +23,7 @@ from regulars_server.cli.terminal import FAILED, Terminal
 from regulars_server.service import Service
 from regulars_server.storage.interface import Reader
 from regulars_server.storage.migrations import APPLICATION_ID, STEPS
+from regulars_server.storage.standing import Sweep
 from regulars_sync.clock import DRIFT_MS_MAX, STAMPS_PER_MS
 from regulars_sync.digest import EMPTY, Digest, add, row_hash
 from regulars_sync.errors import LocalError, RegularsError
@@ -153,7 +154,8 @@ async def chain_findings(service: Service) -> list[Finding]:
         equal = await reader.equal_keys(LISTED_MAX)
         held = await reader.open_counts()
         gaps = await reader.gaps(LISTED_MAX)
-    now = service.now_ms()
+        now = service.now_ms()
+        sweep = await reader.sweep(now)
     behind_ms = head.stamp_max // STAMPS_PER_MS - now
     if now < EARLIEST_MS or behind_ms > DRIFT_MS_MAX:
         zh, en = "本机时钟不对：早于已有的修改", "The clock of this machine is wrong: behind what was written"
@@ -176,6 +178,7 @@ async def chain_findings(service: Service) -> list[Finding]:
     findings.append(await checkup.tablets(service, names_by_id))
     findings.append(_gaps(gaps, names_by_id))
     findings.append(checkup.works(await service.works.open(), now))
+    findings.append(_standing(sweep))
     en = "keys that two customers or more share"
     findings.append(_count("equal_keys", len(equal), "个号码为多位顾客共有", en))
     return findings
@@ -189,6 +192,15 @@ def _gaps(found: list[Entry], names: dict[str, str]) -> Finding:
     shown = ", ".join(f"{name} {d.get('first')}-{d.get('last')}" for name, d in said)
     zh = f"有设备丢失了尚未上传的修改，请当面核对：{shown}"
     return Finding("gaps", "look", zh, f"Devices lost changes before they sent them; ask there: {shown}")
+
+
+def _standing(sweep: Sweep | None) -> Finding:
+    """How far the servers are with looking where customers stand; that they are behind is no fault."""
+    if sweep is None:
+        return Finding("standing", "ok", "顾客的分类均为最新", "Where customers stand is up to date")
+    zh = f"规则变动后已重查 {sweep.reached}/{sweep.total} 位顾客，待查 {sweep.waiting} 位"
+    en = f"A rule changed: {sweep.reached} of {sweep.total} customers are in turn, {sweep.waiting} wait"
+    return Finding("standing", "ok", zh, en)
 
 
 def _count(check: str, found: int, zh: str, en: str) -> Finding:

@@ -67,3 +67,18 @@ def told(movement: Movement, context: Context) -> Moved:
             if not test.get("sensitive") or context.sensitive
         ],
     )
+
+
+@strawberry.type(description="How far all customers were looked at, where they stand by the rules of now.")
+class StandingProgress:
+    reached: int = strawberry.field(description="So many had their turn, or are waiting for it.")
+    total: int = strawberry.field(description="So many customers there are.")
+    waiting: int = strawberry.field(description="So many wait at this moment.")
+
+
+async def progress(context: Context) -> StandingProgress | None:
+    if context.author.scopes is not None:
+        return None
+    async with context.reading() as reader:
+        sweep = await reader.sweep(context.service.now_ms())
+    return None if sweep is None else StandingProgress(**sweep._asdict())

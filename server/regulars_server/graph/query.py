@@ -22,6 +22,8 @@ from regulars_server.graph.identities import IdentityQueries
 from regulars_server.graph.imports import ImportQueries
 from regulars_server.graph.ledger import EqualKey, HeldConnection, NumberGap
 from regulars_server.graph.ledger import gaps as read_gaps
+from regulars_server.graph.movements import StandingProgress
+from regulars_server.graph.movements import progress as read_progress
 from regulars_server.graph.request import Context, Info
 from regulars_server.graph.roots import RowQueries
 from regulars_server.graph.rows import Node
@@ -172,6 +174,13 @@ class Query(
         self, info: Info, first: int | None = None, after: str | None = None, device: UUID | None = None
     ) -> HeldConnection:
         return await ledger.held_changes(info.context, first, after, device)
+
+    @resolved(
+        "How far the servers are with looking at customers since a rule changed; null when nobody waits, and"
+        " for whoever does not see the whole chain."
+    )
+    async def standing_progress(self, info: Info) -> StandingProgress | None:
+        return await read_progress(info.context)
 
     @resolved("Customers that may be one person: groups with an equal key.")
     async def equal_keys(self, info: Info, first: int | None = None) -> list[EqualKey]:
