@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from regulars_sync.ids import link_id
 from tests.support.chain import Chain, new_chain
 from tests.support.graph import Graph, caller, http
 
@@ -62,6 +63,27 @@ async def test_metrics_of_a_customer_in_any_window_as_of_any_day(tmp_path: Path)
         assert await graph.code(METRICS, id=lin, names=["spent"]) == "rule_unknown"
         assert await graph.code(METRICS, id=lin, window="last 30 dayz") == "rule_unreadable"
         assert await graph.code(METRICS, id=lin, window="ever) >= 1 or (spend") == "rule_unreadable"
+
+
+async def test_what_those_spent_whom_a_customer_brought_is_known_to_whoever_sees_them(tmp_path: Path):
+    async with new_chain(tmp_path) as chain:
+        graph = await caller(chain)
+        lin = await lin_of(chain, graph)
+        wu = await graph.customer("吴刚", homeUnitId=chain.units["Orchard"])
+        await bought(graph, wu, "2026-11-01T10:00:00Z", 70_000)
+        ends: dict[str, object] = {
+            "from_customer": lin,
+            "to_customer": wu,
+            "kind": "referrer",
+            "active": True,
+        }
+        await chain.write("create", "link", link_id(lin, wu, "referrer"), ends)
+        (value,) = await metric(graph, lin, names=["referral_value"])
+        assert (value["value"], value["isKnown"]) == (70_000, True)
+        assert (await explain(graph, lin, rule="referral_value >= 70000"))["answer"] == "YES"
+        clerk = await caller(chain, "clerk", "Nanjing Road")
+        (value,) = await metric(clerk, lin, names=["referral_value"])
+        assert (value["value"], value["isKnown"]) == (None, False)
 
 
 async def test_why_a_rule_holds_is_a_tree_with_values(tmp_path: Path):

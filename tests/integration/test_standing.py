@@ -250,6 +250,18 @@ async def test_a_fact_that_lies_ahead_counts_from_its_day_on(shop: Shopkeeper):
 # --- others -----------------------------------------------------------------------------------------------
 
 
+async def test_what_those_spend_whom_one_brought_moves_the_one_who_brought_them(shop: Shopkeeper):
+    hen = await shop.segment("referral_value >= 100")
+    one, two = await shop.customer(), await shop.customer()
+    fields = {"from_customer": one, "to_customer": two, "kind": "referrer", "active": True}
+    await shop.chain.write("create", "link", link_id(one, two, "referrer"), fields)
+    await shop.moved()
+    bought = await shop.did("purchase", two)
+    assert await shop.members() == [(one, hen, "member")]
+    await shop.did("purchase", two, supersedes=bought, void=True)
+    assert await shop.members() == [(one, hen, None)]
+
+
 async def test_who_is_linked_moves_with_the_other_two_links_far(shop: Shopkeeper):
     near = await shop.segment("link(companion: count(visit) >= 1)")
     far = await shop.segment("link(companion: link(companion: count(visit) >= 1))")

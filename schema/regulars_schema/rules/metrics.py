@@ -75,8 +75,8 @@ class MetricDef:
     """None: it stays while no fact comes or leaves."""
     needs: tuple[str, ...] = ()
     """The fields that it reads."""
-    links: bool = False
-    """Whether it looks at those at the other end of a link."""
+    links: str | None = None
+    """The kind of links at whose other end it looks at others."""
 
 
 class Unheld(Exception):
@@ -405,7 +405,7 @@ METRICS: Mapping[str, MetricDef] = {
     "visit_count": MetricDef(L("到店次数", "Visits"), "count", _count(("visit",))),
     "complaint_count": MetricDef(L("投诉次数", "Complaints"), "count", _count(("complaint",))),
     "referral_count": MetricDef(L("介绍顾客数", "Customers brought"), "count", lambda f: len(f.known.linked("referrer", "to"))),
-    "referral_value": MetricDef(L("介绍顾客消费额", "What those brought spent"), "money", _referral_value, _referral_turns, links=True),
+    "referral_value": MetricDef(L("介绍顾客消费额", "What those brought spent"), "money", _referral_value, _referral_turns, links="referrer"),
     "distinct_categories": MetricDef(L("购买类别数", "Categories bought"), "count", _categories),
     "distinct_products": MetricDef(L("购买商品数", "Products bought"), "count", _products),
     "days_since_purchase": MetricDef(L("距上次购买天数", "Days since the last purchase"), "days", _ago(("purchase",)), _ages),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from regulars_schema.rules.metrics import METRICS
@@ -36,14 +36,20 @@ def named(rule: Rule) -> Named:
     return Named(
         frozenset(test.scheme for test in found if isinstance(test, IsTest)),
         frozenset(test.segment for test in found if isinstance(test, InTest)),
-        any(_looks(test) for test in found),
+        any(looks_through(test) is not None for test in found),
     )
 
 
-def _looks(test: Rule) -> bool:
+def looks_through(test: Rule) -> str | None:
+    """The kind of links at whose other end this test looks at a customer."""
     if isinstance(test, NumberTest) and isinstance(test.number, Metric):
         return METRICS[test.number.name].links
-    return isinstance(test, LinkTest) and test.rule is not None
+    return test.kind if isinstance(test, LinkTest) and test.rule is not None else None
+
+
+def link_kinds(tests: Iterable[Rule]) -> frozenset[str]:
+    """The kinds of links through which any of these tests looks at others."""
+    return frozenset(kind for test in tests if (kind := looks_through(test)) is not None)
 
 
 def circle(names: Mapping[str, set[str]]) -> list[str]:

@@ -118,10 +118,13 @@ async def metrics(
         if name not in METRICS:
             raise Refused("rule_unknown", field="names", name=name[:80], allowed=", ".join(METRICS))
     within = window_of(window, look.words)
-    person = await known_of(context, id, look.as_of(as_of))
+    at_ms = look.as_of(as_of)
+    person = await known_of(context, id, at_ms)
     if person is None:
         return []
-    return [measured(name, person, look.world, within, context.lang) for name in wanted]
+    kinds = frozenset(kind for name in wanted if (kind := METRICS[name].links) is not None)
+    world = await with_others(context, look.world, person, kinds, at_ms)
+    return [measured(name, person, world, within, context.lang) for name in wanted]
 
 
 def window_of(text: str | None, words: Vocabulary) -> Window:

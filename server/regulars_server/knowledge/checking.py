@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 from regulars_schema.declare import Level
 from regulars_schema.rules.evaluate import FOREVER, Finding, evaluate, standing
 from regulars_schema.rules.knowing import Chain, Known
-from regulars_schema.rules.naming import tests
-from regulars_schema.rules.tree import InTest, LinkTest
+from regulars_schema.rules.naming import link_kinds, tests
+from regulars_schema.rules.tree import InTest
 from regulars_schema.schemes.changing import rules_of
 from regulars_schema.schemes.world import Knowledge
 from regulars_server.admission import Admission
@@ -123,7 +123,7 @@ async def look(
     ids = [one.customer for one in taken]
     persons = await known(reader, ids, tree=tree, as_of_ms=now_ms, sensitive=True)
     clusters = await reader.clusters(ids)
-    kinds = link_kinds(knowledge)
+    kinds = _link_kinds(knowledge)
     schemes = knowledge.schemes.schemes
     guarded = frozenset(key for key, of in schemes.items() if of.level is Level.SENSITIVE)
     linked = await _linked(reader, persons, kinds, tree, now_ms)
@@ -154,16 +154,15 @@ async def look(
     return found
 
 
-def link_kinds(knowledge: Knowledge) -> set[str]:
+def _link_kinds(knowledge: Knowledge) -> frozenset[str]:
     """The kinds of links through which rules look at others."""
     rules = [rule for of in knowledge.schemes.schemes.values() for rule in rules_of(of)]
     rules += [segment.rule for segment in knowledge.segments.values() if segment.rule is not None]
-    named = (test for rule in rules for test in tests(rule))
-    return {test.kind for test in named if isinstance(test, LinkTest) and test.rule is not None}
+    return link_kinds(test for rule in rules for test in tests(rule))
 
 
 async def _linked(
-    reader: Reader, persons: Mapping[str, Known], kinds: set[str], tree: UnitTree, now_ms: int
+    reader: Reader, persons: Mapping[str, Known], kinds: frozenset[str], tree: UnitTree, now_ms: int
 ) -> dict[str, Known]:
     """Whom the links of these kinds lead to, as far as rules follow them."""
     found: dict[str, Known] = {}

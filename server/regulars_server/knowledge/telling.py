@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from regulars_schema.declare import Level
 from regulars_schema.rules.knowing import Chain
 from regulars_schema.rules.metrics import METRICS
-from regulars_schema.rules.naming import tests
+from regulars_schema.rules.naming import link_kinds, looks_through, tests
 from regulars_schema.rules.tree import (
     DateTest,
     DayOf,
     FieldTest,
     InTest,
     IsTest,
-    LinkTest,
     Metric,
     NumberTest,
     OwnerTest,
@@ -69,20 +68,18 @@ class Telling:
 
     def looks_at_others(self, rule: Rule) -> frozenset[str]:
         """The kinds of links through which a rule looks at customers, also by schemes and segments."""
-        found = self._of(rule, set())
-        return frozenset(test.kind for test in found if isinstance(test, LinkTest) and test.rule is not None)
+        return link_kinds(self._of(rule, set()))
 
     def of_scheme(self, key: str) -> frozenset[str]:
         """The same of a scheme."""
-        found = self._of_scheme(key, set())
-        return frozenset(test.kind for test in found if isinstance(test, LinkTest) and test.rule is not None)
+        return link_kinds(self._of_scheme(key, set()))
 
     def _sees(self, test: Rule) -> bool:
         if isinstance(test, IsTest):
             return self.shown(test.scheme)
         if isinstance(test, OwnerTest):
             return False  # it was found with nobody's eyes
-        if isinstance(test, LinkTest) and test.rule is not None and not self.eyes.whole_chain:
+        if looks_through(test) is not None and not self.eyes.whole_chain:
             return False
         return self.eyes.sensitive or not any(self._is_sensitive(name) for name in _fields(test))
 
