@@ -45,6 +45,9 @@ _LINKED = f"""SELECT k.n AS customer, other.key AS other, {_OF_LINK.format("kind
     WHERE one.entity = 'link' AND one.field = 'party' AND other.key <> one.key
     AND {_OF_LINK.format("active")} IS NOT 0"""
 _CARDS = f"(SELECT n AS id, id AS text, {', '.join(CARD)} FROM card)"
+_BY_NAME = f"find f CROSS JOIN {_CARDS} c ON c.text = f.id"
+_BY_CARD = f"{_CARDS} c CROSS JOIN find f ON f.id = c.text"
+"""A page is found on the way along the names; all, by what is asked of them."""
 _AMONG = "IN (SELECT value FROM json_each(?))"
 
 
@@ -129,7 +132,7 @@ class Index:
         special = _listed(self._special)
         found = self._connection.execute(
             f"SELECT f.sort, f.id, {fits.text}, f.id {_AMONG}"
-            f" FROM find f CROSS JOIN {_CARDS} c ON c.text = f.id"
+            f" FROM {_BY_NAME if limit else _BY_CARD}"
             f" WHERE f.entity = 'customer' AND (f.sort, f.id) > (?, ?)"
             f" AND ({may.text} OR f.id {_AMONG}) AND f.id NOT {_AMONG} ORDER BY f.sort, f.id LIMIT ?",
             (

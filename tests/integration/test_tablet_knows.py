@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from regulars import LocalError, Shop
+from regulars_server.ageing import Ageing
 from regulars_sync.ids import identity_id, made_id
 from tests.support.agreeing import History
 from tests.support.chain import NOON_MS, Chain, Clock, new_chain
@@ -91,6 +92,40 @@ async def test_own_facts_count_once_before_while_and_after_the_server_has_them(c
     assert await spend() == 70
     await shop.sync()
     assert await spend() == 70
+
+
+async def test_a_fact_from_before_the_window_counts_once_however_it_is_held(chain: Chain):
+    ageing = Ageing(chain.service.storage, chain.service.admission, chain.clock, chain.entropy)
+    await ageing.once()
+    shop = await chain.tablet("one")
+    await shop.sync()
+    lin = await shop.customers.create(name="林芳")
+    old = await bought(shop, lin, ago=800)
+    await bought(shop, lin, ago=5, amount=70)
+
+    async def told() -> tuple[int | None, int | None]:
+        spend, count = [await shop.customers.metric(lin, name) for name in ("spend", "purchase_count")]
+        return spend.value, count.value
+
+    async def exchanged() -> tuple[int | None, int | None]:
+        await shop.sync()
+        await chain.service.checking.drain()
+        await shop.sync()
+        return await told()
+
+    assert await told() == (570, 2)
+    assert await exchanged() == (570, 2)  # it is still held, and the server's sums count it, too
+    corrected = await shop.interactions.correct(old, lines=[{"amount": 400, "currency": "CNY"}])
+    assert (await told())[1] == 2
+    assert await exchanged() == (470, 2)
+    await shop.interactions.void(corrected)
+    assert await exchanged() == (70, 1)
+    chain.clock.pass_(days=1_000)
+    await ageing.once()
+    assert await exchanged() == (70, 1)
+    assert await shop.interactions.of(lin) == []
+    unknown = await shop.customers.metric(lin, "next_runout_days")
+    assert (unknown.value, unknown.unknown) == (None, True)
 
 
 async def test_what_the_server_holds_back_does_not_count_here_either(chain: Chain):

@@ -10,6 +10,8 @@ from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any
 
+import msgspec
+
 from regulars import Interaction, Shop
 from regulars.judging import Found, find
 from regulars.knowing import Knowing
@@ -19,9 +21,10 @@ from regulars_schema.rules.knowing import Known
 from regulars_schema.rules.text import parse
 from regulars_schema.rules.tree import Rule
 from regulars_server.ageing import Ageing
-from regulars_server.authors import UnitTree
+from regulars_server.authors import SERVER, UnitTree
 from regulars_server.knowledge.loading import known
 from regulars_server.knowledge.world import read
+from regulars_sync.changes import Value
 from regulars_sync.clock import instant_of
 from regulars_sync.errors import LocalError
 from regulars_sync.ids import identity_id, made_id
@@ -87,6 +90,7 @@ class History:
         await chain.tablet("three", "Orchard", clock=skewed)
         for shop in chain.shops.values():
             await shop.sync()
+        await self.ageing.once()
         for _ in range(3):
             await self.register()
 
@@ -135,11 +139,23 @@ class History:
             id, at = self.chain.new_id(), instant_of(int(self._at().timestamp() * 1_000))
             party = [{"customer": customer} for customer in self._party()]
             self.facts.append(id)
-            await self.chain.write("create", "interaction", id, {"at": at, "party": party, **given})
+            if self.rng.random() < 0.5:
+                await self._import(id, {"at": at, "party": party, **given})
+            else:
+                await self.chain.write("create", "interaction", id, {"at": at, "party": party, **given})
             return
         with suppress(LocalError):
             made = await shop.interactions.record(self._party(), at=self._at(), **given)
             self.facts.append(made.id)
+
+    async def _import(self, id: str, fields: dict[str, Any]) -> None:
+        """A fact that no tablet gets when it is older than the window."""
+        service = self.chain.service
+        change = service.change("create", "interaction", id, fields)
+        written = {path: Value(value.value, "import") for path, value in change.fields.items()}
+        change = msgspec.structs.replace(change, fields=written)
+        ((ruling,),) = await service.admission.write(SERVER, [[change]])
+        assert ruling.verdict == "applied", ruling
 
     async def _fact(self, shop: Shop) -> Interaction | None:
         held = [await shop.get_record(Interaction, id) for id in self.facts[-8:]]
