@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from enum import Enum
@@ -12,19 +12,17 @@ from typing import NamedTuple
 import strawberry
 
 from regulars_schema import schemes as declared
-from regulars_schema.declare import Level
 from regulars_schema.rules.evaluate import FOREVER, standing
 from regulars_schema.rules.knowing import Chain, Known
 from regulars_schema.schemes.assigning import stands
 from regulars_schema.schemes.world import Knowledge
 from regulars_server.graph.declared import valued
+from regulars_server.graph.knowing import known_of, looking, with_others
 from regulars_server.graph.request import Context
-from regulars_server.graph.rules import knowledge
 from regulars_server.graph.scalars import DateTime, instant
 from regulars_server.graph.schemes import Scheme, SchemeValue, scheme_of
 from regulars_server.graph.types import Assignment, Customer, Staff
 from regulars_server.graph.verifying import kind_of
-from regulars_server.knowledge.loading import known
 
 ASSIGNMENTS_MAX = 1_000
 
@@ -58,69 +56,52 @@ class Standing:
 
 
 class Stood(NamedTuple):
-    """A person and the chain around it."""
+    """A person, the chain around it, and the schemes as they are answered."""
 
     known: Known
     world: Chain
-    knowledge: Knowledge
     told: dict[str, Scheme]
-    """The schemes as they are answered, made once."""
-
-    def scheme(self, key: str) -> Scheme:
-        if key not in self.told:
-            self.told[key] = scheme_of(self.knowledge, key)
-        return self.told[key]
 
     def values(self, key: str, among: Sequence[str]) -> list[SchemeValue]:
-        return [value for value in self.scheme(key).values if value.key in among] if among else []
+        return [value for value in self.told[key].values if value.key in among] if among else []
 
 
 async def standings(
     context: Context, customer: Customer, keys: Sequence[str] | None = None
 ) -> list[Standing]:
-    """Of the schemes for such a customer, by key."""
-    context.require_read("assignment")
-    found = await context.loaded("standings", partial(_load, context), customer.row.id)
-    if not isinstance(found, Stood):
+    """Of the schemes for such a customer, by key; `Refused` as for all that rules look at."""
+    look = await looking(context)
+    person = await known_of(context, customer.row.id, look.now_ms)
+    if person is None:
         return []
-    rows = await context.named(Assignment, customer.row.id, ASSIGNMENTS_MAX, None)
+    chain, kind = look.telling.knowledge, kind_of(customer)
+    schemes = chain.schemes.schemes
+    wanted = [
+        key for key in sorted(chain.used) if (keys is None or key in keys) and kind in schemes[key].for_kind
+    ]
+    links = frozenset(link for key in wanted for link in look.telling.of_scheme(key))
+    world = await with_others(context, look.world, person, links, look.now_ms)
+    found = Stood(person, world, await context.loaded("schemes", partial(_told, chain), ""))
     said: dict[str, list[Assignment]] = {}
-    for row in rows:
+    for row in await context.named(Assignment, customer.row.id, ASSIGNMENTS_MAX, None):
         node = context.node(Assignment, row)
         said.setdefault(node.scheme, []).append(node)
-    kind = kind_of(customer)
-    schemes = found.knowledge.schemes.schemes
     return [
-        await _standing(context, found, schemes[key], said.get(key, []))
-        for key in sorted(found.knowledge.used)
-        if (keys is None or key in keys) and kind in schemes[key].for_kind
+        await _standing(context, found, schemes[key], said.get(key, []), not look.telling.shown(key))
+        for key in wanted
     ]
 
 
-async def _load(context: Context, ids: list[str]) -> Sequence[object]:
-    chain = await knowledge(context)
-    tree = await context.service.admission.tree()
-    now = context.service.now_ms()
-    async with context.reading() as reader:
-        load = partial(known, reader, tree=tree, as_of_ms=now, sensitive=context.sensitive)
-        found = await load(ids)
-        others = {id for one in found.values() for id in _linked(one)}
-        around = await load(sorted(others - found.keys())) if others - found.keys() else {}
-    world = replace(chain.chain, me=context.principal.staff, find={**around, **found}.get)
-    told: dict[str, Scheme] = {}
-    return [Stood(found[id], world, chain, told) if id in found else None for id in ids]
-
-
-def _linked(one: Known) -> Iterator[str]:
-    for ids in (*one.outward.values(), *one.inward.values()):
-        yield from ids
+async def _told(chain: Knowledge, ids: list[str]) -> Sequence[object]:
+    """Every scheme as it is answered, once for the request."""
+    told = {key: scheme_of(chain, key) for key in chain.used}
+    return [told for _ in ids]
 
 
 async def _standing(
-    context: Context, found: Stood, of: declared.Scheme, said: Sequence[Assignment]
+    context: Context, found: Stood, of: declared.Scheme, said: Sequence[Assignment], hidden: bool
 ) -> Standing:
     person, world = found.known, found.world
-    hidden = of.level is Level.SENSITIVE and not context.sensitive
     finding = standing(of.key, person, world)
     values: list[str] = [] if hidden or finding.value is None else list(finding.value)
     ruled: list[str] = []
@@ -140,7 +121,7 @@ async def _standing(
     until = min((a.check_by for a in valid if a.check_by is not None), default=None)
     parts = _Parts(values, ruled, origin, None if by is None else by.name, until, hidden)
     return Standing(
-        scheme=found.scheme(of.key),
+        scheme=found.told[of.key],
         values=found.values(of.key, values),
         known=not hidden and finding.answer is not None,
         origin=None if hidden or origin is None else StandingOrigin(origin),
