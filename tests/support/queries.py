@@ -69,6 +69,8 @@ class Queries:
         self._known = known
         self._variables: dict[str, tuple[GraphQLInputType, Any]] = {}
         self._fragments: list[str] = []
+        self._turns: list[str] = []
+        """The roots of queries yet to be asked in this turn."""
 
     def query(self) -> Operation:
         assert self._schema.query_type is not None
@@ -84,7 +86,12 @@ class Queries:
         names = [name for name in root.fields if name not in without]
         if self._known is not None and kind == "query":
             names += [name for name in names if "where" in root.fields[name].args] * 3
-        name = self._random.choice(names)
+        if kind == "query" and self._known is not None:
+            if not self._turns:  # all of them, in an order that is drawn, and anew
+                self._turns = self._random.sample(names, len(names))
+            name = self._turns.pop()
+        else:
+            name = self._random.choice(names)
         body = self._field(name, root.fields[name], 0)
         if self._known is not None and kind == "query" and self._random.random() < 0.2:
             other = self._random.choice([each for each in root.fields if each not in without])
