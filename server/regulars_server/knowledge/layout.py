@@ -23,14 +23,15 @@ class ServerLayout:
         if _CUSTOMER.keys_of(field) is None:
             return None
         number = f"(SELECT id FROM term WHERE name = 'customer.{field}')"
-        return (
-            "SELECT k.id FROM element e CROSS JOIN customer k ON k.row = e.row"
-            f" WHERE e.field = {number} AND e.key = ?"
-        )
+        return f"SELECT e.row FROM element e WHERE e.field = {number} AND e.key = ?"
 
     def linked(self) -> str:
-        there = "FROM link WHERE document IS NOT NULL AND active IS DISTINCT FROM 0"
-        return (
-            f"SELECT from_customer AS customer, to_customer AS other, kind, 'to' AS direction {there}"
-            f" UNION ALL SELECT to_customer, from_customer, kind, 'from' {there}"
+        return f"{_LINKED.format('from_customer', 'to_customer', 'to')} UNION ALL " + _LINKED.format(
+            "to_customer", "from_customer", "from"
         )
+
+
+_LINKED = (
+    "SELECT k.row AS customer, n.{1} AS other, n.kind, '{2}' AS direction FROM link n"
+    " JOIN customer k ON k.id = n.{0} WHERE n.document IS NOT NULL AND n.active IS DISTINCT FROM 0"
+)

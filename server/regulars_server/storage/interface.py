@@ -136,7 +136,8 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Fits:
-    """Of customers: a condition on a customer `c`, as `rules.sql` writes it over the tables of `storage`."""
+    """Of customers: a condition on a customer `c`, as `rules.sql` writes it over the tables of `storage`, where
+    `c.id` is the number of its row."""
 
     text: str
     parameters: tuple[JSON, ...] = ()

@@ -268,8 +268,8 @@ INSERT INTO sweep VALUES(1, 0, 0);
 _DEED = """id TEXT NOT NULL, at TEXT NOT NULL, kind TEXT NOT NULL, unit TEXT, staff TEXT, channel TEXT,
   stage_reached INTEGER, outcome TEXT, role TEXT, effort_min INTEGER NOT NULL, rating INTEGER"""
 _DEEDS = f"""
-CREATE TABLE deed(customer TEXT NOT NULL, {_DEED}, PRIMARY KEY(customer, at, id)) WITHOUT ROWID;
-CREATE TABLE deed_line(customer TEXT NOT NULL, n INTEGER NOT NULL, {_DEED}, product TEXT, category TEXT,
+CREATE TABLE deed(customer INTEGER NOT NULL, {_DEED}, PRIMARY KEY(customer, at, id)) WITHOUT ROWID;
+CREATE TABLE deed_line(customer INTEGER NOT NULL, n INTEGER NOT NULL, {_DEED}, product TEXT, category TEXT,
   quantity INTEGER NOT NULL, amount INTEGER NOT NULL, cost INTEGER, currency TEXT,
   PRIMARY KEY(customer, at, id, n)) WITHOUT ROWID;
 CREATE INDEX deed_by_kind ON deed(kind, customer, at);

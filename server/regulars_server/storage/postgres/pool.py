@@ -105,6 +105,7 @@ def _settings(address: Address) -> dict[str, str]:
         "search_path": address.schema,
         "application_name": "regulars",
         "jit": "off",  # it compiles for longer than these statements run
+        "work_mem": "64MB",  # a rule groups the facts of all customers
         "lock_timeout": str(LOCK_MS_MAX),
         "idle_in_transaction_session_timeout": "60000",
     }

@@ -427,7 +427,7 @@ class Transaction(Snapshot):
             if name == "customer":
                 self.connection.execute("DELETE FROM seen WHERE customer=?", (found.row,))
                 standing.forget(self.connection, found.row)
-                deeds.forget(self.connection, key[1])
+                deeds.forget(self.connection, found.row)
             sql = (
                 "INSERT INTO erased(entity, row, scrubbed) VALUES(?, ?, 0)"
                 " ON CONFLICT(entity, row) DO UPDATE SET scrubbed=0"

@@ -16,8 +16,8 @@ _DEED = ("customer", *DEED)
 _LINE = ("customer", "n", *DEED, *LINE)
 
 
-def replace(connection: Connection, dialect: Dialect, counted: Mapping[str, Sequence[Counted]]) -> None:
-    """Within a transaction: let these be the facts of each of these customers, and no others."""
+def replace(connection: Connection, dialect: Dialect, counted: Mapping[int, Sequence[Counted]]) -> None:
+    """Within a transaction: let these be the facts of the customers in each of these rows, and no others."""
     if not counted:
         return
     ids = dialect.list(sorted(counted))
@@ -32,7 +32,7 @@ def replace(connection: Connection, dialect: Dialect, counted: Mapping[str, Sequ
     _become(connection, "deed_line", _LINE, ("customer", "at", "id", "n"), ids, lines)
 
 
-def forget(connection: Connection, customer: str) -> None:
+def forget(connection: Connection, customer: int | None) -> None:
     """Within a commit: nothing is kept of a customer who was erased."""
     for table in ("deed", "deed_line"):
         connection.execute(f"DELETE FROM {table} WHERE customer=?", (customer,))

@@ -228,8 +228,8 @@ def conclude(
         "INSERT INTO membership VALUES(?, ?, ?) ON CONFLICT DO NOTHING",
         [(segment, rows[one.customer], since) for one in kept for segment, since in one.membership],
     )
-    facts: dict[str, Sequence[Counted]] = {id: () for one in kept for id in one.members}
-    deeds.replace(connection, dialect, facts | {one.customer: one.counted for one in kept})
+    facts: dict[int, Sequence[Counted]] = {rows[id]: () for one in kept for id in one.members}
+    deeds.replace(connection, dialect, facts | {rows[one.customer]: one.counted for one in kept})
     many(
         "DELETE FROM recheck WHERE row=?",
         [(rows[id],) for one in kept for id in one.members if id != one.customer],

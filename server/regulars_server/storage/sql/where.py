@@ -31,7 +31,7 @@ class Sql(NamedTuple):
     parameters: list[JSON]
 
 
-_CUSTOMER = re.compile(r"\bc\.")
+_NUMBER, _CUSTOMER = re.compile(r"\bc\.id\b"), re.compile(r"\bc\.")
 _COMPARED = {"eq": "=", "ne": "IS DISTINCT FROM", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 
 
@@ -76,7 +76,7 @@ class WhereText:
                 return f"({t}.row IN (SELECT row FROM membership WHERE segment=?))"
             case Fits(text, parameters):
                 self.parameters += parameters
-                return _CUSTOMER.sub(f"{t}.", text)
+                return _CUSTOMER.sub(f"{t}.", _NUMBER.sub(f"{t}.row", text))
             case Related():
                 return self._related(entity, where, t)
             case Test():
