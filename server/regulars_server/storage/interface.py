@@ -136,7 +136,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Fits:
-    """Of customers: a condition on a customer `c`, as `rules.sql` writes it over the tables of `storage`, where
+    """Of customers: a condition on a customer `c`, as `rules.sql` writes it over the tables of `storage`; there
     `c.id` is the number of its row."""
 
     text: str
