@@ -136,8 +136,8 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Fits:
-    """Of customers: a condition on a customer `c`, as `rules.sql` writes it over the tables of `storage`; there
-    `c.id` is the number of its row."""
+    """Of customers: a condition on a customer `c`, as `rules.sql` writes it; `c.id` is the number of its
+    row here."""
 
     text: str
     parameters: tuple[JSON, ...] = ()
