@@ -38,7 +38,7 @@ async def set_out(chain: Chain, office: Graph) -> Walk:
 
 
 async def agree(chain: Chain, office: Graph, lin: str) -> int:
-    """How many tablets hold what the server holds, and so say of her what it says: every scheme, every number.
+    """How many tablets hold what the server holds, and so say of her what it says: all schemes and numbers.
 
     But for credit, which is hidden from one of them, and her friend, whom the other does not know.
     """
