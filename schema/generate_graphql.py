@@ -132,6 +132,22 @@ PERSON = """
 
         return await explained(info.context, self.row.id, of, as_of)
 
+    @resolved("分群 · The segments that the person is in, as far as you may be told")
+    async def memberships(
+        self, info: Info
+    ) -> list[Annotated[Membership, strawberry.lazy("regulars_server.graph.segments")]]:
+        from regulars_server.graph.segments import memberships
+
+        return await memberships(info.context, self)
+
+    @resolved("变动 · Where the person came from and went to, in schemes and segments; the latest first")
+    async def movements(
+        self, info: Info, first: int | None = None, after: str | None = None
+    ) -> list[Annotated[Movement, strawberry.lazy("regulars_server.graph.segments")]]:
+        from regulars_server.graph.segments import movements_of
+
+        return await movements_of(info.context, self.row.id, first, after)
+
     @resolved("待处理 · What waits for a person to decide")
     async def reviews(
         self, info: Info
@@ -218,6 +234,7 @@ def types(registry: Registry) -> str:
         "    from regulars_server.graph.history import HistoryConnection",
         "    from regulars_server.graph.identities import CustomerReviews",
         "    from regulars_server.graph.standings import Standing",
+        "    from regulars_server.graph.segments import Membership, Movement",
         "    from regulars_server.graph.timeline import TimelineConnection",
         "",
     ]

@@ -115,6 +115,10 @@ ROOTS: Mapping[str, str] = {
     "Query.schemes": "read:schemes",
     "Query.task": "read:tasks",
     "Query.tasks": "read:tasks",
+    "Query.segmentPreview": "read:customers",  # and what rules look at
+    "Query.movements": "read:customers",
+    "Query.composition": "read:customers",
+    "Query.campaign": "read:customers",
     "Query.ruleRead": "read:segments",
     "Query.ruleFilters": "read:segments",
     "Query.ruleTemplates": "read:segments",

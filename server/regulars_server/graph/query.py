@@ -30,11 +30,11 @@ from regulars_server.graph.rows import Node
 from regulars_server.graph.rules import RuleQueries
 from regulars_server.graph.scalars import SCALARS, UUID
 from regulars_server.graph.schemes import SchemeQueries
+from regulars_server.graph.segments import SegmentQueries, members_of
 from regulars_server.graph.tokens import TokenQueries
 from regulars_server.graph.types import TYPES, Customer, Device, Segment, Staff, Unit
 from regulars_server.graph.words import said
 from regulars_server.graph.works import WorkQueries
-from regulars_server.storage.interface import Test
 from regulars_sync.errors import Refused
 
 NODES_MAX = ROWS_MAX
@@ -122,6 +122,7 @@ class Query(
     RowQueries,
     RuleQueries,
     SchemeQueries,
+    SegmentQueries,
     IdentityQueries,
     TokenQueries,
 ):
@@ -186,7 +187,7 @@ class Query(
     async def equal_keys(self, info: Info, first: int | None = None) -> list[EqualKey]:
         return await ledger.equal_keys(info.context, first)
 
-    @resolved("The static members of a segment within reach; null when there is no such segment.")
+    @resolved("Who is in a segment, of those within reach; null when there is no such segment.")
     async def segment_members(
         self,
         info: Info,
@@ -198,7 +199,7 @@ class Query(
     ) -> Connection[Customer] | None:
         if await info.context.related(Segment, segment) is None:
             return None
-        fixed = Test("segments", "has", segment)
+        fixed = await members_of(info.context, segment)
         order = "id asc"
         return await page(info.context, Customer, first, after, last, before, None, order, None, fixed, True)
 

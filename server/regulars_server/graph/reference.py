@@ -89,6 +89,7 @@ OF: Mapping[str, Any] = {
     "Mutation.importStart.input.uploadId": IDS["upload"],
     "Query.export.id": IDS["export"],
     "Query.fieldDef.id": MADE["field_def"],
+    "Query.segmentPreview.rule": "gender = female and days_since_contact < 90",
     "Query.ruleRead.rule": "gender = female and count(visit, last 30 days) >= 2",
     "Query.task.id": MADE["task"],
     "Mutation.deviceWipe.id": IDS["device_2"],

@@ -1,0 +1,272 @@
+# ruff: noqa: E501 (queries)
+"""Segments at the API: previews, members, movements, composition, campaigns; nothing beyond what one may see."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from regulars_server.knowledge import previewing
+from tests.support.chain import Chain, new_chain
+from tests.support.graph import Graph, caller
+
+PREVIEW = """query ($rule: JSON!, $metrics: [String!]!) { segmentPreview(rule: $rule, metrics: $metrics) {
+    text json by exact total lookedAt count unknown share statisticsOf warnings { code }
+    statistics { name label unit currency measured sum average } examples { name }
+} }"""
+SAVE = """mutation ($key: String!, $id: UUID, $rule: JSON) {
+    segmentSave(idempotencyKey: $key, id: $id, input: { name: "S", rule: $rule }) { ... on SegmentSaved { segment { id } } ... on Error { code message } }
+}"""
+MEMBERS = "query ($s: UUID!, $n: Int, $after: String) { segmentMembers(segment: $s, first: $n, after: $after) { totalCount nodes { name } pageInfo { hasNextPage endCursor } } }"
+SET = """mutation ($k: String!, $s: UUID!, $c: [UUID!]!) {{ segmentMembers{verb}(idempotencyKey: $k, segment: $s, customers: $c) {{ __typename }} }}"""
+MOVES = "at scheme segmentId before after reason customerId cursor"
+
+
+async def preview(graph: Graph, rule: Any, *metrics: str) -> dict[str, Any]:
+    found: dict[str, Any] = (await graph.ask(PREVIEW, rule=rule, metrics=metrics))["segmentPreview"]
+    return found
+
+
+async def saved(graph: Graph, rule: str | None, id: str | None = None) -> str:
+    done = (await graph.ask(SAVE, key=graph.key(), rule=rule, id=id))["segmentSave"]
+    await graph.chain.service.checking.drain()
+    return str(done["segment"]["id"])
+
+
+async def put(graph: Graph, verb: str, segment: str, *customers: str) -> None:
+    done = await graph.ask(SET.format(verb=verb), k=graph.key(), s=segment, c=customers)
+    assert list(done.values()) == [{"__typename": "SegmentMembersSaved"}]
+    await graph.chain.service.checking.drain()
+
+
+async def members(graph: Graph, segment: str) -> list[str]:
+    found = (await graph.ask(MEMBERS, s=segment))["segmentMembers"]
+    assert found["totalCount"] == len(found["nodes"])
+    return sorted(node["name"] for node in found["nodes"])
+
+
+async def crowd(chain: Chain, graph: Graph) -> dict[str, str]:
+    """Three at Nanjing Road, one at Orchard; 林芳 and 吴刚 bought."""
+    near, far = chain.units["Nanjing Road"], chain.units["Orchard"]
+    ids = {
+        "林芳": await graph.customer("林芳", homeUnitId=near, gender="FEMALE", belief="x"),
+        "王明": await graph.customer("王明", homeUnitId=near, gender="MALE"),
+        "李娜": await graph.customer("李娜", homeUnitId=near, gender="FEMALE"),
+        "吴刚": await graph.customer("吴刚", homeUnitId=far, gender="MALE", belief="x"),
+    }
+    for name, amount in (("林芳", 300_000), ("林芳", 200_000), ("吴刚", 100_000)):
+        lines = [{"amount": amount, "currency": "CNY", "quantity": 1}]
+        await graph.visit(ids[name], kind="PURCHASE", at="2026-11-20T10:00:00Z", lines=lines)
+    await chain.service.checking.drain()
+    return ids
+
+
+@pytest.mark.parametrize(
+    ("rule", "by", "names"),
+    [
+        ("gender = female", "DATABASE", ["李娜", "林芳"]),
+        ("purchase_count >= 1", "DATABASE", ["吴刚", "林芳"]),
+        ('name sounds "linf"', "EACH", ["林芳"]),
+        ("is(time_order) in [old] or gender = male", "EACH", ["吴刚", "林芳", "王明"]),
+        ("purchase_count >= 1 and is(time_order) in [new]", "EACH", ["吴刚"]),
+        ('belief = "x" and gender = male', "EACH", ["吴刚"]),
+    ],
+)
+async def test_a_preview_counts_and_says_how(tmp_path: Path, rule: str, by: str, names: list[str]):
+    async with new_chain(tmp_path) as chain:
+        graph = await caller(chain, sensitive=True)
+        await crowd(chain, graph)
+        found = await preview(graph, rule)
+        assert sorted(each["name"] for each in found["examples"]) == names
+        assert (found["count"], found["total"], found["lookedAt"], found["unknown"]) == (len(names), 4, 4, 0)
+        assert (found["share"], found["exact"], found["by"]) == (len(names) / 4, True, by)
+
+
+async def test_a_preview_sums_metrics_up_by_currency(tmp_path: Path):
+    async with new_chain(tmp_path) as chain:
+        graph = await caller(chain, sensitive=True)
+        await crowd(chain, graph)
+        found = await preview(graph, "purchase_count >= 1", "spend", "purchase_count", "age")
+        assert found["statisticsOf"] == 2
+        assert found["statistics"] == [
+            {"name": "spend", "label": "Spend", "unit": "money", "currency": "CNY", "measured": 2, "sum": 600_000, "average": 300_000.0},
+            {"name": "purchase_count", "label": "Purchases", "unit": "count", "currency": None, "measured": 2, "sum": 3, "average": 1.5},
+        ]  # fmt: skip
+        assert [w["code"] for w in (await preview(graph, "spend < 9"))["warnings"]] == ["rule_prospects"]
+        assert await graph.code(PREVIEW, rule="gendr = x", metrics=[]) == "rule_unknown"
+        assert await graph.code(PREVIEW, rule="gender = male", metrics=["x"]) == "rule_unknown"
+
+
+async def test_a_preview_of_very_many_says_how_far_it_looked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(previewing, "ASKED_MAX", 2)
+    async with new_chain(tmp_path) as chain:
+        graph = await caller(chain, sensitive=True)
+        await crowd(chain, graph)
+        found = await preview(graph, 'name sounds "linf"')
+        assert (found["by"], found["exact"], found["total"], found["lookedAt"], found["count"]) == (
+            "SAMPLE",
+            False,
+            4,
+            2,
+            1,
+        )
+        assert found["share"] == 0.5
+
+
+async def test_a_preview_is_cut_down_to_what_its_reader_may_see(tmp_path: Path):
+    async with new_chain(tmp_path) as chain:
+        office = await caller(chain, sensitive=True)
+        await crowd(chain, office)
+        clerk = await caller(chain, "clerk", "Nanjing Road")
+        found = await preview(clerk, "purchase_count >= 1", "spend")
+        assert (found["total"], found["count"], found["statistics"][0]["sum"]) == (3, 1, 500_000)
+        for reader, total in ((clerk, 3), (await caller(chain), 4)):
+            for rule in ('belief = "x"', 'belief = "y"', "belief missing", 'not belief = "x"'):
+                found = await preview(reader, rule)
+                assert (found["count"], found["unknown"], found["exact"], found["examples"]) == (
+                    0,
+                    total,
+                    False,
+                    [],
+                )
+
+
+async def test_a_dynamic_segment_has_whom_its_rule_finds_and_no_excluded_one(tmp_path: Path):
+    async with new_chain(tmp_path) as chain:
+        graph = await caller(chain, sensitive=True)
+        ids = await crowd(chain, graph)
+        segment = await saved(graph, "gender = female")
+        assert await members(graph, segment) == ["李娜", "林芳"]
+        await put(graph, "Add", segment, ids["王明"])
+        await put(graph, "Exclude", segment, ids["林芳"])
+        assert await members(graph, segment) == ["李娜", "王明"]
+        await put(graph, "Exclude", segment, ids["王明"])
+        assert await members(graph, segment) == ["李娜"]
+        await put(graph, "Readmit", segment, ids["王明"], ids["林芳"])
+        assert await members(graph, segment) == ["李娜", "林芳", "王明"]
+        first = (await graph.ask(MEMBERS, s=segment, n=2))["segmentMembers"]
+        rest = (await graph.ask(MEMBERS, s=segment, n=2, after=first["pageInfo"]["endCursor"]))[
+            "segmentMembers"
+        ]
+        assert (first["pageInfo"]["hasNextPage"], rest["pageInfo"]["hasNextPage"]) == (True, False)
+        assert sorted(node["name"] for page in (first, rest) for node in page["nodes"]) == [
+            "李娜",
+            "林芳",
+            "王明",
+        ]
+        assert await members(await caller(chain, "clerk", "Orchard"), segment) == []
+
+
+async def test_a_customers_memberships_and_movements_say_why(tmp_path: Path):
+    async with new_chain(tmp_path) as chain:
+        graph = await caller(chain, sensitive=True)
+        ids = await crowd(chain, graph)
+        buyers, static = await saved(graph, "purchase_count >= 2"), await saved(graph, None)
+        await put(graph, "Add", static, ids["吴刚"])
+        lines = [{"amount": 1, "currency": "CNY", "quantity": 1}]
+        await graph.visit(ids["吴刚"], kind="PURCHASE", at="2026-11-21T10:00:00Z", lines=lines)
+        await chain.service.checking.drain()
+        asked = f"query ($id: UUID!) {{ customer(id: $id) {{ memberships {{ byHand since segment {{ id }} }} movements {{ {MOVES} }} }} }}"
+        wu = (await graph.ask(asked, id=ids["吴刚"]))["customer"]
+        assert {(each["segment"]["id"], each["byHand"]) for each in wu["memberships"]} == {
+            (buyers, False),
+            (static, True),
+        }
+        entered = next(each for each in wu["movements"] if each["segmentId"] == buyers)
+        assert (entered["before"], entered["after"], entered["reason"]["by"]) == (None, "member", "facts")
+        assert entered["reason"]["tests"][0]["value"] == 2
+        older = next(each for each in wu["movements"] if each["scheme"] == "time_order")
+        assert (older["before"], older["after"]) == ("new", "old")
+        moves = f"query ($s: UUID, $k: String, $n: Int, $a: String) {{ movements(segment: $s, scheme: $k, first: $n, after: $a) {{ {MOVES} customer {{ name }} }} }}"
+        by_segment = (await graph.ask(moves, s=buyers))["movements"]
+        assert entered["cursor"] in [each["cursor"] for each in by_segment]
+        by_scheme = (await graph.ask(moves, k="time_order", n=1))["movements"]
+        assert [each["customer"]["name"] for each in by_scheme] == ["吴刚"]
+        assert by_scheme[0]["cursor"] not in [
+            each["cursor"]
+            for each in (await graph.ask(moves, k="time_order", a=by_scheme[0]["cursor"]))["movements"]
+        ]
+        clerk = await caller(chain, "clerk", "Nanjing Road")
+        assert all(
+            each["customerId"] != ids["吴刚"]
+            for each in (await clerk.ask(moves, k="time_order"))["movements"]
+        )
+        assert await graph.code(moves) == "argument_invalid"
+        assert await graph.code(moves, k="tier", a="x") == "cursor_invalid"
+
+
+async def test_what_rests_on_more_than_one_may_see_is_not_told_by_what_is_kept(tmp_path: Path):
+    async with new_chain(tmp_path) as chain:
+        office = await caller(chain, sensitive=True)
+        ids = await crowd(chain, office)
+        believers = await saved(office, 'belief = "x"')
+        inner = await saved(office, f'in("{believers}") and gender = female')
+        await put(office, "Add", believers, ids["王明"])
+        assert await members(office, believers) == ["吴刚", "林芳", "王明"]
+        assert await members(office, inner) == ["林芳"]
+        asked = (
+            "query ($id: UUID!) { customer(id: $id) { memberships { segmentId } movements { segmentId } } }"
+        )
+        moves = "query ($s: UUID) { movements(segment: $s) { at } }"
+        within = 'query ($s: UUID!) { composition(field: "gender", within: $s) { total } }'
+        for reader in (await caller(chain), await caller(chain, "clerk", "Nanjing Road")):
+            assert await members(reader, believers) == ["王明"]
+            assert await members(reader, inner) == []
+            lin = (await reader.ask(asked, id=ids["林芳"]))["customer"]
+            assert {each["segmentId"] for each in lin["memberships"]} == set()
+            assert await reader.code(moves, s=believers) == "not_allowed"
+            assert await reader.code(moves, s=inner) == "not_allowed"
+            assert (await reader.ask(within, s=believers))["composition"]["total"] == 1
+            assert await reader.code('{ composition(scheme: "difficulty") { total } }') == "not_allowed"
+            for rule in (f'in("{believers}")', f'in("{inner}")'):
+                found = await preview(reader, rule)
+                assert found["count"] == (1 if believers in rule else 0)
+                assert found["count"] + found["unknown"] == found["total"] or found["unknown"] > 0
+
+
+async def test_a_composition_adds_up_to_what_is_listed(tmp_path: Path):
+    async with new_chain(tmp_path) as chain:
+        graph = await caller(chain, sensitive=True)
+        await crowd(chain, graph)
+        segment = await saved(graph, "purchase_count >= 1")
+        by = "query ($k: String, $f: String, $w: UUID) { composition(scheme: $k, field: $f, within: $w) { total parts { value label count share } } }"
+        found = (await graph.ask(by, f="gender"))["composition"]
+        assert {part["value"]: part["count"] for part in found["parts"] if part["count"]} == {
+            "female": 2,
+            "male": 2,
+        }
+        assert found["parts"][0] == {"value": "female", "label": "Female", "count": 2, "share": 0.5}
+        found = (await graph.ask(by, k="time_order"))["composition"]
+        counts = {part["value"]: part["count"] for part in found["parts"] if part["count"]}
+        assert (found["total"], sum(counts.values()), counts["old"], counts["new"]) == (4, 4, 1, 1)
+        found = (await graph.ask(by, k="time_order", w=segment))["composition"]
+        assert {part["value"]: part["count"] for part in found["parts"] if part["count"]} == {
+            "old": 1,
+            "new": 1,
+        }
+        assert (await graph.ask(by, f="gender", w=chain.units["hq"]))["composition"] is None
+        assert await graph.code(by, f="belief") == "rule_unknown"
+        assert await graph.code(by, k="nothing") == "not_found"
+        assert await graph.code(by) == "argument_invalid"
+
+
+async def test_touches_of_a_campaign_are_counted_by_outcome(tmp_path: Path):
+    async with new_chain(tmp_path) as chain:
+        graph = await caller(chain)
+        ids = await crowd(chain, await caller(chain, sensitive=True))
+        segment = await saved(graph, None)
+        await put(graph, "Add", segment, ids["林芳"], ids["吴刚"])
+        for outcome in ("INTERESTED", None):
+            await graph.visit(ids["林芳"], kind="TOUCH", campaignId=segment, outcome=outcome)
+        asked = "query ($s: UUID!) { campaign(segment: $s) { members touched touches outcomes { outcome label count } } }"
+        found = (await graph.ask(asked, s=segment))["campaign"]
+        assert (found["members"], found["touched"], found["touches"]) == (2, 1, 2)
+        assert {each["outcome"]: each["count"] for each in found["outcomes"] if each["count"]} == {
+            "interested": 1,
+            None: 1,
+        }
+        assert (await (await caller(chain, "clerk", "Orchard")).ask(asked, s=segment))["campaign"][
+            "touches"
+        ] == 0
