@@ -21,6 +21,7 @@ from regulars_server.graph import (
 from regulars_server.graph.live import socket
 from regulars_server.graph.live.operating import operate
 from regulars_server.graph.operations import Asked, Operations
+from regulars_server.knowledge import previewing
 from regulars_server.lines import Line
 from regulars_server.settings import Settings
 from tests.support.chain import new_chain
@@ -109,6 +110,7 @@ def test_the_limits_are_those_of_the_code():
         f"`history` and the `ledger` {cost.WEIGHTS['Query.history']}, a mutation {cost.MUTATION}",
         f"more than {request.ROWS_PER_REQUEST_MAX:,} rows",
         f"up to {bulk.BULK_ROWS_MAX} customers",
+        f"looked at one by one, {previewing.ASKED_MAX:,} at most",
         f"may have {settings.upload_bytes_max >> 20} MiB and {importing.LINES_MAX:,} lines",
         f"after {settings.works_days} days",
         f"`problems` are the first {imports.PROBLEMS_MAX} of them",

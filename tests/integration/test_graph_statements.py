@@ -262,9 +262,16 @@ async def filled(chain: Chain, office: Graph) -> dict[str, str]:
         for n in range(1, ROWS):
             gap = {"incarnation": tablet.incarnation, "first": 10_000 * n, "last": 10_000 * n + 7}
             await tablet.push(change("create", chain.new_id(), {"name": " "}), gap=gap)
+    await chain.service.checking.drain()
+    moved = [[chain.service.change("edit", "customer", id, {f"segments/{out}": True})] for id in ones]
+    moved += [
+        [chain.service.change("edit", "customer", id, {f"excluded_segments/{segment}": True})] for id in ones
+    ]
+    await chain.service.admission.write(SERVER, moved)
+    await chain.service.checking.drain()
     ids = {"id": mine, "segment": segment, "cid": f"{1:032x}"}
     asked = {"rule": '"spend > 0"', "of": '{ rule: "spend > 0 and link(family: spend > 0)" }'}
-    asked |= {"key": '"tier"', "kind": "PERSON"}
+    asked |= {"key": '"tier"', "kind": "PERSON", "by": '{ field: "gender" }'}
     return {"entity": "CUSTOMER", "ids": "[]", **asked, **{name: f'"{id}"' for name, id in ids.items()}}
 
 

@@ -112,6 +112,7 @@ NAMED: Mapping[str, Any] = {
     "other": IDS["customer_2"],
     "path": "notes",
     "reason": "asked by the customer",
+    "scheme": "lifecycle",
     "segment": IDS["segment"],
     "tags": "vip",
     "toCustomerId": IDS["customer_2"],
@@ -137,6 +138,8 @@ FIRST = ("at", "cid", "code", "id", "kind", "name", "version")
 TOLD: Mapping[str, tuple[str, ...]] = {
     "AssignmentInput": ("value",),
     "CustomValueInput": ("value",),
+    "CompositionInput": ("scheme",),
+    "MovementsInput": ("scheme",),
     "StaffEdit": ("name", "role"),
     "UnitEdit": ("name", "kind"),
 }

@@ -93,6 +93,18 @@ class SegmentPreview:
         return await info.context.related_all(Customer, self.example_ids)
 
 
+@strawberry.input(description="By what customers are told apart: one of these.")
+class CompositionInput:
+    scheme: str | None = strawberry.field(description="The values of a scheme, by its key.", default=None)
+    field: str | None = strawberry.field(description="A field that is a closed list.", default=None)
+
+
+@strawberry.input(description="Of what movements are told: one of these.")
+class MovementsInput:
+    scheme: str | None = strawberry.field(description="Values of a scheme, by its key.", default=None)
+    segment: UUID | None = strawberry.field(description="Membership of a segment.", default=None)
+
+
 @strawberry.type(description="A customer came to another value, or into a segment or out of it.")
 class Movement:
     at: DateTime = strawberry.field(description="When it was found.")
@@ -464,14 +476,9 @@ class SegmentQueries:
 
     @resolved("Who came to another value of a scheme, or into a segment and out of it; the latest first.")
     async def movements(
-        self,
-        info: Info,
-        segment: UUID | None = None,
-        scheme: Annotated[str | None, said("The scheme, by its key.")] = None,
-        first: int | None = None,
-        after: str | None = None,
+        self, info: Info, of: MovementsInput, first: int | None = None, after: str | None = None
     ) -> list[Movement]:
-        return await movements(info.context, segment, scheme, first, after)
+        return await movements(info.context, of.segment, of.scheme, first, after)
 
     @resolved(
         "What customers are made of, by the values of a scheme or of a field; null without such a segment."
@@ -479,12 +486,11 @@ class SegmentQueries:
     async def composition(
         self,
         info: Info,
-        scheme: Annotated[str | None, said("By the values of this scheme.")] = None,
-        field: Annotated[str | None, said("By the values of this field, a closed list.")] = None,
+        by: Annotated[CompositionInput, said("By what they are told apart.")],
         within: Annotated[UUID | None, said("Only of the members of this segment.")] = None,
         lang: Language = Language.EN,
     ) -> Composition | None:
-        return await composition(info.context, scheme, field, within, lang.value)
+        return await composition(info.context, by.scheme, by.field, within, lang.value)
 
     @resolved("What became of a campaign, which is a segment: who was touched, with what outcome.")
     async def campaign(self, info: Info, segment: UUID) -> Campaign | None:
