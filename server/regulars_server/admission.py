@@ -20,7 +20,7 @@ from regulars_schema.declare import Level
 from regulars_server import identities
 from regulars_server.authors import SERVER, Posting, UnitTree
 from regulars_server.settling import Settling, decoded, elevated, verdict_of
-from regulars_server.storage.interface import Incarnation, Storage
+from regulars_server.storage.interface import Incarnation, Reader, Storage
 from regulars_server.telemetry import SILENT, Telemetry
 from regulars_server.telemetry.declared import VERDICTS
 from regulars_server.versions import Expected, stale_rows
@@ -78,14 +78,19 @@ class Admission:
         self._ready: list[str] = []
         """Groups that waited for what a commit brought and have not been tried since."""
 
-    async def tree(self) -> UnitTree:
-        """The chain's units, read anew after every commit here that touched one, and now and then."""
+    async def tree(self, reader: Reader | None = None) -> UnitTree:
+        """The chain's units, read anew after every commit here that touched one, and now and then.
+
+        Whoever has a reader open gives it: one that waits for a second one keeps others from their first.
+        """
         now = self._now_ms()
         tree = self._tree
         if tree is None or not 0 <= now - self._tree_read_ms < TREE_MS_MAX:
+            if reader is not None:
+                return await UnitTree.read(reader)
             touched = self._touched
-            async with self._storage.unscoped_reader() as reader:
-                tree = await UnitTree.read(reader)
+            async with self._storage.unscoped_reader() as opened:
+                tree = await UnitTree.read(opened)
             self._postings.clear()
             if touched == self._touched:  # else it may be from before the last commit
                 self._tree, self._tree_read_ms = tree, now

@@ -6,6 +6,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from regulars_server import admission
 from regulars_sync.ids import link_id
 from tests.support.chain import Chain, new_chain
 from tests.support.graph import Graph, caller, http
@@ -176,3 +179,13 @@ async def test_who_may_not_read_interactions_is_told_no_numbers_of_them(tmp_path
         assert await few.code(METRICS, id=lin) == "scope_missing"
         assert await few.code(EXPLAIN, id=lin, of={"rule": "spend > 0"}) == "scope_missing"
         assert await metric(office, lin, names=["spend"])
+
+
+async def test_a_request_needs_one_reader_also_where_the_tree_of_units_is_read_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    async with new_chain(tmp_path, query_seconds_max=2) as chain:
+        graph = await caller(chain, sensitive=True)
+        lin = await lin_of(chain, graph)
+        monkeypatch.setattr(admission, "TREE_MS_MAX", 0)
+        assert await metric(graph, lin, names=["spend"])

@@ -173,7 +173,7 @@ async def test_a_customers_memberships_and_movements_say_why(tmp_path: Path):
         assert entered["reason"]["tests"][0]["value"] == 2
         older = next(each for each in wu["movements"] if each["scheme"] == "time_order")
         assert (older["before"], older["after"]) == ("new", "old")
-        moves = f"query ($s: UUID, $k: String, $n: Int, $a: String) {{ movements(of: {{ segment: $s, scheme: $k }}, first: $n, after: $a) {{ {MOVES} customer {{ name }} }} }}"
+        moves = f"query ($s: UUID, $k: String, $n: Int, $a: String) {{ movements(about: {{ segment: $s, scheme: $k }}, first: $n, after: $a) {{ {MOVES} customer {{ name }} }} }}"
         by_segment = (await graph.ask(moves, s=buyers))["movements"]
         assert entered["cursor"] in [each["cursor"] for each in by_segment]
         by_scheme = (await graph.ask(moves, k="time_order", n=1))["movements"]
@@ -203,7 +203,7 @@ async def test_what_rests_on_more_than_one_may_see_is_not_told_by_what_is_kept(t
         asked = (
             "query ($id: UUID!) { customer(id: $id) { memberships { segmentId } movements { segmentId } } }"
         )
-        moves = "query ($s: UUID) { movements(of: { segment: $s }) { at } }"
+        moves = "query ($s: UUID) { movements(about: { segment: $s }) { at } }"
         within = 'query ($s: UUID!) { composition(by: { field: "gender" }, within: $s) { total } }'
         for reader in (await caller(chain), await caller(chain, "clerk", "Nanjing Road")):
             assert await members(reader, believers) == ["王明"]

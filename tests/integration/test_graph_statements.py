@@ -272,6 +272,7 @@ async def filled(chain: Chain, office: Graph) -> dict[str, str]:
     ids = {"id": mine, "segment": segment, "cid": f"{1:032x}"}
     asked = {"rule": '"spend > 0"', "of": '{ rule: "spend > 0 and link(family: spend > 0)" }'}
     asked |= {"key": '"tier"', "kind": "PERSON", "by": '{ field: "gender" }'}
+    asked["about"] = '{ scheme: "time_order" }'
     return {"entity": "CUSTOMER", "ids": "[]", **asked, **{name: f'"{id}"' for name, id in ids.items()}}
 
 

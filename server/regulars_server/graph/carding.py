@@ -124,7 +124,7 @@ async def names(context: Context, row: Row) -> dict[str, str]:
 
 
 async def zone(context: Context, row: Row) -> tzinfo:
-    tree = await context.service.admission.tree()
+    tree = await context.tree()
     return tree.place(row.values.get("home_unit")).zone
 
 

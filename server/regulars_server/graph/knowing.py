@@ -68,7 +68,7 @@ async def _look(context: Context, ids: list[str]) -> Sequence[object]:
         team = frozenset({me, *(row.id for row in found)})
     eyes = Eyes(context.sensitive, context.author.scopes is None, me, team)
     telling = Telling(known, eyes)
-    tree = await context.service.admission.tree()
+    tree = await context.tree()
     now_ms = context.service.now_ms()
     return [Looking(telling, tree, telling.world(), known.words, now_ms) for _ in ids]
 

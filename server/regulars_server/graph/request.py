@@ -19,6 +19,7 @@ from strawberry.dataloader import DataLoader
 from regulars_schema.declare import JSON, Entity, Level
 from regulars_server.access import Principal
 from regulars_server.access.rights import READ, READS
+from regulars_server.authors import UnitTree
 from regulars_server.graph.asking import Asking
 from regulars_server.graph.connection import Connection, clamp, connected, decode_cursor
 from regulars_server.graph.rows import Node, Row
@@ -185,6 +186,11 @@ class Context:
         self.rows_left -= rows
         if self.rows_left < 0:
             raise Refused("query_too_large", what="rows", limit=ROWS_PER_REQUEST_MAX)
+
+    async def tree(self) -> UnitTree:
+        """The chain's units."""
+        async with self.reading() as reader:
+            return await self.service.admission.tree(reader)
 
     # --- relations -----------------------------------------------------------------------------------
 

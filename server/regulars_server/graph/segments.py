@@ -476,9 +476,9 @@ class SegmentQueries:
 
     @resolved("Who came to another value of a scheme, or into a segment and out of it; the latest first.")
     async def movements(
-        self, info: Info, of: MovementsInput, first: int | None = None, after: str | None = None
+        self, info: Info, about: MovementsInput, first: int | None = None, after: str | None = None
     ) -> list[Movement]:
-        return await movements(info.context, of.segment, of.scheme, first, after)
+        return await movements(info.context, about.segment, about.scheme, first, after)
 
     @resolved(
         "What customers are made of, by the values of a scheme or of a field; null without such a segment."

@@ -20,6 +20,7 @@ from graphql import (
 )
 
 ARGUMENTS: Mapping[str, str] = {
+    "about": "Of what.",
     "after": "Only what follows this cursor.",
     "asOf": "As of when: what happened later does not count; now unless told.",
     "before": "Only what comes before this cursor.",
