@@ -186,6 +186,7 @@ async def filled(chain: Chain, office: Graph) -> dict[str, str]:
     amy = write("staff", name="Amy", role="manager", **{f"units/{near}": True})
     segment = write("segment", name="Known", owner=amy)
     out = write("segment", name="Out", owner=amy, snapshot_of=segment)
+    late = write("segment", name="Late", owner=amy, snapshot_of=segment)
     oak = write("product", name="Oak table")
     for n in range(ROWS):
         write("unit", name=f"U{n}", kind="branch", parent=near)
@@ -263,10 +264,7 @@ async def filled(chain: Chain, office: Graph) -> dict[str, str]:
             gap = {"incarnation": tablet.incarnation, "first": 10_000 * n, "last": 10_000 * n + 7}
             await tablet.push(change("create", chain.new_id(), {"name": " "}), gap=gap)
     await chain.service.checking.drain()
-    moved = [[chain.service.change("edit", "customer", id, {f"segments/{out}": True})] for id in ones]
-    moved += [
-        [chain.service.change("edit", "customer", id, {f"excluded_segments/{segment}": True})] for id in ones
-    ]
+    moved = [[chain.service.change("edit", "customer", id, {f"segments/{late}": True})] for id in ones]
     await chain.service.admission.write(SERVER, moved)
     await chain.service.checking.drain()
     ids = {"id": mine, "segment": segment, "cid": f"{1:032x}"}
