@@ -233,8 +233,8 @@ def types(registry: Registry) -> str:
         "    from regulars_server.graph.custom import CustomField",
         "    from regulars_server.graph.history import HistoryConnection",
         "    from regulars_server.graph.identities import CustomerReviews",
-        "    from regulars_server.graph.standings import Standing",
         "    from regulars_server.graph.segments import Membership, Movement",
+        "    from regulars_server.graph.standings import Standing",
         "    from regulars_server.graph.timeline import TimelineConnection",
         "",
     ]

@@ -21,7 +21,7 @@ SAVE = """mutation ($key: String!, $id: UUID, $rule: JSON) {
 }"""
 MEMBERS = "query ($s: UUID!, $n: Int, $after: String) { segmentMembers(segment: $s, first: $n, after: $after) { totalCount nodes { name } pageInfo { hasNextPage endCursor } } }"
 SET = """mutation ($k: String!, $s: UUID!, $c: [UUID!]!) {{ segmentMembers{verb}(idempotencyKey: $k, segment: $s, customers: $c) {{ __typename }} }}"""
-MOVES = "at scheme segmentId before after reason customerId cursor"
+MOVES = "at scheme segmentId before after by tests { rule value } customerId cursor"
 
 
 async def preview(graph: Graph, rule: Any, *metrics: str) -> dict[str, Any]:
@@ -169,8 +169,8 @@ async def test_a_customers_memberships_and_movements_say_why(tmp_path: Path):
             (static, True),
         }
         entered = next(each for each in wu["movements"] if each["segmentId"] == buyers)
-        assert (entered["before"], entered["after"], entered["reason"]["by"]) == (None, "member", "facts")
-        assert entered["reason"]["tests"][0]["value"] == 2
+        assert (entered["before"], entered["after"], entered["by"]) == (None, "member", "FACTS")
+        assert entered["tests"][0]["value"] == 2
         older = next(each for each in wu["movements"] if each["scheme"] == "time_order")
         assert (older["before"], older["after"]) == ("new", "old")
         moves = f"query ($s: UUID, $k: String, $n: Int, $a: String) {{ movements(about: {{ segment: $s, scheme: $k }}, first: $n, after: $a) {{ {MOVES} customer {{ name }} }} }}"

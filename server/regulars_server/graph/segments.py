@@ -20,6 +20,8 @@ from regulars_schema.rules.tree import write
 from regulars_server.graph.connection import clamp
 from regulars_server.graph.declared import Language, resolved, said, valued
 from regulars_server.graph.knowing import Looking, looking, measure
+from regulars_server.graph.movements import Moved as Told
+from regulars_server.graph.movements import told as movements_told
 from regulars_server.graph.request import COUNT_ROWS, Context, Info
 from regulars_server.graph.rules import RuleProblem, required, warnings
 from regulars_server.graph.scalars import UUID, DateTime, instant_of
@@ -105,17 +107,8 @@ class MovementsInput:
     segment: UUID | None = strawberry.field(description="Membership of a segment.", default=None)
 
 
-@strawberry.type(description="A customer came to another value, or into a segment or out of it.")
-class Movement:
-    at: DateTime = strawberry.field(description="When it was found.")
-    customer_id: UUID = strawberry.field(description="Who moved.")
-    scheme: str | None = strawberry.field(description="In which scheme, by its key.")
-    segment_id: UUID | None = strawberry.field(description="Into or out of which segment.")
-    before: str | None = strawberry.field(description="The value that ended; `member` of who left.")
-    after: str | None = strawberry.field(description="The value that began; `member` of who entered.")
-    reason: scalars.JSON | None = strawberry.field(
-        description="`by` facts, time, a person or the rest, and the `tests` that turned with their values."
-    )
+@strawberry.type(name="ListedMovement", description="A movement in a list, with whom and what it is of.")
+class Movement(Told):
     cursor: str
 
     @resolved("Who moved.")
@@ -307,7 +300,7 @@ async def movements(
     async with context.reading() as reader:
         found = await reader.movements(limit, before, None, what, key)
     context.spend(len(found))
-    return [_movement(moved) for moved in found]
+    return [_movement(moved, context) for moved in found]
 
 
 async def movements_of(context: Context, id: str, first: int | None, after: str | None) -> list[Movement]:
@@ -318,7 +311,7 @@ async def movements_of(context: Context, id: str, first: int | None, after: str 
     key = ("movements", limit, before)
     load = partial(_load_movements, context, look, limit, before)
     found = [moved for member in ids for moved in await context.loaded(key, load, member)]
-    return [_movement(moved) for moved in sorted(found, key=lambda moved: -moved.n)[:limit]]
+    return [_movement(moved, context) for moved in sorted(found, key=lambda moved: -moved.n)[:limit]]
 
 
 async def _load_movements(
@@ -346,18 +339,8 @@ def _may_tell(look: Looking, what: What, key: str) -> bool:
     return look.telling.scheme(key) if what == "standing" else look.telling.segment(key)
 
 
-def _movement(moved: Moved) -> Movement:
-    is_scheme = moved.what == "standing"
-    return Movement(
-        at=instant_of(moved.at_ms),
-        customer_id=UUID(moved.customer),
-        scheme=moved.key if is_scheme else None,
-        segment_id=None if is_scheme else UUID(moved.key),
-        before=moved.before,
-        after=moved.after,
-        reason=None if moved.reason is None else scalars.JSON(moved.reason),
-        cursor=str(moved.n),
-    )
+def _movement(moved: Moved, context: Context) -> Movement:
+    return Movement(**vars(movements_told(moved, context)), cursor=str(moved.n))
 
 
 def _place(cursor: str | None) -> int | None:
