@@ -12,9 +12,11 @@ import orjson
 import pytest
 
 from regulars_schema.declare import Level
+from regulars_schema.rules.evaluate import evaluate
 from regulars_schema.rules.text import parse
 from regulars_schema.rules.tree import write
 from regulars_server.authors import SERVER
+from regulars_server.knowledge import checking
 from regulars_server.knowledge.checking import Checking, look
 from regulars_server.knowledge.cuts import Cutting
 from regulars_server.knowledge.world import shipped
@@ -331,6 +333,27 @@ async def test_a_new_or_changed_rule_is_asked_of_everybody_by_and_by(shop: Shopk
     (left,) = await shop.moved()
     assert (left.after, left.reason) == (None, {"by": "rule", "tests": []})
     await shop.sees_afresh()
+
+
+async def test_of_whom_nothing_can_be_said_keeps_nobody_else_waiting(
+    shop: Shopkeeper, monkeypatch: pytest.MonkeyPatch
+):
+    buyers = await shop.segment("count(purchase) >= 1")
+    poor, lin = await shop.customer(), await shop.customer()
+    await shop.moved()
+
+    def failing(rule: Any, known: Any, world: Any) -> Any:
+        if known.id == poor:
+            raise ZeroDivisionError
+        return evaluate(rule, known, world)
+
+    monkeypatch.setattr(checking, "evaluate", failing)
+    for id in (poor, lin):
+        await shop.did("purchase", id)
+    assert await shop.members() == [(lin, buyers, "member")]
+    monkeypatch.undo()
+    shop.chain.clock.pass_(hours=2)
+    assert await shop.members() == [(poor, buyers, "member")]
 
 
 # --- any history ------------------------------------------------------------------------------------------

@@ -37,6 +37,8 @@ AT_ONCE = 50
 HELD_MS = 10_000
 """So long nobody else takes them; one who is not done by then is taken by another."""
 SWEPT_AT_ONCE = 500
+AGAIN_MS = 3_600_000
+"""After so long somebody is looked at again of whom nothing could be said."""
 LOOK_S_MAX = 60.0
 AWAY_S = 1.0
 
@@ -140,7 +142,12 @@ async def look(
         members = clusters.get(due[0].customer, (id,))
         kept = Kept.of(members, standings, memberships)
         seen = max((one.seen for one in due if one.seen is not None), default=None)
-        stood = Stood.of(person, knowledge, chain)
+        try:
+            stood = Stood.of(person, knowledge, chain)
+        except Exception:  # a rule that nobody could foresee: it keeps nobody else waiting
+            log.exception("where a customer stands can't be said")
+            found.append(Checked(id, members, now_ms + AGAIN_MS, counted=counted(person)))
+            continue
         is_first = seen is None and not kept.standing and not kept.membership
         turned = Turned(person, chain, knowledge.words, guarded)
         if seen is not None and stood.differs(kept):
