@@ -294,6 +294,7 @@ def _replica(
     }
     world.check(held.keys() == wanted.keys(), "other rows than its scopes", held.keys() ^ wanted.keys())
     world.check(held == wanted, "other bytes than the server", tablet.index)
+    world.check(tablet.is_indexed(), "an index that is not that of its rows", tablet.index)
 
 
 def _verdicts(world: World, tablet: Tablet, log: Log) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from regulars.files import InlineConnection
 from regulars.transport import Download, Transport
 from regulars_schema.declare import Registry
 from regulars_schema.entities import REGISTRY
+from regulars_sync import audit
 from regulars_sync.errors import Offline
 from tests.simulation.by_hand import run
 from tests.simulation.trouble import Trouble, TroubledFile
@@ -28,6 +29,7 @@ ROAMING = 2
 """Tablets from this number on may go to another branch."""
 SUFFIXES = (".db", ".outbox.db")
 CHUNK_BYTES = 1_000
+ROWS_MAX = 1_000_000
 
 
 NEW_FIELDS = frozenset({"wechat", "hobbies", "first_seen", "credit_status", "belief"})
@@ -262,6 +264,11 @@ class Tablet:
         """Look into the replica file, as nobody else does."""
         return self._look(self.shop._rows.file._connection, sql, given)
 
+    def is_indexed(self) -> bool:
+        """Whether what rows are found by is what their documents say."""
+        looking: Any = _Looking(self.rows)
+        return audit.look(looking, self.shop.registry, audit.START, ROWS_MAX).is_whole
+
     def outbox(self, sql: str, *given: Any) -> list[tuple[Any, ...]]:
         return self._look(self.shop._outbox.file._connection, sql, given)
 
@@ -281,3 +288,23 @@ class Tablet:
         """The customers of its replica, and those that were registered here."""
         found = [id for (id,) in self.rows("SELECT id FROM row WHERE entity='customer' AND level='internal'")]
         return found + [id for id in self.made if id not in set(found)]
+
+
+class _Found(list[tuple[Any, ...]]):
+    """Rows as a cursor gives them."""
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        return self
+
+    def fetchone(self) -> tuple[Any, ...] | None:
+        return self[0] if self else None
+
+
+class _Looking:
+    """A file as something to read from."""
+
+    def __init__(self, rows: Callable[..., list[tuple[Any, ...]]]) -> None:
+        self._rows = rows
+
+    def execute(self, sql: str, given: Sequence[Any] = (), /) -> _Found:
+        return _Found(self._rows(sql, *given))
