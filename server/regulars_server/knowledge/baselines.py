@@ -21,7 +21,7 @@ from regulars_server.admission import Admission
 from regulars_server.authors import UnitTree
 from regulars_server.knowledge.loading import home_of, read
 from regulars_server.settling import Settling
-from regulars_server.storage.interface import Reader
+from regulars_server.storage.interface import Storage
 from regulars_server.storage.standing import Checked
 from regulars_sync.ids import WINDOW
 from regulars_sync.known import deeds_of
@@ -56,15 +56,19 @@ async def renew(settling: Settling, customers: Iterable[str], edge: str, tree: U
                 settling.put(Row(BASELINE, id, {Level.INTERNAL: raw}, row.places, written=written))
 
 
-async def refresh(admission: Admission, reader: Reader, checked: Iterable[Checked]) -> None:
-    """Renew the baselines of those persons whose facts from before the window's edge may be others."""
+async def refresh(admission: Admission, storage: Storage, checked: Iterable[Checked]) -> None:
+    """Renew the baselines of those persons whose facts from before the window's edge may be others.
+
+    Writes with no reader open: whoever writes may need one, and there are few.
+    """
     entity, id = WINDOW
-    window = (await reader.find(entity, [id])).get(id)
-    if window is None:
-        return
-    edge = str(orjson.loads(window.documents[Level.INTERNAL])["edge"])
     persons = list(checked)
-    there = await reader.find(BASELINE.name, {id for one in persons for id in one.members})
+    async with storage.unscoped_reader() as reader:
+        window = (await reader.find(entity, [id])).get(id)
+        if window is None:
+            return
+        edge = str(orjson.loads(window.documents[Level.INTERNAL])["edge"])
+        there = await reader.find(BASELINE.name, {id for one in persons for id in one.members})
     wanted = [
         one.customer
         for one in persons

@@ -104,7 +104,7 @@ class Checking:
             async with self._storage.unscoped_reader() as reader:
                 seq = (await reader.head()).seq
                 checked = await look(reader, taken, await self._worlds.of(reader), tree, now)
-                await refresh(self._admission, reader, checked)
+            await refresh(self._admission, self._storage, checked)
         except BaseException:
             with suppress(RegularsError, asyncio.CancelledError):
                 await self._storage.conclude(self._worker, 0, [], ids)
