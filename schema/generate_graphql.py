@@ -38,7 +38,7 @@ EXPOSED = (
     *("custom_value", "supplier", "assignment", "task", "interaction", "consent"),
 )
 FILTERS = "BooleanFilter, DateFilter, DateTimeFilter, ElementEdit, ElementFilter, Filter, IdFilter, IdSetEdit"
-FILTERS += ", IdSetFilter, IntFilter, MoneyFilter, Relation, SetEdit, SetFilter, TextFilter"
+FILTERS += ", IdSetFilter, IntFilter, MoneyFilter, Relation, SetEdit, SetFilter, StandingFilter, TextFilter"
 LISTED = ("unit", "staff", "product", "device", "segment", "field_def", "customer", "task", "interaction")
 TESTED = (*LISTED, "link")
 """What a `where` may test, as a list of its own or through a relation."""
@@ -58,6 +58,11 @@ BACK: dict[str, dict[str, tuple[str, tuple[str, ...], Label]]] = {
     "interaction": {"superseded_by": ("interaction", ("supersedes",), L("更正", "Facts that correct it"))},
 }
 """What other rows are tested by whom they name: (entity, the fields that name, label) by name."""
+STANDS = (
+    ("member_of", "UUID", L("分群成员", "Members of a segment, by its rule or by hand")),
+    ("standing", "StandingFilter", L("分类", "Those of a value in a scheme")),
+)
+"""What is tested of customers beside their rows."""
 WRITTEN = ("unit", "staff", "product", "segment", "customer", "interaction")
 ENUMS = "from regulars_server.graph.enums import"
 CREATED = ("customer", "interaction")
@@ -623,6 +628,11 @@ def _where(entity: Entity) -> list[str]:
             attribute = _attribute(f.name, f.type, f.is_set)
             said = _described(_both(f.label), default="strawberry.UNSET")
             lines.append(f"    {attribute}: {_filter(f)} | None = {said}")
+    if entity.name == "customer":
+        for name, type_, label in STANDS:
+            lines.append(
+                f"    {name}: {type_} | None = {_described(_both(label), default='strawberry.UNSET')}"
+            )
     for name, (target, _, _, many, label) in _relations(entity).items():
         said = _described(_both(label), default="strawberry.UNSET")
         lines.append(f"    {name}: {_class(target)}{'ListFilter' if many else 'Where'} | None = {said}")

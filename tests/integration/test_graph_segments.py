@@ -266,3 +266,23 @@ async def test_touches_of_a_campaign_are_counted_by_outcome(tmp_path: Path):
         assert (await (await caller(chain, "clerk", "Orchard")).ask(asked, s=segment))["campaign"][
             "touches"
         ] == 0
+
+
+async def test_customers_are_filtered_by_segment_and_standing_as_far_as_one_may_be_told(tmp_path: Path):
+    async with new_chain(tmp_path) as chain:
+        office = await caller(chain, sensitive=True)
+        await crowd(chain, office)
+        women, believers = await saved(office, "gender = female"), await saved(office, 'belief = "x"')
+        asked = "query ($w: CustomerWhere!) { customers(where: $w) { nodes { name } } }"
+
+        async def names(graph: Graph, where: dict[str, Any]) -> list[str]:
+            return sorted(node["name"] for node in (await graph.ask(asked, w=where))["customers"]["nodes"])
+
+        assert await names(office, {"memberOf": women}) == ["李娜", "林芳"]
+        old = {"standing": {"scheme": "time_order", "in": ["old"]}}
+        assert await names(office, {"memberOf": women, **old}) == ["林芳"]
+        assert await names(office, {"NOT": {"memberOf": women}}) == ["吴刚", "王明"]
+        for reader in (await caller(chain), await caller(chain, "clerk", "Nanjing Road")):
+            assert await names(reader, {"memberOf": believers}) == []
+            assert await names(reader, {"standing": {"scheme": "difficulty", "in": ["moody"]}}) == []
+            assert await names(reader, old) == ["林芳"]

@@ -152,7 +152,7 @@ async def page(
         asked = where_of(context.service.storage.registry, entity, where, context.author.country)
         for other in entities_of(asked):
             context.require_read(other)
-        tests.append(asked)
+        tests.append(await _told(context, asked))
 
     def with_(test: Where | None) -> Where | None:
         every = tests if test is None else [*tests, test]
@@ -179,6 +179,13 @@ async def page(
     has_previous = more if backwards else after_key is not None
     nodes = context.nodes(type_, found)
     return connected(nodes, found, order, has_next, has_previous, lambda: context.count(entity, wanted))
+
+
+async def _told(context: Context, where: Where) -> Where:
+    """The test as far as its reader may be told where customers stand."""
+    from regulars_server.graph.segments import told
+
+    return await told(context, where)
 
 
 def _between(

@@ -15,7 +15,7 @@ import strawberry
 from regulars_schema.declare import JSON, Entity, Field, Form, List, Registry, Unfit, check_text
 from regulars_schema.normal import element_path
 from regulars_server.graph.scalars import UUID, Date, DateTime, Money
-from regulars_server.storage.interface import All, Any_, Not, Operator, Related, Test, Where
+from regulars_server.storage.interface import All, Any_, Member, Not, Operator, Related, Stands, Test, Where
 from regulars_sync.errors import Refused
 
 T = TypeVar("T")
@@ -150,6 +150,12 @@ class ElementFilter(Generic[T]):
     exists: bool | None = strawberry.UNSET
 
 
+@strawberry.input(description="Tests on where customers stand in a scheme, as of now.")
+class StandingFilter:
+    scheme: str = strawberry.field(description="The scheme, by its key.")
+    in_: list[str] = strawberry.field(name="in", description="One of these values.")
+
+
 @strawberry.input(description="Elements to put into a set and to take out of it; all others stay.")
 class SetEdit:
     add: list[str] | None = strawberry.UNSET
@@ -234,6 +240,10 @@ class _Asked:
                 tests.append(Not(self.of(entity, value, nested + 1, relations)))
             elif name == "id":
                 tests += _scalar("id", value)
+            elif name == "member_of":
+                tests.append(Member(value))
+            elif isinstance(value, StandingFilter):
+                tests.append(Stands(_plain(value.scheme, name), tuple(_plain(value.in_[:VALUES_MAX], name))))
             elif name in RELATIONS[entity.name]:
                 tests.append(self._related(RELATIONS[entity.name][name], value, nested, relations + 1))
         for field in entity.fields:

@@ -58,6 +58,7 @@ from regulars_server.graph.filters import (
     Relation,
     SetEdit,
     SetFilter,
+    StandingFilter,
     TextFilter,
 )
 from regulars_server.graph.scalars import UUID, Date, DateTime, Money
@@ -399,6 +400,12 @@ class CustomerWhere:
     )
     do_not_contact: BooleanFilter | None = strawberry.field(
         description="请勿联系 · Do not contact", default=strawberry.UNSET
+    )
+    member_of: UUID | None = strawberry.field(
+        description="分群成员 · Members of a segment, by its rule or by hand", default=strawberry.UNSET
+    )
+    standing: StandingFilter | None = strawberry.field(
+        description="分类 · Those of a value in a scheme", default=strawberry.UNSET
     )
     home_unit: UnitWhere | None = strawberry.field(
         description="所属门店 · Home unit", default=strawberry.UNSET
