@@ -213,14 +213,9 @@ async def write_samples(chain: Chain) -> list[tuple[str, str, str, Known]]:
         rows.append(
             ("customer", id, {"name": f"{scheme} {value}", "home_unit": near, "kind": "person", **card})
         )
-        for ends in ((id, ally) for kind in of.outward):
-            rows.append(
-                (
-                    "link",
-                    link_id(*ends, "alliance"),
-                    {"from_customer": ends[0], "to_customer": ends[1], "kind": kind, "active": True},
-                )
-            )
+        for one, other in [(id, ally)] * len(of.outward) + [(ally, id)] * len(of.inward):
+            ends = {"from_customer": one, "to_customer": other, "kind": "alliance", "active": True}
+            rows.append(("link", link_id(one, other, "alliance"), ends))
         for deed in of.deeds:
             at = instant_of(NOON_MS - (TODAY - deed.day) * 86_400_000)
             fact: dict[str, Any] = {
