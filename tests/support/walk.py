@@ -15,7 +15,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from inspect import isawaitable
 from types import CodeType
 from typing import Any, cast
@@ -33,6 +33,7 @@ PIECE = re.compile(
 CALLED = re.compile(r"\$(\w+): ")
 ZONE = ZoneInfo("Asia/Shanghai")
 OPENS_AT_H = 10
+CUT_BEFORE_MS = 9 * 3_600_000
 
 
 @dataclass(frozen=True)
@@ -65,16 +66,25 @@ class Walk:
             yield Step(piece["said"], piece["shown"] or "", found, piece.span("shown"), is_asked)
 
     async def _wake_on(self, day: str) -> None:
-        """That morning; the night before, the server did what it does in the night."""
+        """That morning. Until then the server looks at each who is due, on the instant; in the last night it
+        draws the cut points."""
         morning = datetime.strptime(day, "%d %B %Y").replace(hour=OPENS_AT_H, tzinfo=ZONE)
         opens_ms = round(morning.timestamp() * 1_000)
         assert opens_ms > self.chain.clock.ms, day
-        self.chain.clock.ms = opens_ms - round(timedelta(hours=OPENS_AT_H - 1).total_seconds() * 1_000)
+        await self._pass_until(opens_ms - CUT_BEFORE_MS)
         service = self.chain.service
-        await service.checking.drain()
         await Cutting(service.storage, service.admission, service.worlds, service.now_ms).once()
-        self.chain.clock.ms = opens_ms
-        await service.checking.drain()
+        await self._pass_until(opens_ms)
+
+    async def _pass_until(self, ms: int) -> None:
+        clock, service = self.chain.clock, self.chain.service
+        due: int | None = clock.ms
+        while due is not None and due <= ms:
+            clock.ms = max(clock.ms, due)
+            await service.checking.drain()
+            async with service.storage.unscoped_reader() as reader:
+                due = await reader.next_due()
+        clock.ms = max(clock.ms, ms)
 
     async def _type(self, said: str) -> str:
         is_online = ".sync(" in said or ".lookup(" in said
