@@ -252,6 +252,25 @@ async def test_a_fact_that_lies_ahead_counts_from_its_day_on(shop: Shopkeeper):
 # --- others -----------------------------------------------------------------------------------------------
 
 
+async def test_a_pin_that_ends_moves_by_time(shop: Shopkeeper):
+    lin = await shop.customer()
+    await shop.did("purchase", lin)
+    await shop.pin(lin, "loyal", 5)
+    await shop.moved()
+    shop.chain.clock.pass_(days=4)  # that day has begun in Shanghai
+    (ended,) = [m for m in await shop.moved() if m.key == "lifecycle"]
+    assert (ended.before, ended.after, ended.reason) == ("loyal", "new", {"by": "time", "tests": []})
+
+
+async def test_who_comes_in_with_the_first_fact_comes_by_it(shop: Shopkeeper):
+    segment = await shop.segment("count(purchase) >= 1")
+    lin = await shop.customer()
+    await shop.did("purchase", lin)
+    (came,) = [m for m in await shop.moved() if m.key == segment]
+    assert came.reason is not None
+    assert came.reason["by"] == "facts"
+
+
 async def test_what_those_spend_whom_one_brought_moves_the_one_who_brought_them(shop: Shopkeeper):
     hen = await shop.segment("referral_value >= 100")
     one, two = await shop.customer(), await shop.customer()

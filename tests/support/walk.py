@@ -3,7 +3,7 @@
 A `python` block is what somebody types at a tablet; what it prints stands in the `text` block behind it. A
 `graphql` block is what head office asks, `$lin` being what the page called so; the `json` block behind it is
 the data of the answer, and later blocks call it `answer`. Tablets have a network only in blocks that sync or
-look up.
+look up. `until(day)` lets days pass within a block.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from inspect import isawaitable
 from types import CodeType
 from typing import Any, cast
@@ -53,7 +53,7 @@ class Walk:
 
     def __init__(self, chain: Chain, office: Graph, **names: Any) -> None:
         self.chain = chain
-        self.names = names
+        self.names = {**names, "until": self._until}
         self._office = office
 
     async def along(self, page: str) -> AsyncIterator[Step]:
@@ -75,6 +75,10 @@ class Walk:
         service = self.chain.service
         await Cutting(service.storage, service.admission, service.worlds, service.now_ms).once()
         await self._pass_until(opens_ms)
+
+    async def _until(self, day: date) -> None:
+        """Let the days pass until a morning."""
+        await self._wake_on(f"{day:%d %B %Y}")
 
     async def _pass_until(self, ms: int) -> None:
         clock, service = self.chain.clock, self.chain.service

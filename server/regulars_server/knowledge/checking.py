@@ -150,7 +150,9 @@ async def look(
             continue
         is_first = seen is None and not kept.standing and not kept.membership
         turned = Turned(person, chain, knowledge.words, guarded)
-        if seen is not None and stood.differs(kept):
+        if is_first:
+            turned = replace(turned, newer=frozenset(deed.id for deed in person.deeds))
+        elif seen is not None and stood.differs(kept):
             turned = replace(turned, newer=await _newer(reader, person, seen))
         hops = max(one.hops for one in due)
         others = [other for kind in sorted(kinds) for other in person.linked(kind)]

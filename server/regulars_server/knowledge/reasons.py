@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from regulars_schema.declare import JSON, Level
 from regulars_schema.rules.evaluate import Finding, evaluate
-from regulars_schema.rules.knowing import Known, World
+from regulars_schema.rules.knowing import Assigned, Known, World
 from regulars_schema.rules.metrics import METRICS
 from regulars_schema.rules.naming import tests
 from regulars_schema.rules.text import show
@@ -59,7 +59,12 @@ class Turned:
         tried = [part for value, part in zip(values, found.parts, strict=False) if value in (before, after)]
         if not tried:
             return {"by": "person", "tests": []}
+        if any(of.value == before and self._lapsed(of) for of in self.person.assigned.get(scheme, ())):
+            return {"by": "time", "tests": []}
         return self._told([leaf for part in tried for leaf in deciding(part)])
+
+    def _lapsed(self, said: Assigned) -> bool:
+        return said.check_by == self.person.today
 
     def _told(self, leaves: list[Finding]) -> JSON:
         others = {"facts": self._without_newer(), "time": self._day_before()}
