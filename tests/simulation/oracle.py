@@ -134,8 +134,11 @@ def examine(world: World) -> None:
     _groups(world, log)
     _stamps(world, log, model)
     stored = _rows(world, model)
-    reach = {key: model.units(key, customers, together) for key in stored}
     _stories(world, stored)
+    reach = {key: model.units(key, customers, together) for key in stored}
+    for key, raw in _baselines(world).items():
+        stored[key] = {Level.INTERNAL: raw}
+        reach[key] = customers.get(key[1], frozenset())
     _merged(world, together)
     _nothing_waits_in_vain(world)
     for tablet in world.tablets.values():
@@ -214,6 +217,12 @@ def _rows(world: World, model: Model) -> dict[Key, dict[str, bytes]]:
             cells, expected = _values(cells), _values(expected)
         world.check(cells == expected, "a row differs from the model", key, _difference(cells, expected))
     return stored
+
+
+def _baselines(world: World) -> dict[Key, bytes]:
+    """What tablets are told of facts that they do not hold: with the customer, wherever that is."""
+    sql = "SELECT id, document FROM baseline WHERE document IS NOT NULL"
+    return {("baseline", id): raw for id, raw in world.log(sql)}
 
 
 def _stories(world: World, stored: dict[Key, dict[str, bytes]]) -> None:
