@@ -138,7 +138,7 @@ def examine(world: World) -> None:
     reach = {key: model.units(key, customers, together) for key in stored}
     for key, raw in _baselines(world).items():
         stored[key] = {Level.INTERNAL: raw}
-        reach[key] = customers.get(key[1], frozenset())
+        reach[key] = customers.get(key[1], set())
     _merged(world, together)
     _nothing_waits_in_vain(world)
     for tablet in world.tablets.values():
