@@ -300,16 +300,6 @@ async def test_who_is_linked_moves_with_the_other_two_links_far(shop: Shopkeeper
     await shop.sees_afresh()
 
 
-async def test_who_brought_others_moves_with_what_they_spend(shop: Shopkeeper):
-    worthy = await shop.segment("referral_value >= 500")
-    one, other = await shop.customer(), await shop.customer()
-    fields = {"from_customer": one, "to_customer": other, "kind": "referrer", "active": True}
-    await shop.chain.write("create", "link", link_id(one, other, "referrer"), fields)
-    assert await shop.members() == []
-    await shop.did("purchase", other, amount=500)
-    assert await shop.members() == [(one, worthy, "member")]
-
-
 async def test_a_merge_moves_what_is_kept_to_the_survivor_and_tells_no_more_than_what_is_new(
     shop: Shopkeeper,
 ):
