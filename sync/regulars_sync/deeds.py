@@ -84,9 +84,12 @@ def put_cards(connection: Connection, rows: Documents) -> None:
 
 
 def remove_cards(connection: Connection, ids: Collection[str]) -> None:
-    for n in _numbers(connection, ids).values():
-        for table, column in (("deed", "customer"), ("deed_line", "customer"), ("card", "n")):
-            connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (n,))
+    given = (_listed(ids),)
+    for table in ("deed", "deed_line"):
+        connection.execute(
+            f"DELETE FROM {table} WHERE customer IN (SELECT n FROM card WHERE id {_AMONG})", given
+        )
+    connection.execute(f"DELETE FROM card WHERE id {_AMONG}", given)
 
 
 def _card(id: str, values: Mapping[str, JSON]) -> Row:

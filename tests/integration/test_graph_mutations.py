@@ -190,6 +190,16 @@ CASES: dict[str, Case] = {
         'segment: "{segment}", customers: ["{wang}"]',
         f'segment: "{NOBODY}", customers: ["{{lin}}"]',
     ),
+    "segmentMembersExclude": Case(
+        'segment: "{segment}", customers: ["{lin}"]',
+        'segment: "{segment}", customers: ["{wang}"]',
+        f'segment: "{NOBODY}", customers: ["{{lin}}"]',
+    ),
+    "segmentMembersReadmit": Case(
+        'segment: "{segment}", customers: ["{lin}"]',
+        'segment: "{segment}", customers: ["{wang}"]',
+        f'segment: "{NOBODY}", customers: ["{{lin}}"]',
+    ),
     "unitSave": Case(
         'id: "{unit}", input: {{ name: "North" }}',
         'id: "{unit}", input: {{ name: "South" }}',

@@ -6,6 +6,7 @@ several rows of one person say is put together.
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from regulars_schema.declare import JSON, Label, Ref
 from regulars_schema.entities import CUSTOM_VALUE, CUSTOMER, FIELD_TAB, LINK_KIND, REGISTRY, TOPIC
 from regulars_schema.rules.facts import buyer
 from regulars_schema.schemes import Words
+from regulars_schema.schemes.world import Knowledge
 from regulars_server.graph.card import (
     CardBought,
     CardCompanion,
@@ -92,18 +94,17 @@ async def told(context: Context, card: Card) -> Told:
 
 
 async def _read(context: Context, survivors: list[str]) -> Sequence[Rows]:
-    found = []
-    for survivor in survivors:
-        members = await context.cluster(survivor)
-        async with context.reading() as reader:
-            rows = await loading.read(reader, members)
-        for entity in rows.of:
-            if not context.may_read(entity):
-                rows.of[entity] = {}
-        context.spend(min(READ_ROWS_MAX, sum(map(len, rows.of.values()))))
-        await context.service.pace.breathe()
-        found.append(rows)
-    return found
+    """The rows of all of them, read at once."""
+    clusters = await asyncio.gather(*map(context.cluster, survivors))
+    members = [member for cluster in clusters for member in cluster]
+    async with context.reading() as reader:
+        rows = await loading.read(reader, members)
+    for entity in rows.of:
+        if not context.may_read(entity):
+            rows.of[entity] = {}
+    context.spend(min(READ_ROWS_MAX * len(survivors), sum(map(len, rows.of.values()))))
+    await context.service.pace.breathe()
+    return [rows] * len(survivors)
 
 
 # --- names ---------------------------------------------------------------------------------------------
@@ -341,9 +342,7 @@ async def suppliers(context: Context, card: Card) -> list[CardSupplier]:
 async def standings(context: Context, card: Card) -> list[CardStanding]:
     """Those of which the customer may know, in order of the schemes."""
     members = await context.cluster(card.row.id)
-    async with context.reading() as reader:
-        known = await context.service.worlds.of(reader)
-        kept = (await reader.standings(members[:1])).get(members[0], {})
+    known, kept = await context.loaded("card standings", partial(_load_standings, context), members[0])
     found = []
     for key in known.used:
         scheme = known.schemes.schemes[key]
@@ -361,6 +360,15 @@ async def standings(context: Context, card: Card) -> list[CardStanding]:
                 )
             )
     return found
+
+
+async def _load_standings(
+    context: Context, survivors: list[str]
+) -> Sequence[tuple[Knowledge, Mapping[str, Mapping[str, int]]]]:
+    async with context.reading() as reader:
+        known = await context.service.worlds.of(reader)
+        kept = await reader.standings(survivors)
+    return [(known, kept.get(survivor, {})) for survivor in survivors]
 
 
 def _words(words: Words, lang: str) -> str:
@@ -384,11 +392,15 @@ async def tabs(context: Context, card: Card) -> list[CardTab]:
 async def _defined(context: Context, kind: str) -> list[tuple[str, Mapping[str, JSON]]]:
     if not context.may_read("field_def"):
         return []
+    rows = await context.loaded("card fields", partial(_load_defined, context), "every")
+    return [(id, d) for id, d in rows if not d.get("archived") and d.get("for_kind") in (None, kind)]
+
+
+async def _load_defined(context: Context, _: list[str]) -> Sequence[list[tuple[str, Mapping[str, JSON]]]]:
     async with context.reading() as reader:
         found = await reader.select("field_def", None, Order("key"), DEFINED_MAX)
     context.spend(len(found))
-    rows = [(row.id, _shown("field_def", document.decode(row.documents.values()))) for row in found]
-    return [(id, d) for id, d in rows if not d.get("archived") and d.get("for_kind") in (None, kind)]
+    return [[(row.id, _shown("field_def", document.decode(row.documents.values()))) for row in found]]
 
 
 def _tabs(

@@ -188,9 +188,14 @@ class Context:
             raise Refused("query_too_large", what="rows", limit=ROWS_PER_REQUEST_MAX)
 
     async def tree(self) -> UnitTree:
-        """The chain's units."""
+        """The chain's units, read once."""
+        found = await self._loader("tree", self._load_tree).load("every")
+        assert isinstance(found, UnitTree)
+        return found
+
+    async def _load_tree(self, _: list[str]) -> Sequence[object]:
         async with self.reading() as reader:
-            return await self.service.admission.tree(reader)
+            return [await self.service.admission.tree(reader)]
 
     # --- relations -----------------------------------------------------------------------------------
 
