@@ -180,6 +180,11 @@ CASES: dict[str, Case] = {
         'id: "{segment}", input: {{ name: "Ash" }}',
         f'id: "{NOBODY}", input: {{{{ name: "Elm" }}}}',
     ),
+    "segmentSnapshot": Case(
+        'id: "{segment}", name: "Oak, autumn"',
+        'id: "{segment}", name: "Oak, winter"',
+        f'id: "{NOBODY}", name: "Elm"',
+    ),
     "segmentMembersAdd": Case(
         'segment: "{segment}", customers: ["{lin}"]',
         'segment: "{segment}", customers: ["{wang}"]',

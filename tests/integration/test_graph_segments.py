@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
+from regulars_server.graph import snapshots
 from regulars_server.knowledge import previewing
+from regulars_server.mutations import Mutations
+from regulars_sync.errors import Refused
 from tests.support.chain import Chain, new_chain
 from tests.support.graph import Graph, caller
 
@@ -266,6 +269,86 @@ async def test_touches_of_a_campaign_are_counted_by_outcome(tmp_path: Path):
         assert (await (await caller(chain, "clerk", "Orchard")).ask(asked, s=segment))["campaign"][
             "touches"
         ] == 0
+
+
+SNAPSHOT = 'mutation ($k: String!, $s: UUID!) { segmentSnapshot(idempotencyKey: $k, id: $s, name: "Autumn") { ... on SegmentSnapshotTaken { members leftOut { customerId } segment { id name rule snapshotOfId takenAt } } ... on Error { code } } }'
+
+
+async def test_a_snapshot_is_a_campaign_of_those_who_were_members_at_its_moment(tmp_path: Path):
+    async with new_chain(tmp_path) as chain:
+        graph = await caller(chain, sensitive=True)
+        ids = await crowd(chain, graph)
+        women = await saved(graph, "gender = female")
+        await put(graph, "Add", women, ids["王明"])
+        await put(graph, "Exclude", women, ids["林芳"])
+        taken = (await graph.ask(SNAPSHOT, k="autumn", s=women))["segmentSnapshot"]
+        autumn = taken["segment"]
+        assert (taken["members"], taken["leftOut"]) == (2, [])
+        assert (autumn["name"], autumn["rule"], autumn["snapshotOfId"]) == ("Autumn", None, women)
+        assert autumn["takenAt"] is not None
+        await put(graph, "Readmit", women, ids["林芳"])
+        await put(graph, "Remove", women, ids["王明"])
+        assert await members(graph, women) == ["李娜", "林芳"]
+        assert await members(graph, autumn["id"]) == ["李娜", "王明"]
+        assert (await graph.ask(SNAPSHOT, k="autumn", s=women))["segmentSnapshot"] == taken
+        for name in ("王明", "林芳"):
+            await graph.visit(ids[name], kind="TOUCH", campaignId=autumn["id"], outcome="INTERESTED")
+        asked = "query ($s: UUID!) { campaign(segment: $s) { members touched touches } }"
+        assert (await graph.ask(asked, s=autumn["id"]))["campaign"] == {
+            "members": 2,
+            "touched": 1,
+            "touches": 2,
+        }
+
+
+async def test_a_snapshot_given_up_on_its_way_goes_on_when_it_is_sent_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(snapshots, "BULK_ROWS_MAX", 1)
+    async with new_chain(tmp_path) as chain:
+        graph = await caller(chain, sensitive=True)
+        await crowd(chain, graph)
+        women = await saved(graph, "gender = female")
+        batches = 0
+
+        async def given_up(self: Mutations, edits: Any) -> Any:
+            nonlocal batches
+            batches += 1
+            if batches == 2:
+                raise Refused("too_slow", seconds_max=1)
+            return await write_each(self, edits)
+
+        write_each = Mutations.write_each
+        monkeypatch.setattr(Mutations, "write_each", given_up)
+        assert (await graph.ask(SNAPSHOT, k="a", s=women))["segmentSnapshot"] == {"code": "too_slow"}
+        chain.clock.pass_(seconds=5)
+        taken = (await graph.ask(SNAPSHOT, k="a", s=women))["segmentSnapshot"]
+        assert (taken["members"], batches) == (2, 4)
+        assert await members(graph, taken["segment"]["id"]) == ["李娜", "林芳"]
+        listed = (await graph.ask("{ segments { nodes { name } } }"))["segments"]["nodes"]
+        assert sorted(node["name"] for node in listed) == ["Autumn", "S"]
+
+
+async def test_a_snapshot_is_of_all_members_or_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(snapshots, "SNAPSHOT_MAX", 1)
+    async with new_chain(tmp_path) as chain:
+        graph = await caller(chain, sensitive=True)
+        await crowd(chain, graph)
+        women, believers = await saved(graph, "gender = female"), await saved(graph, 'belief = "x"')
+
+        async def code(graph: Graph, segment: str) -> str:
+            done = await graph.ask(SNAPSHOT, k=graph.key(), s=segment)
+            return str(done["segmentSnapshot"]["code"])
+
+        assert await code(graph, women) == "query_too_large"
+        assert await code(await caller(chain), believers) == "not_allowed"
+        assert await code(await caller(chain, "clerk", "Nanjing Road"), women) in (
+            "not_allowed",
+            "scope_missing",
+        )
+        assert await code(graph, chain.units["hq"]) == "not_found"
+        listed = (await graph.ask("{ segments { nodes { name } } }"))["segments"]["nodes"]
+        assert len(listed) == 2
 
 
 async def test_customers_are_filtered_by_segment_and_standing_as_far_as_one_may_be_told(tmp_path: Path):

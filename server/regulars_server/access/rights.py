@@ -188,6 +188,7 @@ ROOTS: Mapping[str, str] = {
     "Mutation.segmentMembersExclude": "write:customers",
     "Mutation.segmentMembersReadmit": "write:customers",
     "Mutation.segmentSave": "write:segments",
+    "Mutation.segmentSnapshot": "write:segments",  # and write:customers: they carry it
     "Mutation.unitSave": "write:units",
     "Mutation.staffSave": "write:staff",
     "Mutation.productSave": "write:products",

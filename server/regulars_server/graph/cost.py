@@ -82,6 +82,7 @@ WEIGHTS: Final[Mapping[str, int]] = {
     "Customer.timeline": 10,
     "Customer.devices": 5,
     "Customer.reviews": 5,
+    "Mutation.segmentSnapshot": 1_000,
     "Mutation.identityScan": 5_000,
 }
 """Beside the rows that a field gives."""

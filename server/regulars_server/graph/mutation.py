@@ -31,6 +31,7 @@ from regulars_server.graph.reversals import ReversalMutations
 from regulars_server.graph.rules import with_tree
 from regulars_server.graph.scalars import UUID
 from regulars_server.graph.schemes import SchemeMutations
+from regulars_server.graph.snapshots import SnapshotMutations
 from regulars_server.graph.tokens import TokenMutations
 from regulars_server.graph.types import Customer, Device, Interaction, Link, Product, Segment, Staff, Unit
 from regulars_server.graph.verifying import ValueSource, VerifyingMutations, write_filled
@@ -60,6 +61,7 @@ class Mutation(
     AttachedMutations,
     CustomMutations,
     SchemeMutations,
+    SnapshotMutations,
     VerifyingMutations,
 ):
     # --- customers ------------------------------------------------------------

@@ -73,6 +73,13 @@ class SegmentMembersSaved:
     results: list[MemberResult] = strawberry.field(description="One for each customer that was named.")
 
 
+@strawberry.type(description="A segment of those who were members of another at one moment.")
+class SegmentSnapshotTaken:
+    segment: Segment | None = strawberry.field(description=GONE)
+    members: int = strawberry.field(description="How many customers were put in.")
+    left_out: list[MemberResult] = strawberry.field(description="Those who could not be, and why.")
+
+
 @strawberry.type(description="It was tried, mended or dropped.")
 class HeldSettled:
     waits: bool = strawberry.field(description="Whether it waits still; `change` says for what.")
@@ -140,6 +147,7 @@ UnitResult = Annotated[UnitSaved | Refusal | VersionConflict, strawberry.union("
 StaffResult = Annotated[StaffSaved | Refusal | VersionConflict, strawberry.union("StaffResult")]
 ProductResult = Annotated[ProductSaved | Refusal | VersionConflict, strawberry.union("ProductResult")]
 SegmentMembersResult = Annotated[SegmentMembersSaved | Refusal, strawberry.union("SegmentMembersResult")]
+SegmentSnapshotResult = Annotated[SegmentSnapshotTaken | Refusal, strawberry.union("SegmentSnapshotResult")]
 ChangeResult = Annotated[ChangeReversed | Refusal | VersionConflict, strawberry.union("ChangeResult")]
 HeldResult = Annotated[HeldSettled | Refusal, strawberry.union("HeldResult")]
 DeviceInviteResult = Annotated[DeviceInvited | Refusal, strawberry.union("DeviceInviteResult")]

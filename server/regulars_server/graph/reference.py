@@ -77,6 +77,8 @@ OF: Mapping[str, Any] = {
     "Mutation.taskSave.input.plan": "call",
     "Mutation.taskSave.input.subject": "2026-11-22",
     "Mutation.taskDone.input.id": MADE["task"],
+    "Mutation.segmentSnapshot.id": IDS["segment"],
+    "Mutation.segmentSnapshot.name": "Oak, autumn",
     "Query.scheme.key": "tier",
     "Mutation.customerArchive.id": IDS["customer_2"],
     "Mutation.customerErase.id": IDS["customer_3"],
