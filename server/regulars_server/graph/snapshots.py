@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import strawberry
 
 from regulars_schema.declare import JSON
 from regulars_server.graph.bulk import BULK_ROWS_MAX
-from regulars_server.graph.declared import mutation
+from regulars_server.graph.declared import mutation, said
 from regulars_server.graph.knowing import looking
 from regulars_server.graph.payloads import MemberResult, SegmentSnapshotResult, SegmentSnapshotTaken
 from regulars_server.graph.problems import refusal
@@ -30,7 +32,11 @@ class SnapshotMutations:
         f" as their `campaign`. Of {SNAPSHOT_MAX} members at most. Head office only."
     )
     async def segment_snapshot(
-        self, info: Info, idempotency_key: str, id: UUID, name: str
+        self,
+        info: Info,
+        idempotency_key: str,
+        id: UUID,
+        name: Annotated[str, said("What the snapshot is called.")],
     ) -> SegmentSnapshotResult:
         async def run(writing: Writing) -> SegmentSnapshotTaken:
             return await _take(writing, id, name)
