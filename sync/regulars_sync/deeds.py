@@ -252,7 +252,8 @@ def _documents(connection: Connection, facts: Collection[str]) -> dict[str, Mapp
 
 
 def _listed(values: Iterable[str]) -> str:
-    return orjson.dumps(list(values)).decode()
+    """Sorted: the numbers they are given in the file do not depend on how sets are hashed."""
+    return orjson.dumps(sorted(values, key=str)).decode()
 
 
 # --- proof ------------------------------------------------------------------------------------------------
