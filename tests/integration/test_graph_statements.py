@@ -298,7 +298,12 @@ async def counting(
         return Driver(Counted(opener(), counted.append))  # type: ignore[arg-type]
 
     storage = SqliteStorage(folder / "chain.db", REGISTRY, seeded(1), readers=1, connect=connect)
-    unlimited = {"query_cost_max": 10**9, "developer_cost_max": 0, "query_depth_max": 20}
+    unlimited = {
+        "query_cost_max": 10**9,
+        "developer_cost_max": 0,
+        "query_depth_max": 20,
+        "query_seconds_max": 600,
+    }
     async with new_chain(folder, storage, **unlimited) as chain:
         yield chain, await caller(chain, "admin", sensitive=True), counted
 
