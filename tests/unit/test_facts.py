@@ -1,7 +1,9 @@
 """Which facts count is a function of their set."""
 
-from datetime import UTC
+from datetime import UTC, date
+from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -72,8 +74,30 @@ def test_what_was_rated_is_known_of_whoever_was_there():
     assert deed("f", BUYING, "li", UTC, {}).opportunity is None
 
 
+def test_what_a_line_does_not_say_is_one_piece_for_nothing_of_unknown_cost():
+    bare = deed("f", {**BUYING, "lines": [{"product": "p"}]}, "li", UTC, {}).lines[0]
+    assert (bare.quantity, bare.amount, bare.cost, bare.category, bare.lead_days) == (1, 0, None, None, 0)
+    none = deed("f", {**BUYING, "lines": [{"quantity": 0, "amount": 5, "cost": 0}]}, "li", UTC, {}).lines[0]
+    assert (none.quantity, none.amount, none.cost) == (0, 5, 0)
+
+
 def test_a_return_takes_away_however_its_amounts_are_signed():
     for amount in (500, -500):
         back = {**BUYING, "kind": "return", "lines": [{"amount": amount, "cost": 200}]}
         line = deed("f", back, "li", UTC, {}).lines[0]
         assert (line.amount, line.cost) == (-500, -200)
+
+
+@pytest.mark.parametrize(
+    ("at", "zone", "day"),
+    [
+        ("2026-11-22T15:59:59.999Z", "Asia/Shanghai", "2026-11-22"),
+        ("2026-11-22T16:00:00.000Z", "Asia/Shanghai", "2026-11-23"),
+        ("2026-11-22T04:59:59.999Z", "America/New_York", "2026-11-21"),
+        ("9999-12-31T23:30:00.000Z", "Asia/Shanghai", "9999-12-31"),
+        ("0001-01-01T00:30:00.000Z", "America/New_York", "0001-01-01"),
+    ],
+)
+def test_a_fact_is_of_its_day_in_the_zone_and_at_the_ends_of_the_calendar_of_one_that_there_is(at, zone, day):
+    found = deed("f", {**BUYING, "at": at}, "li", ZoneInfo(zone), {})
+    assert date.fromordinal(found.day).isoformat() == day

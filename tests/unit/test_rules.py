@@ -339,6 +339,11 @@ def test_facts_are_told_apart_by_what_was_learned_and_where():
         assert asked(f"count(any where {part}) = 1", of)[0] is True, part
 
 
+def test_somebody_is_known_since_the_day_it_was_in_the_zone_of_its_unit():
+    of = known(values={"first_seen": "2026-11-20T16:00:00.000Z"})
+    assert asked("known_days = 1 and date(first_seen) on 2026-11-21", of)[0] is True
+
+
 def test_a_refill_is_due_some_days_before_the_product_is_used_up():
     line = Line(product="p", usage_days=30, quantity=2, lead_days=7)
     of = known(bought(50, lines=(line,)))

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import calendar
-from datetime import date
+from datetime import date, datetime, tzinfo
 from functools import lru_cache
 
-from borax.calendars.lunardate import InvalidLunarDateError, LCalendars, LunarDate
+from borax.calendars.lunardate import LCalendars, LunarDate
 
 from regulars_schema.declare import JSON
 
 LUNAR_YEARS = range(1900, 2101)
+
+
+def in_zone(instant: str, zone: tzinfo) -> datetime:
+    """An instant by the clocks of a zone; by those of UTC where these would leave the calendar."""
+    at = datetime.fromisoformat(instant)
+    try:
+        return at.astimezone(zone)
+    except OverflowError:
+        return at
 
 
 def solar_day(year: int, month: int, day: int) -> int:
@@ -26,10 +35,7 @@ def lunar_day(year: int, month: int, day: int, leap: bool) -> int | None:
         return None
     leap = leap and LCalendars.leap_month(year) == month
     last = LCalendars.ndays(year, month, int(leap))
-    try:
-        found: date = LunarDate(year, month, min(day, last), int(leap)).to_solar_date()
-    except InvalidLunarDateError:
-        return None
+    found: date = LunarDate(year, month, min(day, last), int(leap)).to_solar_date()
     return found.toordinal()
 
 
@@ -52,7 +58,7 @@ def next_anniversary(value: JSON, today: int, lunar: bool) -> int | None:
         born = solar_day(value["year"], month, day)
         try:
             was = LunarDate.from_solar_date(*date.fromordinal(born).timetuple()[:3])
-        except InvalidLunarDateError:
+        except ValueError:  # before or after the tables
             return None
         month, day, leap = was.month, was.day, bool(was.leap)
     lunar = lunar or value.get("calendar") == "lunar"

@@ -15,7 +15,7 @@ from typing import Any
 
 from regulars_schema.declare import JSON
 from regulars_schema.normal import pinyin
-from regulars_schema.rules.calendars import born_on, next_anniversary
+from regulars_schema.rules.calendars import born_on, in_zone, next_anniversary
 from regulars_schema.rules.knowing import Assigned, Deed, Known, World, fits, lines_of
 from regulars_schema.rules.metrics import METRICS, SCORES, Score, Unheld, counted, spans_of, tallied, turns_of
 from regulars_schema.rules.tree import (
@@ -558,7 +558,7 @@ def day_of(value: JSON, known: Known) -> int | None:
     if isinstance(value, str):
         if len(value) == 10:
             return date.fromisoformat(value).toordinal()
-        return datetime.fromisoformat(value).astimezone(known.zone).toordinal()
+        return in_zone(value, known.zone).toordinal()
     return born_on(value)
 
 

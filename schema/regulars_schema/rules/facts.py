@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 from typing import NamedTuple
 
 from regulars_schema.declare import JSON
 from regulars_schema.entities import OPPORTUNITY
+from regulars_schema.rules.calendars import in_zone
 from regulars_schema.rules.knowing import Deed, Line
 
 BUYING = frozenset({"purchase", "return", "payment", "quote"})
@@ -38,17 +39,11 @@ def counting(facts: Iterable[Fact]) -> set[str]:
     starts = [f.id for f in by_id.values() if f.supersedes is None] + [id for id in after if id not in by_id]
     found: set[str] = set()
     for id in starts:
-        passed: set[str] = set()
-        while id not in passed:
-            passed.add(id)
-            newer = after.get(id)
-            if newer is None:
-                if id in by_id and not by_id[id].void:
-                    found.add(id)
-                break
-            if any(fact.void for fact in newer.values()):
-                break
+        # from a fact that supersedes none that is here, no circle is reached: each supersedes one at most
+        while (newer := after.get(id)) is not None and not any(fact.void for fact in newer.values()):
             id = max(newer.values(), key=_turn).id
+        if newer is None and not by_id[id].void:
+            found.add(id)
     return found
 
 
@@ -63,7 +58,7 @@ def deed(
     seen = as_seen_by(values, customer)
     return Deed(
         id=id,
-        day=datetime.fromisoformat(values["at"]).astimezone(zone).toordinal(),
+        day=in_zone(values["at"], zone).toordinal(),
         kind=seen.kind,
         role=seen.role,
         unit=values.get("unit"),

@@ -17,7 +17,7 @@ from typing import Literal
 
 from regulars_schema.declare import Label
 from regulars_schema.entities import INTERACTION_KIND
-from regulars_schema.rules.calendars import born_on
+from regulars_schema.rules.calendars import born_on, in_zone
 from regulars_schema.rules.knowing import Before, Deed, Known
 from regulars_schema.rules.tree import Count, Filter, Metric, Sum
 from regulars_schema.rules.windows import DAY_MAX, Last, Window
@@ -177,7 +177,7 @@ def _known_days(facts: Facts) -> int | None:
     firsts = [sums.first for sums in facts.sums.values()]
     seen = facts.known.values.get("first_seen")
     if seen is not None:
-        firsts.append(date.fromisoformat(seen[:10]).toordinal())
+        firsts.append(in_zone(seen, facts.known.zone).toordinal())
     return facts.today - min(firsts) if firsts else None
 
 

@@ -496,8 +496,6 @@ class _Reader:
         return Unit(self.one_of(value, list(Unit), path))
 
     def day(self, value: JSON, path: Path) -> int:
-        if type(value) is not str:
-            raise Misread("date_invalid", path)
         try:
             return ordinal(value)
         except Unfit as unfit:

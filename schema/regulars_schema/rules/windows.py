@@ -13,7 +13,7 @@ from datetime import date
 from enum import StrEnum
 from functools import lru_cache
 
-from regulars_schema.declare import Unfit
+from regulars_schema.declare import JSON, Date
 
 DAY_MIN = date(1, 1, 1).toordinal()
 DAY_MAX = date(9999, 12, 31).toordinal()
@@ -155,14 +155,9 @@ Window = Ever | Last | Next | Period | Between
 EVER = Ever()
 
 
-def ordinal(text: str) -> int:
+def ordinal(text: JSON) -> int:
     """The day of `2026-11-22`; `Unfit("date_invalid")`."""
-    try:
-        if len(text) != 10:
-            raise ValueError(text)
-        return date.fromisoformat(text).toordinal()
-    except ValueError:
-        raise Unfit("date_invalid") from None
+    return date.fromisoformat(Date().check(text)).toordinal()
 
 
 def iso(day: int) -> str:

@@ -4,7 +4,7 @@ what else stands on it. Which field stands where is `regulars_schema.card`; `car
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 
 import strawberry
 from strawberry import scalars
@@ -13,6 +13,7 @@ from regulars_schema import card as layout
 from regulars_schema.declare import JSON, Bool, Field, Instant, Label, Level, Ref, Struct
 from regulars_schema.declare import Enum as EnumType
 from regulars_schema.entities import BIRTH, CALENDAR, QUIET_HOURS
+from regulars_schema.rules.calendars import in_zone
 from regulars_server.graph.enums import (
     CardSection,
     CustomerKind,
@@ -260,7 +261,7 @@ def plain(value: JSON, lang: str) -> str:
 
 
 def moment(value: str, zone: tzinfo) -> str:
-    return datetime.fromisoformat(value).astimezone(zone).strftime("%Y-%m-%d %H:%M")
+    return in_zone(value, zone).isoformat(" ", "minutes")[:16]
 
 
 def _birth(value: Mapping[str, JSON], lang: str) -> str:

@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from hashlib import blake2b
 
 from regulars_schema.declare import JSON
+from regulars_schema.rules.calendars import in_zone
 from regulars_schema.rules.metrics import SCORES
 from regulars_server.admission import Admission
 from regulars_server.authors import SERVER, tree_root
@@ -20,7 +21,7 @@ from regulars_server.knowledge.world import Worlds
 from regulars_server.storage.interface import Storage
 from regulars_server.storage.standing import Cuts
 from regulars_sync.changes import Change, Stated, Value
-from regulars_sync.clock import instant_of, ms_of
+from regulars_sync.clock import instant_of
 from regulars_sync.errors import Refused
 from regulars_sync.ids import made_id
 
@@ -57,7 +58,7 @@ class Cutting:
             since = datetime(first.year, first.month, first.day, tzinfo=zone).astimezone(UTC)
             found = await reader.cuts(instant_of(round(since.timestamp() * 1_000)), instant_of(now))
             before = (await self._worlds.of(reader)).cuts
-        cuts = told(found, today, lambda at: datetime.fromtimestamp(ms_of(at) / 1_000, zone).date())
+        cuts = told(found, today, lambda at: in_zone(at, zone).date())
         if not cuts or cuts == {metric: list(values) for metric, values in before.items()}:
             return
         cid = blake2b(f"{self._storage.chain.id} {id}".encode(), digest_size=16).hexdigest()
