@@ -1010,7 +1010,8 @@ class Assignment:
     """分类: What a person or an import says of a customer in a scheme (S55-S64, S124). Where two
     people's words must not hide each other (tier, lifecycle, churn cause) it stands in `reviewed`;
     of a scheme of many values in `values`; of a sensitive scheme where its level guards it
-    (`schemes.assigning`)."""
+    (`schemes.assigning`). What a person says is verified, so a file that says it otherwise stands
+    beside it with a day of its own."""
 
     id: str
     customer: str | None

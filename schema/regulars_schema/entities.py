@@ -1202,17 +1202,20 @@ ASSIGNMENT = Entity(
         Field("values", Text(80), L("各值", "Values"), Rule.SET_ADD, stored=True),
         Field("guarded_value", Text(80), L("敏感的值", "Sensitive value"), Rule.VERIFIED, Level.SENSITIVE),
         Field("guarded_values", Text(80), L("敏感的各值", "Sensitive values"), Rule.SET_ADD, Level.SENSITIVE),
-        Field("guarded_reason", Text(400), L("敏感的理由", "Sensitive reason"), level=Level.SENSITIVE),
-        Field("pinned", Bool(), L("固定", "Pinned"), stored=True),
-        Field("decided_by", Ref("staff"), L("判定人", "Decided by"), stored=True),
-        Field("reason", Text(400), L("理由", "Reason")),
-        Field("evidence", Ref("interaction"), L("依据", "Evidence"), stored=True),
-        Field("since", Date(), L("起始", "Since"), stored=True),
-        Field("check_by", Date(), L("复核期限", "To be checked by"), stored=True),
+        Field(
+            "guarded_reason", Text(400), L("敏感的理由", "Sensitive reason"), Rule.VERIFIED, Level.SENSITIVE
+        ),
+        Field("pinned", Bool(), L("固定", "Pinned"), Rule.VERIFIED, stored=True),
+        Field("decided_by", Ref("staff"), L("判定人", "Decided by"), Rule.VERIFIED, stored=True),
+        Field("reason", Text(400), L("理由", "Reason"), Rule.VERIFIED),
+        Field("evidence", Ref("interaction"), L("依据", "Evidence"), Rule.VERIFIED, stored=True),
+        Field("since", Date(), L("起始", "Since"), Rule.VERIFIED, stored=True),
+        Field("check_by", Date(), L("复核期限", "To be checked by"), Rule.VERIFIED, stored=True),
     ),
     "What a person or an import says of a customer in a scheme (S55-S64, S124). Where two people's words"
     " must not hide each other (tier, lifecycle, churn cause) it stands in `reviewed`; of a scheme of many"
-    " values in `values`; of a sensitive scheme where its level guards it (`schemes.assigning`).",
+    " values in `values`; of a sensitive scheme where its level guards it (`schemes.assigning`). What a person"
+    " says is verified, so a file that says it otherwise stands beside it with a day of its own.",
     since=3,
     made_of=("customer", "scheme"),
 )

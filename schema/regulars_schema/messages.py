@@ -115,6 +115,7 @@ MESSAGES: Mapping[str, Message] = {
     "version_conflict": Message(R, 409, True, "It was changed since you read it. Read it again and decide.", "读取后已被他人修改，请重新读取后再提交。"),
     "idempotency_reused": Message(R, 409, False, "This idempotency key was used with other content. Use a new key.", "该幂等键已用于其他内容，请更换。"),
     "bulk_rejected": Message(R, 409, False, "Another row was refused, so nothing was written. Mend that one, or leave it out.", "另有行被拒绝，因此全部未写入，请更正或去掉该行。"),
+    "customer_ambiguous": Message(R, 409, False, "Several customers have the number “{key}”. Name one by its id, or merge them.", "有多位顾客使用编号“{key}”，请改用顾客 id，或先合并。"),
     "row_twice": Message(R, 400, False, "This row stands in the list before; write all of it there.", "该行在列表前面已出现，请合并为一行。"),
     "export_query": Message(R, 400, False, "This can't be exported: the query needs {reason}.", "无法导出：查询需要{reason}。"),
     "export_too_large": Message(R, 413, False, "The file is over {bytes_max} bytes. Ask for fewer rows or fields.", "文件超过 {bytes_max} 字节，请减少行或字段。"),

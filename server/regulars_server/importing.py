@@ -2,7 +2,8 @@
 
 A row's id is made of source and external id, so reading a file twice writes nothing. Of a row that
 exists, a field is written only when the file's value is another than this source wrote last, and the
-change has seen only the source's own and equal values: a nightly file never undoes what staff wrote.
+change has seen only the source's own and equal values: a nightly file never undoes what staff wrote, nor that
+somebody verified it. The id of an assignment is made of customer and scheme (`import_words`).
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from typing import Any
 from regulars_schema.declare import JSON, Entity, Unfit
 from regulars_schema.normal import element_path
 from regulars_server.authors import SERVER, UnitTree
+from regulars_server.import_words import Words
 from regulars_server.service import Service
-from regulars_server.spreadsheet import Refused, Row, read_rows
+from regulars_server.spreadsheet import WORDS, Refused, Row, read_rows
 from regulars_server.storage.interface import Found, Reader
 from regulars_sync import changes, document
 from regulars_sync.changes import Change, Malformed
@@ -79,11 +81,17 @@ async def import_parts(
     """The same, some lines at a time and what became of those; whoever reads may stop between."""
     entity = service.storage.registry.get(entity_name)
     lines = read_rows(path, entity.name, source, registry=service.storage.registry)
+    words = Words(service, source)
     tree = await service.admission.tree()
     while batch := await asyncio.to_thread(_next, lines, rows_max):
         rows = [line for line in batch if isinstance(line, Row)]
         part = ImportReport(entity.name, refused=[line for line in batch if isinstance(line, Refused)])
+        if entity.name == WORDS:
+            meant = await words.meant(rows)
+            rows = [line for line in meant if isinstance(line, Row)]
+            part.refused += [line for line in meant if isinstance(line, Refused)]
         await _take(service, tree, entity, source, rows, part, dry_run)
+        part.refused.sort(key=lambda line: line.line)
         yield part
 
 
@@ -150,15 +158,22 @@ async def _change(
         return service.change("create", entity.name, row.id, fields, actor=actor, source="import")
     wrote, own = await _written_by(reader, entity, row.id, actor, country)
     _withdraw(entity, fields, wrote)
-    changed = {path: value for path, value in fields.items() if path not in wrote or wrote[path] != value}
-    if not changed:
-        return None
+    fixed = {found.name for found in entity.fields if found.fixed}
+    changed: dict[str, JSON] = {}
     seen: dict[str, list[str]] = {}
-    for path, value in changed.items():
-        values = registers[path].values.values() if path in registers else ()
-        cids = [c.cid for c in values if c.cid in own or c.value == value]
+    for path, value in fields.items():
+        if path in fixed or (path in wrote and wrote[path] == value):
+            continue
+        values = list(registers[path].values.values()) if path in registers else []
+        equal = [c for c in values if c.value == value]
+        if entity.name != WORDS and any(c.verified == "verified" for c in equal):
+            continue
+        changed[path] = value
+        cids = {c.cid for c in values if c.cid in own} | {c.cid for c in equal if c.verified != "verified"}
         if cids:
             seen[path] = sorted(cids)
+    if not changed:
+        return None
     return service.change("edit", entity.name, row.id, changed, seen=seen, actor=actor, source="import")
 
 

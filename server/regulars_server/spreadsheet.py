@@ -12,6 +12,11 @@ from the entity's declaration; only cells that hold a structure have a grammar:
 Several in one cell, as in every set, are parted by `;`. An empty cell is a field not written: a file adds
 and alters, and what it leaves out stays.
 
+A file of assignments has no external ids: a line says what a customer is in a scheme, and both are its key.
+
+    customer,scheme,value,since,check_by,reason,evidence
+    C-00001,tier,gold,,2027-05-03,of the old system,
+
 A file that begins with `{` holds JSON lines: one object each, its names the columns. A text in it is read as
 a cell is, and lists and structures may stand as such: `"party": [{"customer": "C-1", "role": "companion"}]`.
 """
@@ -22,7 +27,7 @@ import csv
 import re
 from codecs import BOM_UTF8
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, tzinfo
 from difflib import get_close_matches
@@ -59,6 +64,10 @@ LINE_CHARS_MAX = 1 << 20
 CELL_CHARS_MAX = 131_072
 """What the csv module holds in one cell."""
 _BLOCK_CHARS = 1 << 20
+WORDS = "assignment"
+WORD_NEEDS = ("customer", "scheme", "value")
+WORD_TELLS = ("since", "check_by", "reason", "evidence")
+"""The columns of a file of assignments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +77,9 @@ class Row:
     line: int
     entity: str
     external_id: str
+    """Of an assignment what names its customer."""
     id: str
+    """Of an assignment empty: whom it names is not known here, and `fields` holds its cells by column."""
     fields: dict[str, JSON]
 
 
@@ -92,18 +103,20 @@ def read_rows(
     first of a record that has several. A record's faults never touch another record.
 
     Raises `Unfit` before the first row when the file as a whole can't be read: `column_unknown`,
-    `fields_missing` (no column `external_id`), `cell_invalid` (a column twice), `file_foreign`,
-    `entity_unknown`.
+    `fields_missing` (no column `external_id`; of assignments `WORD_NEEDS`), `cell_invalid` (a column
+    twice), `file_foreign`, `entity_unknown`.
     """
     entity = registry.get(entity_name)
-    if "external_ids" not in entity.by_name:
+    if not is_imported(entity):
         raise Unfit("entity_unknown", entity=entity_name)
+    if entity.name == WORDS:
+        yield from _words(path, entity)
+        return
     known = columns(entity)
     cells = _Cells(source, zone)
     seen: set[str] = set()
     with _open(path) as file:
-        lines = _objects(file, known) if _is_json(path) else _cells(_records(file), path, entity, known)
-        for line, record in lines:
+        for line, record in _lines(file, path, entity, ("external_id",), known):
             external_id = None
             try:
                 if isinstance(record, Unfit):
@@ -124,11 +137,62 @@ def read_rows(
                 yield Row(line, entity.name, external_id, row_id(source, entity.name, external_id), values)
 
 
+def is_imported(entity: Entity) -> bool:
+    """Whether files of it are read."""
+    return entity.name == WORDS or "external_ids" in entity.by_name
+
+
+def _words(path: Path, entity: Entity) -> Iterator[Row | Refused]:
+    """What a file says of customers in schemes."""
+    with _open(path) as file:
+        for line, record in _lines(file, path, entity, WORD_NEEDS, WORD_TELLS):
+            customer = None
+            try:
+                if isinstance(record, Unfit):
+                    raise record
+                customer = _external_id(record.pop("customer", None), "customer")
+                told: dict[str, JSON] = {}
+                for name, given in record.items():
+                    if name == "value":
+                        told[name] = _several(given)
+                    elif name == "evidence":
+                        told[name] = _external_id(given, name)
+                    elif isinstance(given, str):
+                        told[name] = check_text(given, CELL_CHARS_MAX)
+                    else:
+                        raise Unfit("value_type", field=name, expected="a text")
+                if missing := [name for name in WORD_NEEDS if name != "customer" and not told.get(name)]:
+                    raise Unfit("fields_missing", entity=entity.name, fields=missing)
+            except Unfit as unfit:
+                yield Refused(line, customer, unfit.code, unfit.detail)
+            else:
+                yield Row(line, entity.name, customer, "", {"customer": customer, **told})
+
+
+def _several(given: JSON) -> list[JSON]:
+    found = _parts(given) if isinstance(given, str) else given
+    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+        raise Unfit("value_type", field="value", expected="a list")
+    return [check_text(one.strip(), CELL_CHARS_MAX) for one in found if isinstance(one, str)]
+
+
+def _lines(
+    file: TextIO, path: Path, entity: Entity, needs: Sequence[str], known: Iterable[str]
+) -> Iterator[Line]:
+    """What each record gives, of CSV or of JSON lines."""
+    names = [*needs, *known]
+    return _objects(file, names) if _is_json(path) else _cells(_records(file), path, entity, needs, names)
+
+
 def _cells(
-    records: Iterator[tuple[int, list[str] | Unfit]], path: Path, entity: Entity, known: Mapping[str, Field]
+    records: Iterator[tuple[int, list[str] | Unfit]],
+    path: Path,
+    entity: Entity,
+    needs: Sequence[str],
+    names: list[str],
 ) -> Iterator[Line]:
     """The cells of each record that are not empty, by column."""
-    header = _header(records, path, entity, known)
+    header = _header(records, path, entity, needs, names)
     for line, record in records:
         if isinstance(record, Unfit):
             yield line, record
@@ -138,9 +202,8 @@ def _cells(
             yield line, {n: text for n, cell in zip(header, record, strict=True) if (text := cell.strip())}
 
 
-def _objects(file: TextIO, known: Mapping[str, Field]) -> Iterator[Line]:
+def _objects(file: TextIO, names: list[str]) -> Iterator[Line]:
     """The same of a file of JSON lines."""
-    names = ["external_id", *known]
     for line in count(1):
         text = file.readline(LINE_CHARS_MAX)
         is_cut = len(text) == LINE_CHARS_MAX and not text.endswith("\n")
@@ -245,20 +308,20 @@ def _header(
     records: Iterator[tuple[int, list[str] | Unfit]],
     path: Path,
     entity: Entity,
-    known: Mapping[str, Field],
+    needs: Sequence[str],
+    names: list[str],
 ) -> list[str]:
     _, record = next(records, (0, None))
     if not isinstance(record, list) or any(not _is_text(cell) for cell in record):
         raise Unfit("file_foreign", file=path.name)
     header = [cell.strip() for cell in record]
-    names = ["external_id", *known]
     for position, name in enumerate(header):
         if name not in names:
             raise _unknown(name, names)
         if name in header[:position]:
             raise Unfit("cell_invalid", field="header", value=name, reason="the column stands twice")
-    if "external_id" not in header:
-        raise Unfit("fields_missing", entity=entity.name, fields=["external_id"])
+    if missing := [name for name in needs if name not in header]:
+        raise Unfit("fields_missing", entity=entity.name, fields=missing)
     return header
 
 
@@ -274,14 +337,16 @@ def _is_text(cell: str) -> bool:
     return True
 
 
-def _external_id(given: JSON) -> str:
+def _external_id(given: JSON, column: str = "external_id") -> str:
     if type(given) is int:
         given = str(given)
     external_id = given.strip() if isinstance(given, str) else ""
-    if not external_id:
+    if not external_id and column == "external_id":
         raise Unfit("external_id_missing")
+    if not external_id:
+        raise Unfit("field_required", field=column)
     if not _is_text(external_id):
-        raise Unfit("text_invalid", field="external_id", reason="NUL or lone surrogate")
+        raise Unfit("text_invalid", field=column, reason="NUL or lone surrogate")
     return external_id
 
 

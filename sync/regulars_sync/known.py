@@ -16,7 +16,7 @@ from functools import cached_property
 
 from regulars_schema.custom import NAMED as CUSTOM
 from regulars_schema.custom import shown as custom_shown
-from regulars_schema.declare import JSON, Level
+from regulars_schema.declare import JSON, Field, Level
 from regulars_schema.entities import ASSIGNMENT, CHANNEL, CUSTOMER, REGISTRY
 from regulars_schema.rules.facts import Fact, Product, buyer, counting, deed
 from regulars_schema.rules.knowing import Assigned, Before, Deed, Known
@@ -24,7 +24,7 @@ from regulars_schema.schemes.assigning import COLUMNS
 from regulars_sync.clock import STAMPS_PER_MS, instant_of
 from regulars_sync.document import decode, nested, shown
 from regulars_sync.identity import agreed, fold
-from regulars_sync.merge import Registers, choose
+from regulars_sync.merge import Candidate, Register, Registers, choose
 
 SENSITIVE = frozenset(f.name for f in CUSTOMER.fields if f.level is Level.SENSITIVE)
 IMPORTS = frozenset({"import", "pos"})
@@ -238,26 +238,43 @@ def _custom(rows: Rows, members: Sequence[str]) -> dict[str, JSON]:
 def _assigned(
     rows: Rows, members: Sequence[str], zone: tzinfo, as_of_ms: int, hidden: bool
 ) -> dict[str, tuple[Assigned, ...]]:
+    """What each says: a person's word does not hide a file's, which counts once that is to be checked."""
     found: dict[str, list[Assigned]] = defaultdict(list)
     for _, registers in rows.naming("assignment", members):
-        said = _shown(registers, "assignment")
-        check_by = said.get("check_by")
+        scheme = _value(registers, "scheme")
         for path, register in registers.items():
             name, _, key = path.partition("/")
-            if name not in COLUMNS or not register.values:
+            if name not in COLUMNS:
                 continue
             field = ASSIGNMENT.by_name[name]
-            written = choose(field, register.values.values())
-            value = written.value if not field.is_set else key if written.value else None
-            if value is None or (hidden and field.level is Level.SENSITIVE):
+            if hidden and field.level is Level.SENSITIVE:
                 continue
-            ms = min(written.stamp // STAMPS_PER_MS, as_of_ms)  # a pending one has no stamp yet
-            day = datetime.fromtimestamp(ms / 1_000, zone).toordinal()
-            since = date.fromisoformat(said["since"]).toordinal() if said.get("since") else day
-            origin = "import" if written.source in IMPORTS else "person"
-            until = None if check_by is None else date.fromisoformat(check_by).toordinal()
-            found[said["scheme"]].append(Assigned(value, origin, since, until))
+            for origin, written in _by_origin(field, register).items():
+                value = written.value if not field.is_set else key if written.value else None
+                if value is None:
+                    continue
+                ms = min(written.stamp // STAMPS_PER_MS, as_of_ms)  # a pending one has no stamp yet
+                day = datetime.fromtimestamp(ms / 1_000, zone).toordinal()
+                since = _day_beside(registers, "since", origin, written)
+                until = _day_beside(registers, "check_by", origin, written)
+                found[scheme].append(Assigned(value, origin, day if since is None else since, until))
     return {scheme: tuple(sorted(each, key=lambda a: (a.since, a.value))) for scheme, each in found.items()}
+
+
+def _by_origin(field: Field, register: Register | None) -> dict[str, Candidate]:
+    """What persons say and what files say, each as one."""
+    said: dict[str, list[Candidate]] = defaultdict(list)
+    for candidate in register.values.values() if register else ():
+        said["import" if candidate.source in IMPORTS else "person"].append(candidate)
+    return {origin: choose(field, candidates) for origin, candidates in said.items()}
+
+
+def _day_beside(registers: Registers, name: str, origin: str, written: Candidate) -> int | None:
+    """The day that was written with a value, or since by whoever said it."""
+    register = registers.get(name)
+    found = register.values.get(written.cid) if register else None
+    found = found or _by_origin(ASSIGNMENT.by_name[name], register).get(origin)
+    return None if found is None or found.value is None else date.fromisoformat(found.value).toordinal()
 
 
 def _consents(rows: Rows, members: Sequence[str]) -> frozenset[tuple[str, str]]:

@@ -133,6 +133,10 @@ CASES: dict[str, Case] = {
         'input: {{ id: "{lin}" }}', 'input: {{ id: "{wang}" }}', f'input: {{{{ id: "{NOBODY}" }}}}'
     ),
     "customersCreate": Case('inputs: [{{ name: "陈静" }}, {{ name: "何" }}]', 'inputs: [{{ name: "陈静" }}]'),
+    "customersAssign": Case(
+        OF_LIN.replace("input: ", "inputs: [") + 'scheme: "attention", value: "key" }}]',
+        OF_LIN.replace("input: ", "inputs: [") + 'scheme: "attention", value: "ordinary" }}]',
+    ),
     "customersUpdate": Case(
         'updates: [{{ id: "{lin}", set: {{ notes: "oak" }} }}, {{ id: "{wang}", set: {{ notes: "elm" }} }}]',
         'updates: [{{ id: "{lin}", set: {{ notes: "oak" }} }}]',

@@ -36,13 +36,14 @@ def assigned(
     reason: str | None = None,
     evidence: str | None = None,
     pinned: bool | None = None,
+    since: str | None = None,
     check_by: str | None = None,
     imported: bool = False,
 ) -> dict[str, JSON]:
     """What a change writes so that a customer of this kind has these values (`{value: present}`); `Unfit`.
 
     Where a rule decides, a person's word is a pin. It is to be checked again after the days that the scheme
-    says, a pin after `PIN_DAYS`.
+    says, a pin after `PIN_DAYS`. What a file says without a day is so since it came.
     """
     present = [value for value, there in values.items() if there]
     known = [value.key for value in of.values]
@@ -65,7 +66,9 @@ def assigned(
         {f"{name}/{value}": there for value, there in values.items()} if of.multi else {name: present[0]}
     )
     if present:
-        said |= {"pinned": pinned, "since": today.isoformat(), "check_by": check_by, "evidence": evidence}
+        said |= {"pinned": pinned, "check_by": check_by, "evidence": evidence}
+        if since is not None or not imported:
+            said["since"] = since or today.isoformat()
         said[_reason(of)] = reason
     return said
 

@@ -171,6 +171,7 @@ ROOTS: Mapping[str, str] = {
     "Mutation.valueVerify": "write:customers",
     "Mutation.assignmentSet": "write:assignments",
     "Mutation.assignmentClear": "write:assignments",
+    "Mutation.customersAssign": "write:assignments",
     "Mutation.consentRecord": "write:consents",
     "Mutation.taskSave": "write:tasks",
     "Mutation.taskDone": "write:tasks",

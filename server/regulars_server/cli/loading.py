@@ -24,7 +24,7 @@ from regulars_server.importing import ImportReport, count_lines, import_file
 from regulars_server.sample import write_sample
 from regulars_server.spreadsheet import Refused, read_rows
 
-ORDER = ("unit", "staff", "product", "customer", "interaction")
+ORDER = ("unit", "staff", "product", "customer", "interaction", "assignment")
 """What is named comes before what names it."""
 SHOWN_MAX = 20
 _WORD = re.compile(r"[a-z]+")
@@ -40,6 +40,7 @@ def register(app: typer.Typer) -> None:
             "regulars import sample --source sample     (a folder's files, in the right order)",
             "regulars import 会员.csv --entity customer --source pos --refused refused.csv",
             "regulars import 会员.csv --entity customer --source pos --dry-run",
+            "regulars import assignments.csv --source crm   (customer, scheme, value, since, check_by, ...)",
         ],
     )
     async def import_files(

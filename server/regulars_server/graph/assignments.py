@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 import strawberry
@@ -9,6 +11,7 @@ import strawberry
 from regulars_schema.declare import JSON, Level
 from regulars_schema.schemes import Scheme
 from regulars_schema.schemes.assigning import assigned, cleared
+from regulars_schema.schemes.world import Knowledge
 from regulars_server.graph.declared import mutation
 from regulars_server.graph.filters import SetEdit
 from regulars_server.graph.payloads import GONE
@@ -20,7 +23,7 @@ from regulars_server.graph.types import Assignment, Customer
 from regulars_server.graph.verifying import ValueSource, kind_of, today_of, word_of
 from regulars_server.graph.writing import Writing, fitting, settled_on
 from regulars_server.mutations import Edit
-from regulars_sync.changes import Verified
+from regulars_sync.changes import Source, Verified
 from regulars_sync.errors import Refused
 from regulars_sync.ids import made_id
 from regulars_sync.known import IMPORTS
@@ -82,34 +85,12 @@ class AssignmentMutations:
         expected_version: str | None = None,
     ) -> AssignmentResult:
         id = made_id("assignment", input.customer_id, input.scheme)
-        source = word_of(input.source)
 
         async def run(writing: Writing) -> AssignmentSaved:
-            context = info.context
-            of = await writable_scheme(context, input.scheme)
-            customer = await _customer(context, input.customer_id)
-            values = dict.fromkeys([] if input.value is None else [input.value], True)
-            if input.values is not None:
-                values |= dict.fromkeys(input.values.remove or (), False)
-                values |= dict.fromkeys(input.values.add or (), True)
-            today = await today_of(context, customer.row.values.get("home_unit"))
-            with fitting():
-                fields = assigned(
-                    of,
-                    values,
-                    kind_of(customer),
-                    today,
-                    reason=input.reason,
-                    evidence=input.evidence_id,
-                    pinned=input.pinned,
-                    check_by=input.check_by,
-                    imported=source in IMPORTS,
-                )
-            said: dict[str, JSON] = {"customer": input.customer_id, "scheme": of.key, **fields}
-            if context.principal.staff is not None:
-                said["decided_by"] = context.principal.staff
-            verified: Verified | None = None if source in IMPORTS else "verified"
-            edit = Edit(writing.cid, "create", "assignment", id, said, source, verified)
+            (word,) = await worded(info.context, [input])
+            if isinstance(word.fields, Refused):
+                raise word.fields
+            edit = Edit(writing.cid, "create", "assignment", id, word.fields, word.source, word.verified)
             return AssignmentSaved(assignment=await writing.write(Assignment, edit, expected_version))
 
         return await settled_on(info.context, idempotency_key, "assignment", id, run)
@@ -135,19 +116,74 @@ class AssignmentMutations:
         return await settled_on(info.context, idempotency_key, "assignment", id, run)
 
 
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What an input writes, or why it can't be said."""
+
+    id: str
+    fields: Mapping[str, JSON] | Refused
+    source: Source | None
+    verified: Verified | None
+
+
+async def worded(context: Context, inputs: Sequence[AssignmentInput]) -> list[Word]:
+    """What each input says, in order; statements do not grow with them."""
+    known = await knowledge(context)
+    nodes = await context.related_all(Customer, [input.customer_id for input in inputs])
+    customers = {node.row.id: node for node in nodes}
+    found: list[Word] = []
+    for input in inputs:
+        id, source = made_id("assignment", input.customer_id, input.scheme), word_of(input.source)
+        fields: Mapping[str, JSON] | Refused
+        try:
+            fields = await _said(context, known, customers.get(input.customer_id), input, source)
+        except Refused as refused:
+            fields = refused
+        found.append(Word(id, fields, source, None if source in IMPORTS else "verified"))
+    return found
+
+
+async def _said(
+    context: Context,
+    known: Knowledge,
+    customer: Customer | None,
+    input: AssignmentInput,
+    source: Source | None,
+) -> Mapping[str, JSON]:
+    of = _scheme(context, known, input.scheme)
+    if customer is None:
+        raise Refused("not_found", entity="customer", field="customerId")
+    values = dict.fromkeys([] if input.value is None else [input.value], True)
+    if input.values is not None:
+        values |= dict.fromkeys(input.values.remove or (), False)
+        values |= dict.fromkeys(input.values.add or (), True)
+    with fitting():
+        fields = assigned(
+            of,
+            values,
+            kind_of(customer),
+            await today_of(context, customer.row.values.get("home_unit")),
+            reason=input.reason,
+            evidence=input.evidence_id,
+            pinned=input.pinned,
+            check_by=input.check_by,
+            imported=source in IMPORTS,
+        )
+    said: dict[str, JSON] = {"customer": input.customer_id, "scheme": of.key, **fields}
+    if context.principal.staff is not None:
+        said["decided_by"] = context.principal.staff
+    return said
+
+
 async def writable_scheme(context: Context, key: str) -> Scheme:
     """`Refused`: not_found; not_allowed for a sensitive one."""
-    known = await knowledge(context)
+    return _scheme(context, await knowledge(context), key)
+
+
+def _scheme(context: Context, known: Knowledge, key: str) -> Scheme:
     of = known.schemes.schemes.get(key)
     if of is None or key in known.archived:
         raise Refused("not_found", entity="scheme", field="scheme")
     if of.level is Level.SENSITIVE and not context.sensitive:
         raise Refused("not_allowed")
     return of
-
-
-async def _customer(context: Context, id: str) -> Customer:
-    customer = await context.related(Customer, id)
-    if customer is None:
-        raise Refused("not_found", entity="customer", field="customerId")
-    return customer

@@ -12,15 +12,17 @@ import strawberry
 
 from regulars_schema.declare import JSON
 from regulars_server.graph import inputs
+from regulars_server.graph.assignments import AssignmentInput, AssignmentResult, AssignmentSaved, worded
 from regulars_server.graph.declared import mutation, said, valued
 from regulars_server.graph.payloads import CustomerResult, CustomerSaved, InteractionResult, InteractionSaved
 from regulars_server.graph.problems import Refusal, VersionConflict, conflict, refusal
 from regulars_server.graph.request import Info
 from regulars_server.graph.rows import Node, seq_of
 from regulars_server.graph.scalars import UUID
-from regulars_server.graph.types import Customer, Interaction
+from regulars_server.graph.types import Assignment, Customer, Interaction
 from regulars_server.graph.writing import Writing, fields_of, settled
 from regulars_server.mutations import Edit, Mutations
+from regulars_sync.changes import Source, Verified
 from regulars_sync.errors import Refused
 from regulars_sync.reconcile import Key
 
@@ -59,6 +61,13 @@ class InteractionsSaved:
     results: list[InteractionResult] = strawberry.field(description="One for each row, in the order given.")
 
 
+@strawberry.type(description="What became of each row of a bulk mutation.")
+class AssignmentsSaved:
+    written: int = strawberry.field(description="How many rows were written.")
+    results: list[AssignmentResult] = strawberry.field(description="One for each row, in the order given.")
+
+
+AssignmentsResult = Annotated[AssignmentsSaved | Refusal, strawberry.union("AssignmentsResult")]
 CustomersResult = Annotated[CustomersSaved | Refusal, strawberry.union("CustomersResult")]
 InteractionsResult = Annotated[InteractionsSaved | Refusal, strawberry.union("InteractionsResult")]
 OnError = Annotated[BulkErrorPolicy, said("What becomes of the other rows when one can't be written.")]
@@ -73,6 +82,8 @@ class Wanted:
     id: str
     fields: Mapping[str, JSON] | Refused
     expected_version: str | None = None
+    source: Source | None = None
+    verified: Verified | None = None
 
 
 @strawberry.type
@@ -128,6 +139,24 @@ class BulkMutations:
     ) -> CustomersResult:
         return await _customers(info, idempotency_key, ids, {"archived": False}, on_error)
 
+    @mutation("Say what several customers are in schemes, as `assignmentSet` says it of one.")
+    async def customers_assign(
+        self,
+        info: Info,
+        idempotency_key: str,
+        inputs: Annotated[list[AssignmentInput], said(f"At most {BULK_ROWS_MAX}.")],
+        on_error: OnError = EVERYTHING,
+    ) -> AssignmentsResult:
+        async def run(writing: Writing) -> AssignmentsSaved:
+            _require_few(inputs)
+            found = await worded(info.context, inputs)
+            wanted = [Wanted(one.id, one.fields, source=one.source, verified=one.verified) for one in found]
+            return AssignmentsSaved(
+                **await _write(writing, "create", Assignment, _once(wanted), on_error, _word)
+            )
+
+        return await settled(info.context, idempotency_key, run)
+
     @mutation("Several new facts, as `interactionRecord` makes one.")
     async def interactions_record(
         self,
@@ -144,6 +173,10 @@ class BulkMutations:
 
 def _customer(node: Customer | None) -> CustomerSaved:
     return CustomerSaved(customer=node)
+
+
+def _word(node: Assignment | None) -> AssignmentSaved:
+    return AssignmentSaved(assignment=node)
 
 
 def _interaction(node: Interaction | None) -> InteractionSaved:
@@ -189,6 +222,10 @@ async def _edit(
     policy: BulkErrorPolicy,
     saved: Callable[[N | None], S],
 ) -> dict[str, Any]:
+    return await _write(writing, "edit", type_, _once(wanted), policy, saved)
+
+
+def _once(wanted: Sequence[Wanted]) -> list[Wanted]:
     """Each row once: a second edit of it would not have seen the first."""
     known: set[str] = set()
     checked: list[Wanted] = []
@@ -200,7 +237,12 @@ async def _edit(
             fields = Refused("argument_invalid", reason="There is nothing to write.")
         known.add(one.id)
         checked.append(replace(one, fields=fields))
-    return await _write(writing, "edit", type_, checked, policy, saved)
+    return checked
+
+
+def _require_few(rows: Sequence[object]) -> None:
+    if len(rows) > BULK_ROWS_MAX:
+        raise Refused("query_too_large", what="rows", limit=BULK_ROWS_MAX)
 
 
 async def _write(
@@ -213,8 +255,7 @@ async def _write(
 ) -> dict[str, Any]:
     """What the payload says: how many rows were written, and what became of each."""
     context, name = writing.context, type_.ENTITY
-    if len(wanted) > BULK_ROWS_MAX:
-        raise Refused("query_too_large", what="rows", limit=BULK_ROWS_MAX)
+    _require_few(wanted)
     epoch, all_or_none = context.service.storage.chain.epoch, policy is EVERYTHING
     edits: list[Edit | Refused] = []
     versions: dict[Key, int] = {}
@@ -222,7 +263,8 @@ async def _write(
         if isinstance(one.fields, Refused):
             edits.append(one.fields)
             continue
-        edits.append(Edit(writing.mutations.cid(writing.key, place), op, name, one.id, one.fields))
+        cid = writing.mutations.cid(writing.key, place)
+        edits.append(Edit(cid, op, name, one.id, one.fields, one.source, one.verified))
         if one.expected_version is not None:
             versions[name, one.id] = seq_of(one.expected_version, epoch)
     await context.refresh()

@@ -21,6 +21,7 @@ from regulars_server.graph.scalars import UUID, DateTime, instant_of
 from regulars_server.graph.works import WorkState, owner_in, works_of
 from regulars_server.graph.writing import Writing, settled
 from regulars_server.mutations import Mutations
+from regulars_server.spreadsheet import is_imported
 from regulars_server.works import WorkRow
 from regulars_sync.errors import Refused
 
@@ -122,7 +123,7 @@ class ImportMutations:
             if upload.state != "completed":
                 raise upload.error or Refused("not_found", entity="upload", field="uploadId")
             entity = writing.entity(input.entity.value)
-            if "external_ids" not in entity.by_name:
+            if not is_imported(entity):
                 raise Refused("entity_unknown", entity=entity.name, field="entity")
             if not SOURCE.fullmatch(input.source):
                 reason = "`source` is up to 40 letters, digits, `_`, `.` and `-`."

@@ -63,6 +63,8 @@ OF: Mapping[str, Any] = {
     "Mutation.assignmentSet.input.scheme": "attention",
     "Mutation.assignmentSet.input.value": "key",
     "Mutation.assignmentClear.input.scheme": "motive",
+    "Mutation.customersAssign.inputs.scheme": "attention",
+    "Mutation.customersAssign.inputs.value": "key",
     "Mutation.consentRecord.input.purpose": "MARKETING",
     "Mutation.customValueSet.input.field": "shoe_size",
     "Mutation.customValueSet.input.value": "38",

@@ -118,7 +118,8 @@ async def _standing(
     by = None
     if origin == "person" and word is not None and word.decided_by_id is not None:
         by = await context.related(Staff, word.decided_by_id)
-    until = min((a.check_by for a in valid if a.check_by is not None), default=None)
+    checks = [a.check_by for a in valid if a.origin == origin and a.check_by is not None]
+    until = min(checks, default=None)
     parts = _Parts(values, ruled, origin, None if by is None else by.name, until, hidden)
     return Standing(
         scheme=found.told[of.key],

@@ -844,7 +844,7 @@ class Supplier(Node):
 
 
 @strawberry.type(
-    description="分类 · Assignment. What a person or an import says of a customer in a scheme (S55-S64, S124). Where two people's words must not hide each other (tier, lifecycle, churn cause) it stands in `reviewed`; of a scheme of many values in `values`; of a sensitive scheme where its level guards it (`schemes.assigning`)."
+    description="分类 · Assignment. What a person or an import says of a customer in a scheme (S55-S64, S124). Where two people's words must not hide each other (tier, lifecycle, churn cause) it stands in `reviewed`; of a scheme of many values in `values`; of a sensitive scheme where its level guards it (`schemes.assigning`). What a person says is verified, so a file that says it otherwise stands beside it with a day of its own."
 )
 class Assignment(Node):
     ENTITY: ClassVar[str] = "assignment"
