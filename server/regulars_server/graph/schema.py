@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import strawberry
 from strawberry.schema.config import StrawberryConfig
 
@@ -15,7 +17,9 @@ from regulars_server.graph.types import TYPES
 from regulars_server.graph.words import describe
 
 
+@cache
 def build_schema() -> strawberry.Schema:
+    """The one of this process: what was compiled for it serves every chain."""
     schema = strawberry.Schema(
         query=Query,
         mutation=Mutation,
