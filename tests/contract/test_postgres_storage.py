@@ -7,7 +7,7 @@ import pytest
 
 from regulars_schema.declare import Level
 from regulars_schema.entities import REGISTRY
-from regulars_server.storage.interface import Batch, Chosen, Order
+from regulars_server.storage.interface import Batch, Chosen, Fits, Order
 from regulars_server.storage.layout import LIKENESS
 from regulars_server.storage.migrations import STEPS
 from regulars_server.storage.postgres import Address, PostgresStorage, is_laid_out, open_pool
@@ -611,3 +611,17 @@ async def test_choices_are_found_although_the_log_keeps_bodies_that_are_no_chang
         found = await reader.happened({"a": [uid(1)]}, 9, None, fields)
         assert [one.entry.cid for one in found["a"]] == [made.cid]
         await reader.choices(9, None, Chosen(fields=fields))
+
+
+async def test_a_rule_is_planned_for_its_values_however_often_it_came(storage):
+    rule = Fits("c.id IN (SELECT d.customer FROM deed d WHERE d.kind = ?)", ("purchase",))
+    told = (
+        "SELECT sum(custom_plans), sum(generic_plans) FROM pg_prepared_statements"
+        " WHERE statement LIKE 'SELECT count(*)%deed d%'"
+    )
+    plans = []
+    for _ in range(8):
+        async with storage.unscoped_reader() as reader:
+            assert await reader.count("customer", rule) == 0
+            plans = await reader._run(lambda: reader._snapshot.rows(told))
+    assert plans == [(8, 0)]

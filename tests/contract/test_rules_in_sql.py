@@ -101,6 +101,7 @@ def crowds(draw: st.DrawFn) -> list[Known]:
     for i, known in enumerate(draw(st.lists(KNOWN, min_size=2, max_size=6))):
         home = draw(st.sampled_from([None, *UNITS]))
         values = {**known.values, "segments": sorted(known.segments), "home_unit": home}
+        values["excluded_segments"] = sorted(known.excluded)
         crowd.append(
             replace(
                 known,

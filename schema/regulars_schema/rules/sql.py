@@ -245,12 +245,27 @@ def _facts(of: Filter, days: tuple[int, int], asking: Asking, more: str = "") ->
     return f"{table} d WHERE {' AND '.join(conditions)}", tuple(parameters)
 
 
-def _having(facts: tuple[str, tuple[JSON, ...]], value: str, op: str, wanted: JSON, nothing: bool) -> Sql:
-    """Customers whose facts stand so; `nothing`: whether those without any do, too."""
+def _some(facts: tuple[str, tuple[JSON, ...]]) -> Sql:
+    """Customers who have any of these facts."""
+    return Sql(f"(c.id IN (SELECT d.customer FROM {facts[0]}))", facts[1])
+
+
+def _counted(facts: tuple[str, tuple[JSON, ...]], value: str, op: str, wanted: JSON) -> Sql:
+    """Customers who have so many of these facts; where any or none will do, nobody's are counted."""
+    match op, wanted:
+        case (">=", 1) | (">", 0) | ("!=", 0):
+            return _some(facts)
+        case ("<", 1) | ("<=", 0) | ("=", 0):
+            return _not(_some(facts))
+    return _having(facts, value, op, wanted)
+
+
+def _having(facts: tuple[str, tuple[JSON, ...]], value: str, op: str, wanted: JSON) -> Sql:
+    """Customers whose facts stand so; those without any stand at 0."""
     source, parameters = facts
     figures = wanted if isinstance(wanted, tuple) else (wanted,)
     stands = f"{value} BETWEEN ? AND ?" if op == "between" else f"{value} {'<>' if op == '!=' else op} ?"
-    if not nothing:
+    if not _holds(op, 0, wanted):
         text = f"(c.id IN (SELECT d.customer FROM {source} GROUP BY d.customer HAVING {stands}))"
     else:
         text = f"(c.id NOT IN (SELECT d.customer FROM {source} GROUP BY d.customer HAVING NOT ({stands})))"
@@ -293,24 +308,22 @@ def _number(rule: NumberTest, asking: Asking) -> Compiled:
         number = tally
     if not _kept(number.of):
         return ANYBODY
-    nothing = _holds(rule.op, 0, rule.value)
     days = number.window.days(asking.today)
     if isinstance(number, Count):
-        of_lines = "count(DISTINCT d.id)" if number.of.of_lines else "count(*)"
-        facts = _facts(number.of, days, asking)
-        return _exact(_having(facts, of_lines, rule.op, rule.value, nothing))
+        count = "count(DISTINCT d.id)" if number.of.of_lines else "count(*)"
+        return _exact(_counted(_facts(number.of, days, asking), count, rule.op, rule.value))
     if number.what in ("cost", "margin") or (number.what == "effort_min" and number.of.of_lines):
         return ANYBODY
     if number.what == "effort_min":
         facts = _facts(number.of, days, asking)
-        return _exact(_having(facts, "sum(d.effort_min)", rule.op, rule.value, nothing))
+        return _exact(_having(facts, "sum(d.effort_min)", rule.op, rule.value))
     source, parameters = _facts(number.of, days, asking, "lines")
     currency = number.currency or asking.currency
     if currency is None:
         source += " AND d.currency IS NULL"
     else:
         source, parameters = f"{source} AND (d.currency IS NULL OR d.currency = ?)", (*parameters, currency)
-    return _exact(_having((source, parameters), f"sum(d.{number.what})", rule.op, rule.value, nothing))
+    return _exact(_having((source, parameters), f"sum(d.{number.what})", rule.op, rule.value))
 
 
 def _kept(of: Filter) -> bool:
@@ -333,19 +346,23 @@ def _aged(rule: NumberTest, kinds: tuple[str, ...], window: Window, asking: Aski
             low, high = low + 1, DAY_MAX
         case ">=":
             high = DAY_MAX
-    facts = _facts(_kinds(*kinds), window.days(asking.today), asking)
-    inside = _between(facts, "max(d.at)", asking.today - high, asking.today - low, asking)
+    of, days = _kinds(*kinds), window.days(asking.today)
+    inside = _between(of, days, True, asking.today - high, asking.today - low, asking)
     if rule.op != "!=":
         return inside
-    has = Sql(f"(c.id IN (SELECT d.customer FROM {facts[0]}))", facts[1])
-    return _all((has, _not(inside)))
+    return _all((_some(_facts(of, days, asking)), _not(inside)))
 
 
-def _between(facts: tuple[str, tuple[JSON, ...]], value: str, first: int, last: int, asking: Asking) -> Sql:
-    """Customers of whose facts the first or last was on these days."""
+def _between(of: Filter, days: tuple[int, int], is_last: bool, first: int, last: int, asking: Asking) -> Sql:
+    """Customers of whose facts on `days` the last, or the first, was from one day to another."""
     if last < first or last < DAY_MIN or first > DAY_MAX:
         return FALSE
-    source, parameters = facts
+    if is_last and last >= days[1]:
+        return _some(_facts(of, (max(first, days[0]), days[1]), asking))
+    if not is_last and first <= days[0]:
+        return _some(_facts(of, (days[0], min(last, days[1])), asking))
+    source, parameters = _facts(of, days, asking)
+    value = "max(d.at)" if is_last else "min(d.at)"
     bounds = (instant(max(first, DAY_MIN), asking.zone), instant(min(last + 1, DAY_MAX), asking.zone))
     text = (
         f"(c.id IN (SELECT d.customer FROM {source} GROUP BY d.customer HAVING {value} >= ? AND {value} < ?))"
@@ -387,8 +404,8 @@ def _date(rule: DateTest, asking: Asking) -> Compiled:
         return ANYBODY
     if not _kept(rule.date.of):
         return ANYBODY
-    facts = _facts(rule.date.of, EVER.days(asking.today), asking)
-    return _exact(_between(facts, f"{'max' if rule.date.last else 'min'}(d.at)", first, last, asking))
+    of, days = rule.date.of, EVER.days(asking.today)
+    return _exact(_between(of, days, rule.date.last, first, last, asking))
 
 
 # --- others -----------------------------------------------------------------------------------------------

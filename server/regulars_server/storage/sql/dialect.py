@@ -60,6 +60,10 @@ class Dialect(Protocol):
         """Let the index of tokens follow what rows lose and gain: (row, tokens out, tokens in)."""
         ...
 
+    def plan_anew(self, connection: Connection) -> None:
+        """For the rest of the transaction: let each statement be planned for the values that it is given."""
+        ...
+
     def blobs(self, hexes: Iterable[str]) -> Iterator[Among]:
         """Texts `IN …` for hex ids, in parts, so that few statements are prepared."""
         ...

@@ -84,6 +84,7 @@ class Snapshot:
         self.scopes = scopes
         self.fixed: Head | None = None
         """The head, once it was looked at: a snapshot's stands, and nobody else moves a writer's."""
+        self._plans_anew = False
         self.names = {number: name for name, number in terms.items()}
         self.scope_ids: dict[str, int] = {}
         if scopes:
@@ -175,7 +176,11 @@ class Snapshot:
         if where is None:
             return "TRUE", []
         made = WhereText(self.terms, self.dialect, self.reaching)
-        return made.condition(table.name, where), made.parameters
+        condition = made.condition(table.name, where)
+        if made.has_rule and not self._plans_anew:
+            self.dialect.plan_anew(self.connection)
+            self._plans_anew = True
+        return condition, made.parameters
 
     def _found(
         self, table: Table, column: str, condition: str, parameters: list[JSON], tail: str

@@ -50,6 +50,8 @@ class WhereText:
     dialect: Dialect
     reaching: Reaching
     parameters: list[JSON] = field(default_factory=list)
+    has_rule: bool = False
+    """Whether a rule is among them, whose plan is to be made for its values."""
 
     def condition(self, entity: str, where: Where, t: str = "t") -> str:
         """The condition on the row `t`, perhaps unknown (null) where it is not true."""
@@ -75,6 +77,7 @@ class WhereText:
                 self.parameters.append(segment)
                 return f"({t}.row IN (SELECT row FROM membership WHERE segment=?))"
             case Fits(text, parameters):
+                self.has_rule = True
                 self.parameters += parameters
                 return _CUSTOMER.sub(f"{t}.", _NUMBER.sub(f"{t}.row", text))
             case Related():

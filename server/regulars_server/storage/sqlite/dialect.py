@@ -57,6 +57,9 @@ class SqliteDialect:
     ) -> None:
         tell(connection, entity, differences)
 
+    def plan_anew(self, connection: Connection) -> None:
+        """No plan rests on values here."""
+
     def blobs(self, hexes: Iterable[str]) -> Iterator[Among]:
         found = iter([bytearray.fromhex(text) for text in dict.fromkeys(hexes)])
         while part := list(islice(found, PARAMETERS_MAX)):
