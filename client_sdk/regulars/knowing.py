@@ -90,7 +90,10 @@ class Settings:
         knowledge = know(
             self._shipped,
             [SchemeRow(row["key"], row.get("changes"), bool(row.get("archived"))) for row in schemes],
-            [SegmentRow(row["id"], row.get("rule"), bool(row.get("archived"))) for row in segments],
+            [
+                SegmentRow(row["id"], row.get("rule"), bool(row.get("archived")), row["name"])
+                for row in segments
+            ],
             cuts["cuts"] if cuts else None,
         )
         return Setting(

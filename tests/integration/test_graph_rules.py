@@ -153,7 +153,17 @@ async def test_a_segment_with_a_wrong_rule_is_refused_with_its_place(tmp_path: P
         assert (wrong["code"], wrong["path"]) == ("rule_unknown", "rule.all[1].field")
         assert wrong["detail"]["suggestion"] == "gender"
         assert (wrong["detail"]["line"], wrong["detail"]["column"]) == (1, 19)
+        assert wrong["detail"]["offset"] == 18
         assert (await save(graph, {"field": "x"}))["path"] == "rule.field"
+        named = (await save(graph, "kind = person"))["segment"]
+        for rule, code, meant in (
+            ("is(tiers) = gold", "rule_unknown", "tier"),
+            (f'in("{named["id"][:-1]}")', "rule_unknown", named["id"]),
+            ("kind == person", "rule_unreadable", None),
+        ):
+            wrong = await save(graph, rule)
+            assert (wrong["code"], wrong["detail"].get("suggestion")) == (code, meant), wrong
+            assert wrong["detail"]["offset"] == wrong["detail"]["column"] - 1
 
 
 async def test_segments_that_come_to_name_themselves_are_refused(tmp_path: Path):

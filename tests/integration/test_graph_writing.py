@@ -399,7 +399,7 @@ async def test_a_chain_changes_a_scheme_step_by_step_and_takes_it_back(office: O
         == "enum_unknown"
     )
     wrong = await save(office, "tier", {"values": {"gold": {"rule": "spendd > 1"}}})
-    assert (wrong["code"], wrong["detail"]["place"]) == ("scheme_invalid", "values.gold.rule")
+    assert (wrong["code"], wrong["detail"]["place"]) == ("rule_unknown", "values.gold.rule")
     own = {
         "label": {"zh_hans": "心情", "en": "Mood"},
         "for_kind": ["person"],
@@ -419,3 +419,82 @@ async def test_a_chain_changes_a_scheme_step_by_step_and_takes_it_back(office: O
     assert "silver" in [value["key"] for value in tier["scheme"]["values"]]
     assert (await save(office, "No Key", own))["code"] == "scheme_invalid"
     assert (await save(office, "tier", [1]))["code"] == "value_type"
+
+
+async def wrong_in(office: Office, changes: Any, lang: str = "en", key: str = "tier") -> dict[str, Any]:
+    query = "mutation ($k: String!, $key: String!, $c: JSON!) { done: schemeSave(idempotencyKey: $k, key: $key, changes: $c) { __typename ... on Error { code path message detail } } }"
+    given = {"k": office.graph.key(), "key": key, "c": changes}
+    answer = await office.graph.send(query, {"accept-language": lang}, **given)
+    done: dict[str, Any] = answer["data"]["done"]
+    assert done["__typename"] == "Refusal", done
+    return done
+
+
+def gold(rule: Any) -> dict[str, Any]:
+    return {"values": {"gold": {"rule": rule}}}
+
+
+async def test_a_wrong_rule_of_a_scheme_says_what_where_and_what_was_meant(office: Office):
+    query = 'mutation { segmentSave(idempotencyKey: "s", input: { name: "Oak lovers", rule: "is(tier) = gold" }) { ... on SegmentSaved { segment { id } } } }'
+    segment = (await office.graph.ask(query))["segmentSave"]["segment"]["id"]
+    unknown = [
+        ("kind = person and gendr = male", 19, "gender", "all[1].field"),
+        ("kind = person and is(tiers) = gold", 19, "tier", "all[1].is"),
+        ("kind = person and is(quality) = hihg", 19, "high", "all[1].values[0]"),
+        ('kind = person and in("Oak lover")', 19, segment, "all[1].in"),
+        ("spendd(last 1 year) > 1", 1, "spend", "number.metric"),
+    ]
+    for rule, column, meant, path in unknown:
+        wrong = await wrong_in(office, gold(rule))
+        detail = wrong["detail"]
+        assert (wrong["code"], wrong["path"]) == ("rule_unknown", f"changes.values.gold.rule.{path}"), wrong
+        assert (detail["line"], detail["offset"], detail["suggestion"]) == (1, detail["column"] - 1, meant)
+        assert detail["column"] >= column
+        assert meant in wrong["message"]
+    torn = await wrong_in(office, gold("spend >"))
+    assert (torn["code"], torn["detail"]["column"]) == ("rule_unreadable", 8)
+    tree = {"in": "01990000-0000-7000-8000-0000000000ff"}
+    assert (await wrong_in(office, gold(tree)))["path"] == "changes.values.gold.rule.in"
+    for circle in (f'in("{segment}")', "is(tier) = silver"):
+        wrong = await wrong_in(office, gold(circle))
+        assert (wrong["code"], wrong["path"]) == ("rule_circle", "changes.values"), wrong
+        assert "scheme tier > " in wrong["message"]
+        assert "循环" in (await wrong_in(office, gold(circle), "zh"))["message"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "place", "en", "zh"),
+    [
+        ({"mdoe": "rule"}, "mdoe", "is not known; did you mean mode?", "未知的名称，是否为 mode？"),
+        ({"label": {"en": ""}}, "label.en", "is no text, or empty", "不是文字，或为空"),
+        ({"mode": "robot"}, "mode", "'robot' is none of rule, person, import", "没有取值 'robot'，可用：rule, person, import"),
+        ({"values": {"gold": {"rule": None}}}, "values.gold.rule", "does not go with mode rule", "与方式 rule 不符"),
+        ({"values": []}, "values", "is no object", "不是对象"),
+        ({"order": ["gold", "tin"]}, "order", "names others than", "只能列出"),
+    ],
+)  # fmt: skip
+async def test_what_does_not_fit_in_a_scheme_is_told_in_either_language(
+    office: Office, changes: Any, place: str, en: str, zh: str
+):
+    for lang, said in (("en", en), ("zh", zh)):
+        wrong = await wrong_in(office, changes, lang)
+        assert (wrong["code"], wrong["path"], wrong["detail"]["place"]) == (
+            "scheme_invalid",
+            f"changes.{place}",
+            place,
+        )
+        assert said in wrong["message"]
+
+
+async def test_taking_away_what_a_segment_names_is_refused_with_the_segment(office: Office):
+    own = {"label": {"zh_hans": "心情", "en": "Mood"}, "for_kind": ["person"], "mode": "person"}
+    values = {
+        "good": {"label": {"zh_hans": "好", "en": "Good"}},
+        "bad": {"label": {"zh_hans": "坏", "en": "Bad"}},
+    }
+    assert (await save(office, "mood", {**own, "values": values}))["__typename"] == "SchemeSaved"
+    query = 'mutation { segmentSave(idempotencyKey: "s", input: { name: "Glad", rule: "is(mood) = good" }) { ... on SegmentSaved { segment { id } } } }'
+    segment = (await office.graph.ask(query))["segmentSave"]["segment"]["id"]
+    wrong = await wrong_in(office, {"values": {"good": None}}, key="mood")
+    assert wrong["code"] == "rule_unknown"
+    assert segment in wrong["detail"]["place"]

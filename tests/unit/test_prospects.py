@@ -13,7 +13,7 @@ from regulars_schema.schemes import load
 SHIPPED = load()
 SCHEMES = {key: scheme.rules() for key, scheme in SHIPPED.schemes.items()}
 BUYERS, ALL = (f"00000000-0000-7000-8000-00000000000{n}" for n in (1, 2))
-WORDS = Vocabulary(SHIPPED.words.metrics, SHIPPED.words.schemes, [BUYERS, ALL])
+WORDS = Vocabulary(SHIPPED.words.metrics, SHIPPED.words.schemes, {BUYERS: "Buyers", ALL: "All"})
 SEGMENTS = {
     BUYERS: SegmentRule(parse("purchase_count >= 1", WORDS)),
     ALL: SegmentRule(parse("kind = person", WORDS)),

@@ -267,8 +267,10 @@ def test_a_segment_that_comes_to_name_itself_is_refused():
 def test_a_scheme_that_comes_to_name_itself_through_a_segment_is_refused():
     known = knowing("is(tier) = gold")
     patch = {"values": {"gold": {"rule": f'in("{SEGMENTS[0]}")'}}}
-    with pytest.raises(BadScheme, match="rule_circle"):
+    with pytest.raises(BadScheme, match="comes to name itself: scheme tier > segment") as raised:
         known.with_scheme("tier", patch)
+    assert raised.value.misread is not None
+    assert raised.value.misread.code == "rule_circle"
     known.with_scheme("quality", {"values": {"high": {"rule": f'in("{SEGMENTS[0]}")'}}})
 
 

@@ -293,8 +293,8 @@ class Vocabulary:
 
     metrics: Iterable[str] = ()
     schemes: Mapping[str, Iterable[str]] = field(default_factory=dict)
-    segments: Iterable[str] | None = None
-    """Ids; None: any."""
+    segments: Mapping[str, str] | None = None
+    """id -> name; None: any."""
     entity: Entity = CUSTOMER
     custom: Mapping[str, Field] = field(default_factory=dict)
     """The chain's own fields, by the name that rules give them (`custom.fields`)."""
@@ -347,6 +347,14 @@ class _Reader:
         if near:
             return Misread("rule_unknown", path, name=shown, suggestion=near[0])
         return Misread("rule_unknown", path, name=shown, allowed=sorted(known)[:20])
+
+    def unknown_segment(self, given: JSON, names: Mapping[str, str], path: Path) -> Misread:
+        """The same of a segment, which may have been named by what people call it."""
+        ids = {name: id for id, name in sorted(names.items(), reverse=True)}
+        near = get_close_matches(given, ids, 1) if type(given) is str else []
+        if near:
+            return Misread("rule_unknown", path, name=str(given)[:80], suggestion=ids[near[0]])
+        return self.unknown(given, names, path)
 
     def one_of(self, value: JSON, known: Iterable[str], path: Path) -> str:
         known = tuple(known)
@@ -538,7 +546,7 @@ class _Reader:
         segment = given["in"]
         known = self.words.segments
         if not is_id(segment) or (known is not None and segment not in known):
-            raise Misread("rule_unknown", (*path, "in"), name=str(segment)[:80], allowed=[])
+            raise self.unknown_segment(segment, known or {}, (*path, "in"))
         return InTest(segment)
 
     def link_test(self, given: JSON, path: Path) -> Rule:

@@ -14,13 +14,16 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib.resources import files
 from typing import Any, TypeAlias, TypeVar
 
 from regulars_schema.declare import JSON, Label, Level
 from regulars_schema.entities import CUSTOMER_KIND
+from regulars_schema.messages import text as message
 from regulars_schema.rules.knowing import SchemeRules
 from regulars_schema.rules.metrics import METRICS
+from regulars_schema.rules.telling import told
 from regulars_schema.rules.text import parse
 from regulars_schema.rules.tree import IsTest, Misread, Rule, Vocabulary
 from regulars_schema.rules.tree import read as read_rule
@@ -36,14 +39,29 @@ class BadScheme(Exception):
     """A data file, or what a chain changed, is wrong at a place: `tier.toml: values.gold.rule: ...`."""
 
     def __init__(
-        self, file: str, place: Iterable[str | int], reason: str, misread: Misread | None = None
+        self, file: str, place: Iterable[str | int], reason: Label, misread: Misread | None = None
     ) -> None:
         self.file = file
         self.place = ".".join(map(str, place))
         self.reason = reason
         self.misread = misread
         """Where a rule can't be read: why, and where in it."""
-        super().__init__(f"{file}: {self.place}: {reason}")
+        super().__init__(f"{file}: {self.place}: {reason.en}")
+
+    @classmethod
+    def of(cls, file: str, place: Iterable[str | int], misread: Misread) -> BadScheme:
+        """That a rule at this place can't be read, or comes to name itself."""
+        found = told(misread)
+        reason = Label(*(message(found.code, found.detail, lang) for lang in ("zh", "en")))
+        return cls(file, place, reason, misread)
+
+
+class Wrong(Exception):
+    """A value does not fit, and why."""
+
+    def __init__(self, zh: str, en: str) -> None:
+        self.reason = Label(zh, en)
+        super().__init__(en)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +185,7 @@ def read(texts: Mapping[str, str]) -> Shipped:
     ready.end()
     keys = [template.key for template in templates]
     if len(set(keys)) < len(keys):
-        raise ready.wrong("templates", "a key stands twice")
+        raise ready.wrong("templates", "键重复", "a key stands twice")
     templates += [_of_value(one, value) for one in schemes for value in one.values]
     return Shipped(
         {one.key: one for one in schemes},
@@ -189,20 +207,19 @@ class Table:
         self.place = place
         self.asked: set[str] = set()
 
-    def wrong(self, name: str | int, reason: str) -> BadScheme:
-        return BadScheme(self.file, (*self.place, name), reason)
+    def wrong(self, name: str | int, zh: str, en: str) -> BadScheme:
+        return BadScheme(self.file, (*self.place, name), Label(zh, en))
 
     def one(self, name: str, check: Callable[[Any], T]) -> T:
         if name not in self.given:
-            raise self.wrong(name, "is missing")
+            raise self.wrong(name, "缺少", "is missing")
         self.asked.add(name)
         try:
             return check(self.given[name])
         except Misread as misread:
-            reason = f"{misread.code} {misread.detail}"
-            raise BadScheme(self.file, (*self.place, name), reason, misread) from None
-        except (ValueError, TypeError) as error:
-            raise self.wrong(name, str(error)) from None
+            raise BadScheme.of(self.file, (*self.place, name), misread) from None
+        except Wrong as wrong:
+            raise BadScheme(self.file, (*self.place, name), wrong.reason) from None
 
     def maybe(self, name: str, check: Callable[[Any], T], default: T) -> T:
         return self.one(name, check) if name in self.given else default
@@ -215,7 +232,7 @@ class Table:
         given: list[JSON] = self.maybe(name, _list, [])
         for i, inner in enumerate(given):
             if type(inner) is not dict:
-                raise self.wrong(f"{name}.{i}", "is no table")
+                raise self.wrong(f"{name}.{i}", "不是对象", "is no object")
         return [Table(inner, self.file, (*self.place, name, i)) for i, inner in enumerate(given)]
 
     def named(self, name: str) -> dict[str, Table]:
@@ -228,19 +245,21 @@ class Table:
         key = self.place[-1]
         try:
             return _key(key)
-        except ValueError as error:
-            raise BadScheme(self.file, self.place, str(error)) from None
+        except Wrong as wrong:
+            raise BadScheme(self.file, self.place, wrong.reason) from None
 
     def end(self) -> None:
         for name in self.given.keys() - self.asked:
-            raise self.wrong(name, "is not known")
+            near = get_close_matches(str(name), sorted(self.asked), 1)
+            zh, en = (f"，是否为 {near[0]}？", f"; did you mean {near[0]}?") if near else ("", "")
+            raise self.wrong(name, f"未知的名称{zh}", f"is not known{en}")
 
 
 def _parsed(name: str, text: str) -> dict[str, JSON]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise BadScheme(name, (), str(error)) from None
+        raise BadScheme(name, (), Label(str(error), str(error))) from None
 
 
 def _keyed(given: Data, file: str) -> Data:
@@ -251,45 +270,45 @@ def _keyed(given: Data, file: str) -> Data:
         for i, inner in enumerate(table.tables(name)):
             key = inner.one("key", _key)
             if key in found[name]:
-                raise table.wrong(f"{name}.{i}.key", "stands twice")
+                raise table.wrong(f"{name}.{i}.key", "重复", "stands twice")
             found[name][key] = {part: value for part, value in inner.given.items() if part != "key"}
     return found
 
 
 def _dict(given: Any) -> dict[str, JSON] | None:
     if type(given) is not dict:
-        raise TypeError("is no table")
+        raise Wrong("不是对象", "is no object")
     return given
 
 
 def _list(given: Any) -> list[JSON]:
     if type(given) is not list or not given:
-        raise TypeError("is no list, or empty")
+        raise Wrong("不是列表，或为空", "is no list, or empty")
     return given
 
 
 def _text(given: Any) -> str:
     if type(given) is not str or not given.strip():
-        raise TypeError("is no text, or empty")
+        raise Wrong("不是文字，或为空", "is no text, or empty")
     return given
 
 
 def _flag(given: Any) -> bool:
     if type(given) is not bool:
-        raise TypeError("is neither true nor false")
+        raise Wrong("应为 true 或 false", "is neither true nor false")
     return given
 
 
 def _days(given: Any) -> int | None:
     if type(given) is not int or given < 1:
-        raise TypeError("is no number of days")
+        raise Wrong("不是天数", "is no number of days")
     return given
 
 
 def _matching(pattern: str) -> Callable[[Any], str]:
     def check(given: Any) -> str:
         if not re.fullmatch(pattern, _text(given)):
-            raise ValueError(f"{given!r} is not of the form {pattern}")
+            raise Wrong(f"{given!r} 不符合格式 {pattern}", f"{given!r} is not of the form {pattern}")
         return str(given)
 
     return check
@@ -304,7 +323,8 @@ def _one_of(allowed: Iterable[str]) -> Callable[[Any], str]:
 
     def check(given: Any) -> str:
         if given not in allowed:
-            raise ValueError(f"{given!r} is none of {', '.join(allowed)}")
+            said = ", ".join(allowed)
+            raise Wrong(f"没有取值 {given!r}，可用：{said}", f"{given!r} is none of {said}")
         return str(given)
 
     return check
@@ -316,14 +336,14 @@ def _several(check: Callable[[Any], T]) -> Callable[[Any], tuple[T, ...]]:
 
 def _pair(given: Any) -> Label:
     if len(_list(given)) != 2:
-        raise ValueError("is no pair [zh-Hans, en]")
+        raise Wrong("不是一对 [简体中文, 英文]", "is no pair [zh-Hans, en]")
     return Label(_text(given[0]), _text(given[1]))
 
 
 def _words(table: Table) -> Words:
     label = table.table("label")
     if label is None:
-        raise table.wrong("label", "is missing")
+        raise table.wrong("label", "缺少", "is missing")
     read = Words(label.one("zh_hans", _text), label.one("en", _text), label.maybe("zh_hant", _text, ""))
     label.end()
     return read if read.zh_hant else Words(read.zh_hans, read.en)
@@ -350,7 +370,7 @@ def scheme(table: Table, key: str, words: Vocabulary, own: bool = False) -> Sche
     mode = table.one("mode", _one_of(MODES))
     inner = table.named("values")
     if not inner:
-        raise table.wrong("values", "are missing")
+        raise table.wrong("values", "缺少", "are missing")
     keys = list(inner)
     values = tuple(_value(value, mode, keys, words) for value in inner.values())
     nothing: tuple[str, ...] = ()
@@ -374,7 +394,8 @@ def scheme(table: Table, key: str, words: Vocabulary, own: bool = False) -> Sche
     parents = {value.parent for value in values}
     for value in values:
         if (value.rule is None and value.key not in parents) if mode == "rule" else value.rule is not None:
-            raise table.wrong(f"values.{value.key}.rule", f"does not go with mode {mode}")
+            at = f"values.{value.key}.rule"
+            raise table.wrong(at, f"与方式 {mode} 不符", f"does not go with mode {mode}")
     return read
 
 

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from regulars_schema.declare import JSON, Field
+from regulars_schema.declare import JSON, Field, Label
 from regulars_schema.rules.metrics import METRICS
 from regulars_schema.rules.naming import circle, named
-from regulars_schema.rules.tree import Rule, Vocabulary
+from regulars_schema.rules.tree import Misread, Rule, Vocabulary
 from regulars_schema.schemes import BadScheme, Data, Scheme, Shipped, Table, scheme
 
 ORDER = "order"
@@ -55,20 +55,31 @@ class Schemes:
 
 
 def changed(
-    shipped: Shipped, changes: Mapping[str, JSON], custom: Mapping[str, Field] | None = None
+    shipped: Shipped,
+    changes: Mapping[str, JSON],
+    custom: Mapping[str, Field] | None = None,
+    new: str | None = None,
+    segments: Mapping[str, str] | None = None,
 ) -> Schemes:
-    """The schemes under a chain's changes, by key. What does not fit is told, and nothing of it is so."""
+    """The schemes under a chain's changes, by key. What does not fit is told, and nothing of it is so.
+
+    Rules of the scheme that is `new` may name these segments alone; what was taken once may name any.
+    """
     problems: dict[str, BadScheme] = {}
     while True:
         wanted = {key: changes[key] for key in sorted(changes) if key not in problems}
-        found, wrong = _read(shipped, wanted, custom or {})
+        found, wrong = _read(shipped, wanted, custom or {}, new, segments)
         if not wrong:
             return Schemes(found, _words(found, custom or {}), problems)
         problems |= wrong
 
 
 def _read(
-    shipped: Shipped, changes: Mapping[str, JSON], custom: Mapping[str, Field]
+    shipped: Shipped,
+    changes: Mapping[str, JSON],
+    custom: Mapping[str, Field],
+    new: str | None,
+    segments: Mapping[str, str] | None,
 ) -> tuple[dict[str, Scheme], dict[str, BadScheme]]:
     wrong: dict[str, BadScheme] = {}
     data: dict[str, Data] = dict(shipped.data)
@@ -86,13 +97,13 @@ def _read(
             found[key] = shipped.schemes[key]
             continue
         try:
-            found[key] = scheme(Table(of, key), key, words, own=key not in shipped.data)
+            allowed = replace(words, segments=segments) if key == new else words
+            found[key] = scheme(Table(of, key), key, allowed, own=key not in shipped.data)
         except BadScheme as bad:
             wrong[key] = bad
     if not wrong and (round := circle({f"scheme {key}": _names(of) for key, of in found.items()})):
-        keys = [name.removeprefix("scheme ") for name in round]
-        at = next(key for key in keys if key in changes)
-        wrong[at] = BadScheme(at, ("values",), f"a circle: {' > '.join([*keys, keys[0]])}")
+        at = next(key for name in round if (key := name.removeprefix("scheme ")) in changes)
+        wrong[at] = BadScheme.of(at, ("values",), Misread("rule_circle", (), way=[*round, round[0]]))
     return found, wrong
 
 
@@ -118,18 +129,19 @@ def _values(of: Data | None) -> dict[str, JSON]:
 def _patched(shipped: Data | None, key: str, patch: JSON) -> Data:
     """The data under a patch, its values in their order."""
     if type(patch) is not dict:
-        raise BadScheme(key, (), "is no object")
+        raise BadScheme(key, (), Label("不是对象", "is no object"))
     if patch.get("key", key) != key:
-        raise BadScheme(key, ("key",), "can't be changed")
+        raise BadScheme(key, ("key",), Label("不可更改", "can't be changed"))
     said = {name: value for name, value in patch.items() if name != ORDER}
     found: dict[str, JSON] = {**merged(dict(shipped or {}), said), "key": key}
     if ORDER in patch:
         values = _values(found)
         order = patch[ORDER]
         if type(order) is not list or any(type(one) is not str or one not in values for one in order):
-            raise BadScheme(key, (ORDER,), f"names others than {', '.join(values)}")
+            known = ", ".join(values)
+            raise BadScheme(key, (ORDER,), Label(f"只能列出 {known}", f"names others than {known}"))
         if len(set(order)) < len(order):
-            raise BadScheme(key, (ORDER,), "names one twice")
+            raise BadScheme(key, (ORDER,), Label("有重复", "names one twice"))
         found["values"] = {one: found["values"][one] for one in _ordered(list(values), order)}
     gone = _values(shipped).keys() - _values(found).keys()
     if gone and type(found.get("hints")) is dict:

@@ -25,6 +25,7 @@ class SegmentRow(NamedTuple):
     id: str
     rule: JSON = None
     archived: bool = False
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ class Knowledge:
     archived: frozenset[str]
     """Keys of schemes that are no longer used; rules may still name them."""
     segments: Mapping[str, SegmentRule]
-    kept: frozenset[str]
-    """Ids of segments that are not archived."""
+    kept: Mapping[str, str]
+    """Segments that are not archived: id -> name."""
     problems: Mapping[str, BadScheme | Misread]
     """What can't be read, by the key of its scheme or the id of its segment."""
     cuts: Mapping[str, tuple[int, ...]]
@@ -79,7 +80,8 @@ class Knowledge:
         every = {**self.changes, key: changes}
         if changes is None:
             del every[key]
-        found = changed(self.shipped, every, self.custom)
+        rows = dict.fromkeys((*self.segments, *self.problems), "") | dict(self.kept)
+        found = changed(self.shipped, every, self.custom, key, rows)
         for name in (key, *found.problems):
             if name in found.problems and (name == key or name not in self.schemes.problems):
                 raise found.problems[name]
@@ -88,11 +90,11 @@ class Knowledge:
                 try:
                     read(write(segment.rule), _words(found, self.shipped))
                 except Misread as misread:
-                    raise BadScheme(key, (), f"segment {id}: {misread.detail}", misread) from None
+                    raise BadScheme.of(key, ("segment", id), misread) from None
         try:
             _require_no_circle(found, self.segments, f"scheme {key}")
         except Misread as misread:
-            raise BadScheme(key, ("values",), f"{misread.code} {misread.detail}", misread) from None
+            raise BadScheme.of(key, ("values",), misread) from None
         return found
 
 
@@ -118,7 +120,7 @@ def know(
             rules[row.id] = SegmentRule(None if row.rule is None else read(row.rule, words))
         except Misread as misread:
             problems[row.id] = misread
-    kept = frozenset(row.id for row in rows if not row.archived)
+    kept = {row.id: row.name for row in rows if not row.archived}
     return Knowledge(shipped, changes, found, archived, rules, kept, problems, _cuts(cuts or {}), custom)
 
 

@@ -212,7 +212,7 @@ def required(given: JSON, known: Knowledge, field: str = "rule") -> Rule:
     try:
         return rule_of(given, known)
     except Misread as misread:
-        raise refused(misread, field) from None
+        raise refused(misread, field, given) from None
 
 
 async def with_tree(
@@ -231,10 +231,12 @@ async def with_tree(
     return replace(given, rule=scalars.JSON(tree)), warnings(found, known, context.lang)
 
 
-def refused(misread: Misread, field: str) -> Refused:
-    found = told(misread)
+def refused(misread: Misread, field: str, given: JSON = None) -> Refused:
+    """What is wrong with the rule that `field` gave, as text or as JSON."""
+    found = told(misread, given)
     place = f"{field}.{found.path}" if found.path else field
-    return Refused(found.code, **found.detail, field=place)
+    offset = {} if found.offset is None else {"offset": found.offset}
+    return Refused(found.code, **found.detail, **offset, field=place)
 
 
 def problem(misread: Misread, given: JSON, lang: str) -> RuleProblem:

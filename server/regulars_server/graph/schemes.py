@@ -22,7 +22,7 @@ from regulars_server.graph.declared import mutation, resolved, said, valued
 from regulars_server.graph.enums import CustomerKind
 from regulars_server.graph.problems import Refusal
 from regulars_server.graph.request import Info
-from regulars_server.graph.rules import knowledge
+from regulars_server.graph.rules import knowledge, refused
 from regulars_server.graph.writing import Writing, settled
 from regulars_server.mutations import Edit
 from regulars_sync.errors import Refused
@@ -179,14 +179,13 @@ class SchemeMutations:
 async def _save(writing: Writing, key: str, changes: JSON, archived: bool | None) -> SchemeSaved:
     context = writing.context
     if not re.fullmatch("[a-z][a-z0-9_]{0,79}", key):
-        raise Refused("scheme_invalid", field="key", place="key", reason="is not of the form [a-z][a-z0-9_]*")
+        form = "[a-z][a-z0-9_]*"
+        reason = f"应为 {form}" if context.lang == "zh" else f"is not of the form {form}"
+        raise Refused("scheme_invalid", field="key", place="key", reason=reason)
     try:
         (await knowledge(context)).with_scheme(key, changes)
     except BadScheme as bad:
-        place = bad.place or key
-        raise Refused(
-            "scheme_invalid", field=f"changes.{bad.place}", place=place, reason=bad.reason
-        ) from None
+        raise _unfit(bad, key, changes, context.lang) from None
     fields: dict[str, JSON] = {"key": key, "changes": changes}
     if archived is not None:
         fields["archived"] = archived
@@ -195,6 +194,20 @@ async def _save(writing: Writing, key: str, changes: JSON, archived: bool | None
     await context.refresh()
     known = await knowledge(context)
     return SchemeSaved(scheme=scheme_of(known, key) if key in known.schemes.schemes else None)
+
+
+def _unfit(bad: BadScheme, key: str, changes: JSON, lang: str) -> Refused:
+    """Where it does not fit; of a rule by the rule's own code, with the place in it."""
+    at = f"changes.{bad.place}" if bad.file.removesuffix(".toml") == key and bad.place else "changes"
+    if bad.misread is None:
+        reason = bad.reason.zh if lang == "zh" else bad.reason.en
+        return Refused("scheme_invalid", field=at, place=bad.place or key, reason=reason)
+    given = changes
+    for part in bad.place.split("."):
+        given = given.get(part) if isinstance(given, Mapping) else None
+    found = refused(bad.misread, at, given)
+    found.detail["place"] = bad.place if at != "changes" else f"{bad.file}.{bad.place}"
+    return found
 
 
 def scheme_of(known: Knowledge, key: str) -> Scheme:

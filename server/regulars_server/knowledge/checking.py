@@ -235,7 +235,7 @@ class Stood:
 
     @classmethod
     def of(cls, person: Known, knowledge: Knowledge, chain: Chain) -> Stood:
-        asked = {*knowledge.dynamic, *(person.segments & knowledge.kept)}
+        asked = {*knowledge.dynamic, *(person.segments & knowledge.kept.keys())}
         return cls(
             {scheme: standing(scheme, person, chain) for scheme in knowledge.used},
             {segment: evaluate(InTest(segment), person, chain) for segment in sorted(asked)},

@@ -45,7 +45,7 @@ async def read(reader: Reader) -> Knowledge:
     return know(
         shipped(),
         [SchemeRow(row["key"], row.get("changes"), bool(row.get("archived"))) for row in schemes],
-        [SegmentRow(row["id"], row.get("rule"), bool(row.get("archived"))) for row in segments],
+        [SegmentRow(row["id"], row.get("rule"), bool(row.get("archived")), row["name"]) for row in segments],
         _said(cuts[0].documents)["cuts"] if cuts else None,
         [_said(row.documents) for row in await reader.select("field_def", None, Order(), ROWS_MAX)],
     )
