@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,11 +14,14 @@ from typing import Any, Self
 
 import pytest
 
+from regulars_server.app import DATABASE
 from regulars_server.cli import checkup
 from regulars_server.cli.checkup import DAY_S, Finding
+from regulars_server.cli.doctor import chain_findings
 from regulars_server.settings import Settings
 from regulars_server.storage.interface import OpenCount
-from tests.support.chain import new_chain
+from regulars_sync.ids import identity_id
+from tests.support.chain import Chain, new_chain
 from tests.support.commands import Commands
 from tests.support.server import free_port, serving
 
@@ -179,6 +184,66 @@ async def test_a_url_without_answer_is_wrong():
     assert found == {"url": "wrong"}
 
 
+# --- the index of facts -----------------------------------------------------------------------------
+
+
+async def indexed(chain: Chain, mend: bool = False) -> Finding:
+    (found,) = [f for f in await chain_findings(chain.service, mend) if f.check == "index"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ("UPDATE deed SET kind = 'visit' WHERE kind = 'purchase'", "1 missing, 2 too many"),
+        ("UPDATE deed_line SET amount = 7", "1 missing, 1 too many"),
+        ("UPDATE deed_line SET kind = 'return'", "1 missing, 2 too many"),
+        ("DELETE FROM deed WHERE kind = 'call'", "1 missing, 0 too many"),
+        ("DELETE FROM deed WHERE kind = 'purchase'", "1 missing, 1 too many"),
+        ("DELETE FROM deed_line", "1 missing, 1 too many"),
+        (
+            "INSERT INTO deed SELECT customer, 'x', at, kind, unit, staff, channel, stage_reached, outcome,"
+            " role, effort_min, rating FROM deed WHERE kind = 'call'",
+            "0 missing, 1 too many",
+        ),
+        (
+            "UPDATE deed SET customer = (SELECT row FROM customer WHERE name = '王伟') WHERE kind = 'call'",
+            "2 customers: 1 missing, 1 too many",
+        ),
+    ],
+)
+async def test_an_index_that_differs_from_its_facts_is_told_and_mended(
+    tmp_path: Path, damage: str, said: str
+):
+    async with new_chain(tmp_path) as chain:
+        lin, wang = sorted([chain.new_id(), chain.new_id()])
+        await chain.write("create", "customer", lin, {"name": "林芳"})
+        await chain.write("create", "customer", wang, {"name": "王伟"})
+        one: dict[str, Any] = {"one": lin, "other": wang, "decision": "same"}
+        await chain.write("create", "identity", identity_id(lin, wang), one)
+        for kind, lines in (("purchase", [{"amount": 500, "currency": "CNY"}]), ("call", [])):
+            at, party = "2026-11-20T10:00:00.000Z", [{"customer": wang}]
+            fact: dict[str, Any] = {"kind": kind, "at": at, "party": party, "lines": lines}
+            await chain.write("create", "interaction", chain.new_id(), fact)
+        assert state(await indexed(chain)) == "ok", "who waits to be looked at is not indexed yet"
+        await chain.service.checking.drain()
+        with closing(sqlite3.connect(tmp_path / DATABASE)) as connection:
+            tables = ("SELECT * FROM deed", "SELECT * FROM deed_line")
+            whole = [connection.execute(table).fetchall() for table in tables]
+            assert [len(table) for table in whole] == [2, 1]
+            assert state(await indexed(chain)) == "ok"
+            assert connection.execute(damage).rowcount == 1
+            connection.commit()
+            found = await indexed(chain)
+            assert (state(found), said in found.en, lin in found.en) == ("wrong", True, True)
+            assert "doctor --mend" in found.en
+            assert "doctor --mend" in found.zh
+            assert state(await indexed(chain, mend=True)) == "look"
+            await chain.service.checking.drain()
+            assert state(await indexed(chain)) == "ok"
+            assert [connection.execute(table).fetchall() for table in tables] == whole
+
+
 def test_doctor_asks_the_server_at_a_url_and_fits_one_screen(tmp_path: Path):
     commands = Commands(tmp_path / "data")
     with serving(tmp_path / "data") as (_, said):
@@ -188,7 +253,7 @@ def test_doctor_asks_the_server_at_a_url_and_fits_one_screen(tmp_path: Path):
     assert found["clock_offset"] == "ok"
     assert set(found) == {
         "version", "integrity", "disk", "wal", "backup", "journal", "database", "log", "digests", "clock",
-        "held", "lag", "gaps", "works", "standing", "equal_keys", "settings", "url", "clock_offset",
+        "held", "lag", "gaps", "works", "standing", "index", "equal_keys", "settings", "url", "clock_offset",
     }  # fmt: skip
     assert len(shown.out.splitlines()) <= 24
     commands.lang = "zh"

@@ -498,6 +498,25 @@ def test_doctor_finds_what_was_tampered_with(branch, harm, check):
     assert states(branch, 1)[check] == "wrong"
 
 
+def test_doctor_has_an_index_made_anew_when_it_is_told_to(branch):
+    async def buy(service: Service) -> None:
+        lin = "01a20000-0000-7000-8000-000000000001"
+        await write(service, service.change("create", "customer", lin, {"name": "林芳"}))
+        fact = {"kind": "visit", "at": "2026-11-20T10:00:00.000Z", "party": [{"customer": lin}]}
+        await write(service, service.change("create", "interaction", lin[:-1] + "2", fact))
+        await service.checking.drain()
+
+    inside(branch, buy)
+    with closing(sqlite3.connect(branch.data / DATABASE)) as connection:
+        assert connection.execute("DELETE FROM deed").rowcount == 1
+        connection.commit()
+    assert states(branch, 1)["index"] == "wrong"
+    (mended,) = [found for found in branch.asked("doctor", "--mend") if found["check"] == "index"]
+    assert (mended["state"], "1 missing" in mended["en"]) == ("look", True)
+    inside(branch, lambda service: service.checking.drain())
+    assert states(branch, 0)["index"] == "ok"
+
+
 def test_doctor_names_the_entry_of_which_one_byte_was_flipped(branch):
     connection = sqlite3.connect(branch.data / DATABASE)
     entries = connection.execute("SELECT pos, body FROM log WHERE body IS NOT NULL ORDER BY pos").fetchall()

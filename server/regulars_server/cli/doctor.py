@@ -15,11 +15,12 @@ from rich.markup import escape
 from regulars_schema.declare import Level
 from regulars_server.cli import checkup
 from regulars_server.cli.backups import FOLDER as BACKUPS
-from regulars_server.cli.checkup import Finding, State
+from regulars_server.cli.checkup import NAMED_MAX, Finding, State
 from regulars_server.cli.checkup import problem as _problem
 from regulars_server.cli.command import Run, command
 from regulars_server.cli.rows import list_rows, values
 from regulars_server.cli.terminal import FAILED, Terminal
+from regulars_server.knowledge.indexing import Difference, differing, index_again
 from regulars_server.service import Service
 from regulars_server.storage.interface import Reader
 from regulars_server.storage.migrations import APPLICATION_ID, STEPS
@@ -48,6 +49,7 @@ def register(app: typer.Typer) -> None:
             "regulars doctor --data shop",
             "regulars doctor --json",
             "regulars doctor --url https://hq.example --backups /mnt/nas/regulars",
+            "regulars doctor --mend",
         ],
     )
     async def doctor(
@@ -61,9 +63,14 @@ def register(app: typer.Typer) -> None:
         backups: Annotated[
             Path | None, typer.Option(help="Where backups are kept; else in the folder. 备份目录")
         ] = None,
+        mend: Annotated[
+            bool,
+            typer.Option("--mend", help="Have customers indexed anew of whom the index is wrong. 修复索引"),
+        ] = False,
     ) -> int:
         """Check the chain beside a running server: file, log, digests, backups, journal, disk, clock; and say
-        which tablets lag, what waits and what to do, and which settings are unsafe. Changes nothing.
+        which tablets lag, what waits and what to do, and which settings are unsafe. Changes nothing but, with
+        --mend, an index that differs from its facts.
 
         Exit code 1 when something is wrong.
         """
@@ -82,7 +89,7 @@ def register(app: typer.Typer) -> None:
         if all(f.state == "ok" for f in findings if f.check in {"version", "integrity"}):
             try:
                 async with run.chain() as service:
-                    findings += await chain_findings(service)
+                    findings += await chain_findings(service, mend)
             except RegularsError as error:
                 findings.append(_problem("open", error))
             except (sqlite3.Error, ValueError, TypeError, KeyError) as error:  # bytes that nobody can read
@@ -143,7 +150,7 @@ def disk(path: Path) -> Finding:
     return Finding("disk", "ok" if free >= max(FREE_BYTES_MIN, 2 * size) else "wrong", zh, en)
 
 
-async def chain_findings(service: Service) -> list[Finding]:
+async def chain_findings(service: Service, mend: bool = False) -> list[Finding]:
     findings = [await _answers(service), await _log(service)]
     units = await list_rows(service, "unit")
     devices = await list_rows(service, "device")
@@ -156,6 +163,9 @@ async def chain_findings(service: Service) -> list[Finding]:
         gaps = await reader.gaps(LISTED_MAX)
         now = service.now_ms()
         sweep = await reader.sweep(now)
+        indexed = await differing(reader, now)
+    if mend and indexed:
+        await index_again(service.storage, [one.customer for one in indexed])
     behind_ms = head.stamp_max // STAMPS_PER_MS - now
     if now < EARLIEST_MS or behind_ms > DRIFT_MS_MAX:
         zh, en = "本机时钟不对：早于已有的修改", "The clock of this machine is wrong: behind what was written"
@@ -178,7 +188,7 @@ async def chain_findings(service: Service) -> list[Finding]:
     findings.append(await checkup.tablets(service, names_by_id))
     findings.append(_gaps(gaps, names_by_id))
     findings.append(checkup.works(await service.works.open(), now))
-    findings.append(_standing(sweep))
+    findings += [_standing(sweep), _indexed(indexed, mend)]
     en = "keys that two customers or more share"
     findings.append(_count("equal_keys", len(equal), "个号码为多位顾客共有", en))
     return findings
@@ -201,6 +211,20 @@ def _standing(sweep: Sweep | None) -> Finding:
     zh = f"规则变动后已重查 {sweep.reached}/{sweep.total} 位顾客，待查 {sweep.waiting} 位"
     en = f"A rule changed: {sweep.reached} of {sweep.total} customers are in turn, {sweep.waiting} wait"
     return Finding("standing", "ok", zh, en)
+
+
+def _indexed(found: list[Difference], mend: bool) -> Finding:
+    """Of whom the facts that are laid out for rules are not those that count."""
+    if not found:
+        return Finding("index", "ok", "交易索引与记录相符", "The index of facts fits the facts")
+    shown = ", ".join(one.customer for one in found[:NAMED_MAX])
+    missing, surplus = sum(one.missing for one in found), sum(one.surplus for one in found)
+    count = len(found)
+    zh = f"{count} 位顾客的交易索引与记录不符：缺 {missing} 条，多 {surplus} 条：{shown}"
+    en = f"The index of facts is wrong of {count} customers: {missing} missing, {surplus} too many: {shown}"
+    if mend:
+        return Finding("index", "look", f"{zh}；服务器将重建", f"{en}; a server makes it anew")
+    return Finding("index", "wrong", f"{zh}（regulars doctor --mend）", f"{en} (regulars doctor --mend)")
 
 
 def _count(check: str, found: int, zh: str, en: str) -> Finding:

@@ -146,7 +146,7 @@ async def look(
             stood = Stood.of(person, knowledge, chain)
         except Exception:  # a rule that nobody could foresee: it keeps nobody else waiting
             log.exception("where a customer stands can't be said")
-            found.append(Checked(id, members, now_ms + AGAIN_MS, counted=counted(person)))
+            found.append(Checked(id, members, now_ms + AGAIN_MS, counted=counted(person.deeds)))
             continue
         is_first = seen is None and not kept.standing and not kept.membership
         turned = Turned(person, chain, knowledge.words, guarded)
@@ -157,7 +157,7 @@ async def look(
         hops = max(one.hops for one in due)
         others = [other for kind in sorted(kinds) for other in person.linked(kind)]
         checked = stood.against(kept, members, turned, now_ms, is_first)
-        told = replace(checked, counted=counted(person), others=others if hops else ())
+        told = replace(checked, counted=counted(person.deeds), others=others if hops else ())
         found.append(replace(told, hops=max(hops - 1, 0)))
         await asyncio.sleep(0)
     return found

@@ -46,18 +46,23 @@ async def known(
 
 async def read(reader: Reader, members: Sequence[str]) -> Rows:
     """All that tells of these customers."""
-    rows = Rows()
+    rows = await read_facts(reader, members)
     for id, row in (await reader.find("customer", members)).items():
         rows.put("customer", id, row.documents)
-    facts = Test("party", "overlaps", list(members))
-    await _put(reader, rows, "interaction", facts)
-    await _families(reader, rows)
     for entity in NAMING:
         ends = ("from_customer", "to_customer") if entity == "link" else ("customer",)
         await _put(reader, rows, entity, Any_(tuple(Test(end, "in", list(members)) for end in ends)))
-    rows.products = await _products(reader, rows)
     defined = await reader.select("field_def", None, Order(), DEFINED_MAX)
     rows.defined = {row.id: _internal(row) for row in defined}
+    return rows
+
+
+async def read_facts(reader: Reader, members: Sequence[str]) -> Rows:
+    """The facts that name these customers, all that decides which of them count, and the products."""
+    rows = Rows()
+    await _put(reader, rows, "interaction", Test("party", "overlaps", list(members)))
+    await _families(reader, rows)
+    rows.products = await _products(reader, rows)
     return rows
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
 from regulars_schema.declare import JSON, Level, Registry
-from regulars_server.storage.standing import Checked, Cuts, Due, Movement, Sweep, What
+from regulars_server.storage.standing import Checked, Counted, Cuts, Due, Movement, Sweep, What
 from regulars_sync.digest import Digest
 from regulars_sync.log import Entry
 from regulars_sync.placement import Writes
@@ -501,6 +501,18 @@ class Reader(Protocol):
 
     async def sweep(self, now_ms: int) -> Sweep | None:
         """How far everybody was looked at since a rule changed; None when that is done."""
+        ...
+
+    async def unlooked(self, customers: Iterable[str], now_ms: int) -> set[str]:
+        """Those of these within reach who are to be looked at by now, or are swept and not reached yet."""
+        ...
+
+    async def counted(self, customers: Iterable[str]) -> dict[str, set[Counted]]:
+        """The facts that are laid out for rules, of each of these within reach of whom any are.
+
+        As of when they were looked at last; under the survivor, as all that is kept of a person. Lines whose
+        fact is not there, or says other than they do, are of a fact that says nothing.
+        """
         ...
 
 

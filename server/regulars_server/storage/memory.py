@@ -67,7 +67,7 @@ from regulars_server.storage.layout import (
     level_of,
 )
 from regulars_server.storage.memory_standing import Stood
-from regulars_server.storage.standing import Checked, Cuts, Due, Movement, Sweep, What
+from regulars_server.storage.standing import Checked, Counted, Cuts, Due, Movement, Sweep, What
 from regulars_server.storage.tables import TABLES
 from regulars_server.storage.verify import check_log
 from regulars_sync import digest, trail
@@ -699,6 +699,14 @@ class MemoryReader:
 
     async def sweep(self, now_ms: int) -> Sweep | None:
         return self._state.stood.sweeping(self._state.customers(), now_ms)
+
+    async def unlooked(self, customers: Iterable[str], now_ms: int) -> set[str]:
+        waiting = self._state.stood.unlooked(self._state.customers(), now_ms)
+        return {id for id in customers if id in waiting and self._found("customer", id)}
+
+    async def counted(self, customers: Iterable[str]) -> dict[str, set[Counted]]:
+        kept = self._state.stood.counted
+        return {id: set(kept[id]) for id in customers if kept.get(id) and self._found("customer", id)}
 
 
 class MemoryWriter(MemoryReader):

@@ -90,6 +90,13 @@ class Stood:
         reached = customers.index(last) + 1 if last else 0
         return Sweep(total if self.swept is None else reached, total, waiting)
 
+    def unlooked(self, customers: list[str], now_ms: int) -> set[str]:
+        due = {id for id, one in self.looked.items() if one.due is not None and one.due <= now_ms}
+        if self.swept is None:
+            return due
+        last = self.swept[1]
+        return due | set(customers if last is None else customers[customers.index(last) + 1 :])
+
     # --- what divides them ----------------------------------------------------------------------------
 
     def cuts(self, since: str, until: str) -> Cuts:

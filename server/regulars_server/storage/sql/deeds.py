@@ -6,10 +6,12 @@ the difference touches the tables: replay, correction and un-merge can neither d
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 from regulars_schema.declare import JSON
 from regulars_server.storage.sql.dialect import Connection, Dialect
+from regulars_server.storage.sql.snapshot import Snapshot
 from regulars_server.storage.standing import DEED, LINE, Counted
 
 _DEED = ("customer", *DEED)
@@ -30,6 +32,31 @@ def replace(connection: Connection, dialect: Dialect, counted: Mapping[int, Sequ
     }
     _become(connection, "deed", _DEED, ("customer", "at", "id"), ids, deeds)
     _become(connection, "deed_line", _LINE, ("customer", "at", "id", "n"), ids, lines)
+
+
+def counted(of: Snapshot, customers: Collection[str]) -> dict[str, set[Counted]]:
+    """The facts that are laid out of each of these within reach."""
+    lines: dict[tuple[JSON, ...], list[tuple[JSON, ...]]] = {}
+    for row in _laid(of, "deed_line", (*DEED, *LINE), "d.n", customers):
+        lines.setdefault(tuple(row[: 1 + len(DEED)]), []).append(tuple(row[1 + len(DEED) :]))
+    found: dict[str, set[Counted]] = {}
+    for row in _laid(of, "deed", DEED, "d.id", customers):
+        told = Counted(tuple(row[1:]), tuple(lines.pop(tuple(row), ())))
+        found.setdefault(row[0], set()).add(told)
+    for row, astray in lines.items():
+        found.setdefault(str(row[0]), set()).add(Counted((), tuple(astray)))
+    return found
+
+
+def _laid(
+    of: Snapshot, table: str, columns: Sequence[str], order: str, customers: Collection[str]
+) -> Iterable[Sequence[Any]]:
+    named = ", ".join(f"d.{name}" for name in columns)
+    return of.rows(
+        f"SELECT t.id, {named} FROM customer t JOIN {table} d ON d.customer=t.row"
+        f" WHERE t.id IN (SELECT value FROM json_each(?)) AND {of.reaching('customer')} ORDER BY {order}",
+        of.dialect.list(customers),
+    )
 
 
 def forget(connection: Connection, customer: int | None) -> None:

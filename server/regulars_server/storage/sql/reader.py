@@ -28,10 +28,10 @@ from regulars_server.storage.interface import (
     Tail,
     Where,
 )
-from regulars_server.storage.sql import cuts, standing
+from regulars_server.storage.sql import cuts, deeds, standing
 from regulars_server.storage.sql.commit import Transaction
 from regulars_server.storage.sql.snapshot import Snapshot
-from regulars_server.storage.standing import Cuts, Movement, Sweep, What
+from regulars_server.storage.standing import Counted, Cuts, Movement, Sweep, What
 from regulars_sync.digest import Digest
 from regulars_sync.log import Entry
 from regulars_sync.protocol import Acked
@@ -190,6 +190,14 @@ class SqlReader(Generic[S]):
 
     async def sweep(self, now_ms: int) -> Sweep | None:
         return await self._run(lambda: standing.sweep(self._snapshot, now_ms))
+
+    async def unlooked(self, customers: Iterable[str], now_ms: int) -> set[str]:
+        wanted = list(customers)
+        return await self._run(lambda: standing.unlooked(self._snapshot, wanted, now_ms))
+
+    async def counted(self, customers: Iterable[str]) -> dict[str, set[Counted]]:
+        wanted = list(customers)
+        return await self._run(lambda: deeds.counted(self._snapshot, wanted))
 
     async def verify_log(self, path: str) -> int:
         return await self._run(lambda: self._snapshot.verify_log(path))

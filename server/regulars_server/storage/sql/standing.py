@@ -100,6 +100,14 @@ def sweep(of: Snapshot, now_ms: int) -> Sweep | None:
     return Sweep(reached, total, waiting) if found or waiting else None
 
 
+def unlooked(of: Snapshot, customers: Collection[str], now_ms: int) -> set[str]:
+    sql = (
+        f"SELECT t.id FROM customer t LEFT JOIN recheck r ON r.row=t.row WHERE t.id {_AMONG}"
+        f" AND {of.reaching('customer')} AND (r.due <= ? OR t.row > (SELECT row FROM sweep))"
+    )
+    return {id for (id,) in of.rows(sql, of.dialect.list(customers), now_ms)}
+
+
 # --- writing ------------------------------------------------------------------------------------------------
 
 
