@@ -166,8 +166,8 @@ def whole(steps: Iterable[Step]) -> list[Step]:
 def histories(draw: st.DrawFn) -> list[Step]:
     """Everything in any order, some of it twice, and somebody who looks now and then."""
     again = draw(st.lists(st.sampled_from([*FACTS, *PAIRS, *PAIRS]), max_size=9))
-    every: list[Step] = [*CUSTOMERS, *PRODUCTS, *FACTS, *again, *[LOOK] * 8]
-    return whole(draw(st.permutations(every)))
+    looks: list[Step] = [LOOK] * 8
+    return whole(draw(st.permutations([*CUSTOMERS, *PRODUCTS, *FACTS, *again, *looks])))
 
 
 HISTORIES = given(changes(), histories())
