@@ -165,9 +165,9 @@ def whole(steps: Iterable[Step]) -> list[Step]:
 @st.composite
 def histories(draw: st.DrawFn) -> list[Step]:
     """Everything in any order, some of it twice, and somebody who looks now and then."""
-    again = draw(st.lists(st.sampled_from([*FACTS, *PAIRS, *PAIRS]), max_size=9))
-    looks: list[Step] = [LOOK] * 8
-    return whole(draw(st.permutations([*CUSTOMERS, *PRODUCTS, *FACTS, *again, *looks])))
+    more: list[Step] = [*FACTS, *PAIRS, *PAIRS]
+    again = draw(st.lists(st.sampled_from(more), max_size=9))
+    return whole(draw(st.permutations([*CUSTOMERS, *PRODUCTS, *FACTS, *again, *[LOOK] * 8])))
 
 
 HISTORIES = given(changes(), histories())
