@@ -251,6 +251,55 @@ async def test_a_composition_adds_up_to_what_is_listed(tmp_path: Path):
         assert await graph.code(by) == "argument_invalid"
 
 
+COMBINED = "query ($of: CombinedCardInput!, $s: [String!], $m: [String!]) { combinedCard(of: $of, schemes: $s, metrics: $m) { name total preview { count exact statistics { name currency measured sum } } parts { scheme label composition { total parts { value count } } } } }"
+
+
+async def test_a_combined_card_tells_what_the_customers_of_units_or_of_a_segment_come_to(tmp_path: Path):
+    async with new_chain(tmp_path) as chain:
+        graph = await caller(chain, sensitive=True)
+        await crowd(chain, graph)
+        segment = await saved(graph, "purchase_count >= 1")
+        near = chain.units["Nanjing Road"]
+        for of, name, total, spend in (
+            ({"unit": chain.units["hq"]}, None, 4, 600_000),
+            ({"unit": near}, "Nanjing Road", 3, 500_000),
+            ({"segment": segment}, "S", 2, 600_000),
+        ):
+            card = (await graph.ask(COMBINED, of=of))["combinedCard"]
+            assert name in (None, card["name"])
+            assert (card["total"], card["preview"]["count"], card["preview"]["exact"]) == (total, total, True)
+            numbers = {n["name"]: (n["currency"], n["sum"]) for n in card["preview"]["statistics"]}
+            assert numbers["spend"] == ("CNY", spend)
+            assert [p["scheme"] for p in card["parts"]] == [
+                "nature",
+                "lifecycle",
+                "tier",
+                "quality",
+                "attention",
+            ]
+            for part in card["parts"]:
+                counts = [each["count"] for each in part["composition"]["parts"]]
+                assert part["composition"]["total"] == sum(counts) == total
+        card = (await graph.ask(COMBINED, of={"unit": near}, s=["time_order"], m=["purchase_count"]))[
+            "combinedCard"
+        ]
+        ((part,), (number,)) = card["parts"], card["preview"]["statistics"]
+        assert {p["value"]: p["count"] for p in part["composition"]["parts"] if p["count"]} == {
+            "old": 1,
+            "potential": 2,
+        }
+        assert (number["name"], number["sum"]) == ("purchase_count", 2)
+        far = await caller(chain, "clerk", "Orchard")
+        card = (await far.ask(COMBINED, of={"unit": chain.units["hq"]}))["combinedCard"]
+        assert card is None or card["total"] == 1, "nobody beyond one's reach is counted"
+        assert (await graph.ask(COMBINED, of={"unit": segment}))["combinedCard"] is None
+        assert await graph.code(COMBINED, of={}) == "argument_invalid"
+        assert (
+            await far.code(COMBINED, of={"unit": chain.units["Orchard"]}, s=["difficulty"]) == "not_allowed"
+        )
+        assert await graph.code(COMBINED, of={"unit": near}, s=["tier"] * 11) == "query_too_large"
+
+
 async def test_touches_of_a_campaign_are_counted_by_outcome(tmp_path: Path):
     async with new_chain(tmp_path) as chain:
         graph = await caller(chain)

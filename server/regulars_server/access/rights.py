@@ -118,6 +118,7 @@ ROOTS: Mapping[str, str] = {
     "Query.segmentPreview": "read:customers",  # and what rules look at
     "Query.movements": "read:customers",
     "Query.composition": "read:customers",
+    "Query.combinedCard": "read:customers",
     "Query.campaign": "read:customers",
     "Query.ruleRead": "read:segments",
     "Query.ruleFilters": "read:segments",

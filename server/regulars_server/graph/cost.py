@@ -63,6 +63,7 @@ WEIGHTS: Final[Mapping[str, int]] = {
     "Query.ruleRead": 2,
     "Query.segmentPreview": 500,
     "Query.composition": 100,
+    "Query.combinedCard": 1_000,
     "Query.campaign": 50,
     "Customer.metrics": 5,
     "Customer.explain": 5,

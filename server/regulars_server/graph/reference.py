@@ -82,6 +82,7 @@ OF: Mapping[str, Any] = {
     "Mutation.segmentSnapshot.id": IDS["segment"],
     "Mutation.segmentSnapshot.name": "Oak, autumn",
     "Query.scheme.key": "tier",
+    "Query.combinedCard.of": {"unit": IDS["unit"]},
     "Mutation.customerArchive.id": IDS["customer_2"],
     "Mutation.customerErase.id": IDS["customer_3"],
     "Mutation.customerReturn.id": IDS["customer_2"],

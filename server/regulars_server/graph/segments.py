@@ -17,6 +17,7 @@ from regulars_schema.rules.knowing import Chain, Known
 from regulars_schema.rules.metrics import METRICS
 from regulars_schema.rules.text import show
 from regulars_schema.rules.tree import write
+from regulars_schema.schemes import Words
 from regulars_server.graph.connection import clamp
 from regulars_server.graph.declared import Language, resolved, said, valued
 from regulars_server.graph.knowing import Looking, looking, measure
@@ -25,7 +26,7 @@ from regulars_server.graph.movements import told as movements_told
 from regulars_server.graph.request import COUNT_ROWS, Context, Info
 from regulars_server.graph.rules import RuleProblem, required, warnings
 from regulars_server.graph.scalars import UUID, DateTime, instant_of
-from regulars_server.graph.types import Customer, Segment
+from regulars_server.graph.types import Customer, Segment, Unit
 from regulars_server.knowledge import previewing
 from regulars_server.knowledge.matching import Viewpoint
 from regulars_server.storage.interface import (
@@ -50,6 +51,11 @@ VALUES_MAX = 100
 TIME_SHARE = 0.4
 """Of the time that a query has, a preview takes so much."""
 NOBODY = Any_(())
+SCHEMES_MAX = 10
+"""So many schemes may a combined card be asked by."""
+COMBINED = ("nature", "lifecycle", "tier", "quality", "attention")
+COMBINED_METRICS = ("spend", "margin", "purchase_count", "days_since_contact")
+"""What a combined card tells unless it is asked otherwise."""
 
 
 @strawberry.type(description="A number over the customers whom a rule finds.")
@@ -145,6 +151,29 @@ class CompositionPart:
 class Composition:
     total: int = strawberry.field(description="All persons within reach, or all in the segment.")
     parts: list[CompositionPart] = strawberry.field(description="By value, in their order.")
+
+
+@strawberry.input(description="Of whom a combined card is: one of these.")
+class CombinedCardInput:
+    unit: UUID | None = strawberry.field(description="Those at home in this unit, or below it.", default=None)
+    segment: UUID | None = strawberry.field(description="The members of this segment.", default=None)
+
+
+@strawberry.type(description="What the customers on a combined card are made of, by one scheme.")
+class CombinedPart:
+    scheme: str = strawberry.field(description="By its key.")
+    label: str = strawberry.field(description="What people call it.")
+    composition: Composition = strawberry.field(description="How many have each value.")
+
+
+@strawberry.type(description="综合的客户档案 · The combined card of a unit's or a segment's customers (S24).")
+class CombinedCard:
+    name: str = strawberry.field(description="Of the unit or the segment.")
+    total: int = strawberry.field(description="How many persons there are.")
+    preview: SegmentPreview = strawberry.field(
+        description="The same as a rule finds them: numbers summed up, and examples."
+    )
+    parts: list[CombinedPart] = strawberry.field(description="What they are made of, scheme by scheme.")
 
 
 @strawberry.type(description="How many touches came to one outcome.")
@@ -363,7 +392,10 @@ async def composition(
         return None
     look = await looking(context)
     parts = _by_scheme(look, scheme, lang) if scheme is not None else _by_field(field, lang)
-    around = None if within is None else await members_of(context, within)
+    return await _composed(context, parts, None if within is None else await members_of(context, within))
+
+
+async def _composed(context: Context, parts: Sequence[Part], around: Where | None) -> Composition:
     everybody = Person() if around is None else around
     context.spend(COUNT_ROWS)
     wheres = [Person(test) if around is None else Person(All((around, test))) for _, _, test in parts]
@@ -378,6 +410,39 @@ async def composition(
     )
 
 
+async def combined(
+    context: Context, unit: str | None, segment: str | None, schemes: Sequence[str] | None, metrics: list[str]
+) -> CombinedCard | None:
+    if (unit is None) == (segment is None):
+        raise Refused("argument_invalid", reason="Give one of unit and segment.")
+    if schemes is not None and len(schemes) > SCHEMES_MAX:
+        raise Refused("query_too_large", what="schemes", limit=SCHEMES_MAX)
+    row = await (context.related(Unit, unit) if segment is None else context.related(Segment, segment))
+    if row is None:
+        return None
+    look = await looking(context)
+    rule: JSON = {"under": unit} if segment is None else {"in": segment}
+    if segment is not None:
+        around = await members_of(context, segment)
+    else:
+        assert unit is not None
+        around = Person(Test("home_unit", "in", sorted(look.tree.below([unit]))))
+    known = look.telling.knowledge
+    asked = [key for key in COMBINED if key in known.used] if schemes is None else dict.fromkeys(schemes)
+    parts: list[CombinedPart] = []
+    for key in asked:
+        made_of = await _composed(context, _by_scheme(look, key, context.lang), around)
+        label = known.schemes.schemes[key].label
+        parts.append(CombinedPart(scheme=key, label=_said(label, context.lang), composition=made_of))
+    everybody = parts[0].composition if parts else await _composed(context, (), around)
+    found = await preview(context, rule, metrics)
+    return CombinedCard(name=row.name, total=everybody.total, preview=found, parts=parts)
+
+
+def _said(label: Words, lang: str) -> str:
+    return label.zh_hans if lang == "zh" else label.en
+
+
 Part = tuple[str | None, str, Where]
 
 
@@ -388,10 +453,10 @@ def _by_scheme(look: Looking, key: str, lang: str) -> list[Part]:
         raise Refused("not_found", entity="scheme", field="scheme")
     if not look.telling.scheme(key):
         raise Refused("not_allowed")
-    found: list[Part] = []
-    for value in scheme.values[:VALUES_MAX]:
-        label = value.label.zh_hans if lang == "zh" else value.label.en
-        found.append((value.key, label, Stands(key, (value.key,))))
+    found: list[Part] = [
+        (value.key, _said(value.label, lang), Stands(key, (value.key,)))
+        for value in scheme.values[:VALUES_MAX]
+    ]
     every = Stands(key, tuple(value.key for value in scheme.values))
     return [*found, (None, _none(lang), Not(every))]
 
@@ -474,6 +539,24 @@ class SegmentQueries:
         lang: Language = Language.EN,
     ) -> Composition | None:
         return await composition(info.context, by.scheme, by.field, within, lang.value)
+
+    @resolved(
+        "The combined card of all customers of a unit, or of a group of units by the one above them, or of a"
+        " segment: what they are made of and what their numbers come to (S24); null without such a one."
+    )
+    async def combined_card(
+        self,
+        info: Info,
+        of: CombinedCardInput,
+        schemes: Annotated[
+            list[str] | None, said("By which schemes they are told apart; ten at most. By default five.")
+        ] = None,
+        metrics: Annotated[
+            list[str] | None, said("Metrics to sum up, as rules name them. By default four.")
+        ] = None,
+    ) -> CombinedCard | None:
+        names = list(COMBINED_METRICS if metrics is None else metrics)
+        return await combined(info.context, of.unit, of.segment, schemes, names)
 
     @resolved("What became of a campaign, which is a segment: who was touched, with what outcome.")
     async def campaign(self, info: Info, segment: UUID) -> Campaign | None:
