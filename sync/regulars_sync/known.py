@@ -189,12 +189,8 @@ def _dated(rows: Rows, id: str, values: Mapping[str, JSON], pending: AbstractSet
     the one that it stands for; the last of all where they can't count either."""
     if id not in pending:
         return str(values["at"])
-    passed: set[str] = set()
     former: str | None = id
-    while former is not None and former in pending:
-        if former in passed:
-            return NEVER
-        passed.add(former)
+    while former is not None and former in pending:  # ends: a fact that counts is in no circle
         former = rows.supersedes(former)
     if former is None:
         return NEVER
