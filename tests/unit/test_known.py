@@ -209,19 +209,20 @@ def test_fields_of_the_chains_own_are_the_survivors_first_and_hidden_with_what_i
     assert of.values["custom.size"] == "size of ann"
 
 
-def assignment(scheme: str, of: str = "ann", **more: Any) -> Said:
+def assignment(scheme: str, /, of: str = "ann", **more: Any) -> Said:
     return "assignment", of + scheme, {"customer": of, "scheme": scheme, **more}
 
 
 def test_what_is_said_in_schemes_tells_by_whom_since_when_and_until_when():
     day = date(2026, 11, 21).toordinal()
+    words: dict[str, Any] = {"values/fame": True, "values/new": True, "values/old": False}
     later = [["cx", STAMP + 10**6 * STAMPS_PER_MS * 86_400, "pos"]]
     of = person(
         assignment("tier", reviewed="gold", check_by="2027-05-03", since="2026-11-01"),
         assignment("attention", value="key"),
         assignment("channel_role", value="b2b", v=[["ci", STAMP, "import"]]),
         assignment("location_type", value="street", v=later),
-        assignment("consumer_group", **{"values/fame": True, "values/new": True, "values/old": False}),
+        assignment("consumer_group", **words),
         assignment("churn_cause", reviewed=None),
         assignment("belief", guarded_value="x"),
     )
@@ -249,7 +250,7 @@ def test_of_nobody_nothing_is_known_and_the_person_has_the_survivors_id():
     of = person(
         ("customer", "bob", {"name": "Bob", "tags/vip": True, "segments/s": True}), members=("ann", "bob")
     )
-    assert (of.id, of.values["tags"], of.segments) == ("ann", ["vip"], {"s"})
+    assert (of.id, of.values["tags"], of.segments) == ("ann", ["vip"], frozenset("s"))
     assert of.today == date(2026, 11, 22).toordinal()
     assert person(place=Place(ZoneInfo("Pacific/Kiritimati"))).today == of.today
     assert person(place=Place(ZoneInfo("America/Los_Angeles"))).today == of.today - 1

@@ -29,7 +29,7 @@ Standing = dict[str, dict[str, dict[str, int]]]
 
 def stood(standing: dict[str, list[str] | None], segments: dict[str, bool | None], **more: Any) -> Stood:
     return Stood(
-        {key: Finding(IsTest(key, ()), None if said is None else True, value=said, **more)  # type: ignore[arg-type]
+        {key: Finding(IsTest(key, ()), None if said is None else True, value=said, **more)
          for key, said in standing.items()},
         {key: Finding(InTest(key), said) for key, said in segments.items()},
     )  # fmt: skip
