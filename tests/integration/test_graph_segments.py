@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from regulars_server.graph import snapshots
-from regulars_server.knowledge import previewing
+from regulars_server.knowledge import previewing, statistics
 from regulars_server.mutations import Mutations
 from regulars_sync.errors import Refused
 from tests.support.chain import Chain, new_chain
 from tests.support.graph import Graph, caller
 
 PREVIEW = """query ($rule: JSON!, $metrics: [String!]!) { segmentPreview(rule: $rule, metrics: $metrics) {
-    text json by exact total lookedAt count unknown share statisticsOf warnings { code }
-    statistics { name label unit currency measured sum average } examples { name }
+    text json by exact total lookedAt count unknown share warnings { code }
+    statistics { name label unit currency measured nothing unknown sum average statisticsOf } examples { name }
 } }"""
 SAVE = """mutation ($key: String!, $id: UUID, $rule: JSON) {
     segmentSave(idempotencyKey: $key, id: $id, input: { name: "S", rule: $rule }) { ... on SegmentSaved { segment { id } } ... on Error { code message } }
@@ -92,14 +92,36 @@ async def test_a_preview_sums_metrics_up_by_currency(tmp_path: Path):
         graph = await caller(chain, sensitive=True)
         await crowd(chain, graph)
         found = await preview(graph, "purchase_count >= 1", "spend", "purchase_count", "age")
-        assert found["statisticsOf"] == 2
         assert found["statistics"] == [
-            {"name": "spend", "label": "Spend", "unit": "money", "currency": "CNY", "measured": 2, "sum": 600_000, "average": 300_000.0},
-            {"name": "purchase_count", "label": "Purchases", "unit": "count", "currency": None, "measured": 2, "sum": 3, "average": 1.5},
+            {"name": "spend", "label": "Spend", "unit": "money", "currency": "CNY", "measured": 2, "nothing": 0, "unknown": 0, "sum": 600_000, "average": 300_000.0, "statisticsOf": None},
+            {"name": "purchase_count", "label": "Purchases", "unit": "count", "currency": None, "measured": 2, "nothing": 0, "unknown": 0, "sum": 3, "average": 1.5, "statisticsOf": None},
+            {"name": "age", "label": "Age", "unit": "years", "currency": None, "measured": 0, "nothing": 2, "unknown": 0, "sum": 0, "average": None, "statisticsOf": None},
         ]  # fmt: skip
         assert [w["code"] for w in (await preview(graph, "spend < 9"))["warnings"]] == ["rule_prospects"]
         assert await graph.code(PREVIEW, rule="gendr = x", metrics=[]) == "rule_unknown"
         assert await graph.code(PREVIEW, rule="gender = male", metrics=["x"]) == "rule_unknown"
+
+
+async def test_numbers_of_a_preview_are_of_all_or_say_of_how_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(statistics, "MEASURED_MAX", 2)
+    async with new_chain(tmp_path) as chain:
+        graph = await caller(chain, sensitive=True)
+        await crowd(chain, graph)
+        names = ("spend", "days_since_purchase", "age", "referral_count")
+        found = await preview(graph, "gender in [male, female]", *names)
+        told = {each["name"]: each for each in found["statistics"]}
+        assert found["count"] == 4
+        assert [(n, told[n]["measured"], told[n]["nothing"], told[n]["statisticsOf"]) for n in names] == [
+            ("spend", 4, 0, None),
+            ("days_since_purchase", 2, 2, None),
+            ("age", 0, 2, 2),
+            ("referral_count", 2, 0, 2),
+        ]
+        clerk = await caller(chain, "clerk", "Nanjing Road")
+        (age,) = (await preview(clerk, "gender in [male, female]", "age"))["statistics"]
+        assert (age["measured"], age["nothing"] + age["unknown"], age["statisticsOf"]) == (0, 2, 2)
 
 
 async def test_a_preview_of_very_many_says_how_far_it_looked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

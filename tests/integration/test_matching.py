@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 
 from regulars_schema.entities import REGISTRY
 from regulars_schema.rules.evaluate import evaluate
-from regulars_schema.rules.text import show
+from regulars_schema.rules.knowing import Chain as RuleWorld
+from regulars_schema.rules.knowing import Known
+from regulars_schema.rules.metrics import METRICS
+from regulars_schema.rules.text import parse, show
+from regulars_schema.rules.totals import days_since, part_of_a_day
 from regulars_schema.rules.windows import iso
 from regulars_server.app import DATABASE
 from regulars_server.authors import SERVER, UnitTree
 from regulars_server.erasure import erase
 from regulars_server.knowledge.loading import known
 from regulars_server.knowledge.matching import Viewpoint, asked, matching
+from regulars_server.knowledge.previewing import preview
+from regulars_server.knowledge.statistics import Crowd, measure, summaries
 from regulars_server.storage.interface import Fits, Order, Person, Reader
 from regulars_server.storage.postgres import PostgresStorage
 from regulars_server.storage.sqlite import SqliteStorage
@@ -145,6 +154,94 @@ async def test_rules_find_in_the_tables_whom_the_oracle_finds_in_the_rows(chain:
             assert sure | {one.id for one, answer in rest if answer} == fits
             assert await reader.count("customer", found.sure) == len(sure)
     assert exact > DRAWN / 10
+
+
+CUTS = {
+    "days_since_purchase": (0, 3, 40, 200),
+    "purchase_count": (0, 1, 2, 3),
+    "spend": (0, 5, 20, 40),
+    "margin": (-5, 0, 9, 30),
+    "margin_pareto": (9,),
+}
+CROWDS = (
+    "archived = true or archived = false",
+    "purchase_count >= 1",
+    "gender = female",
+    'name = "nobody"',
+    "spend >= 10 and days_since_purchase < 60",
+    'not name sounds "linf"',
+    "link(companion)",
+)
+
+
+def summed_up(names: Sequence[str], people: Sequence[Known], world: RuleWorld) -> dict[Any, list[int]]:
+    """Of each metric and currency: measured, nothing, unknown, sum; computed afresh."""
+    found: dict[Any, list[int]] = {(n, None): [0, 0, 0, 0] for n in names if METRICS[n].unit != "money"}
+    for name in names:
+        for person in people:
+            currency = person.currency if METRICS[name].unit == "money" else None
+            summary = found.setdefault((name, currency), [0, 0, 0, 0])
+            value, is_known = measure(name, person, world)
+            summary[0 if value is not None else 1 if is_known else 2] += 1
+            summary[3] += value or 0
+    return found
+
+
+async def test_numbers_of_all_who_fit_are_what_each_ones_come_to(chain: Chain):
+    customers = await fill(chain)
+    one, other = (chain.new_id() for _ in range(2))
+    for id, unit in ((one, UNITS[0]), (other, UNITS[1])):
+        await chain.write("create", "customer", id, {"name": "of two currencies", "home_unit": unit})
+    ends: dict[str, object] = {"from_customer": one, "to_customer": other, "kind": "referrer"}
+    await chain.write("create", "link", link_id(one, other, "referrer"), ends)
+    storage = chain.service.storage
+    await chain.service.checking.drain()
+    world = replace(CHAIN, cuts=CUTS)
+    async with storage.unscoped_reader() as reader:
+        view = Viewpoint(await UnitTree.read(reader), NOW_MS, True, CHAIN.me, CHAIN.team)
+        everybody = await survivors(reader)
+        assert len(everybody) == len(customers)  # two were merged, two came
+        people = await known(reader, everybody, tree=view.tree, as_of_ms=NOW_MS, sensitive=True)
+        whole = replace(world, find=people.get)
+        unknown, currencies = 0, set[str | None]()
+        for text in CROWDS:
+            drawn = parse(text, WORDS)
+            found = await preview(reader, drawn, world, view, frozenset(), lambda: True)
+            crowd = Crowd(found.fits.by_home, people=found.members)
+            told = await summaries(reader, METRICS, crowd, world, view, lambda: True)
+            fits = [person for person in people.values() if evaluate(drawn, person, whole).answer]
+            assert found.count == len(fits)
+            fresh = summed_up(list(METRICS), fits, whole)
+            assert {
+                (each.name, each.currency): [each.measured, each.nothing, each.unknown, each.sum]
+                for each in told
+            } == fresh, text
+            assert {each.of for each in told} == {None}
+            unknown += sum(each.unknown for each in told)
+            currencies |= {each.currency for each in told if each.name == "spend"}
+            in_no_time = await summaries(reader, METRICS, crowd, world, view, lambda: False)
+            for each in in_no_time:
+                if each.of is None:
+                    said = [each.measured, each.nothing, each.unknown, each.sum]
+                    assert said == fresh[each.name, each.currency]
+            of_some = {each.name for each in in_no_time if each.of is not None}
+            assert of_some.isdisjoint({"spend", "margin", "days_since_purchase", "satisfaction"})
+            of = len(found.members) if found.sure else None
+            assert {each.of for each in in_no_time if each.name == "age"} == {of}
+        assert unknown
+        assert len(currencies) > 1
+
+
+def test_days_since_are_told_by_the_local_day_in_any_zone():
+    for zone in ("Asia/Kolkata", "Asia/Kathmandu", "America/New_York", "Asia/Singapore", "UTC"):
+        there = ZoneInfo(zone)
+        part = part_of_a_day(there)
+        for start in (datetime(1995, 3, 31, tzinfo=UTC), datetime(2026, 3, 8, tzinfo=UTC)):
+            for minutes in range(0, 2 * 24 * 60, 5):
+                at = start + timedelta(minutes=minutes)
+                told = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+                ago = TODAY - at.astimezone(there).toordinal()
+                assert days_since(told[:part], TODAY, there) == days_since(told, TODAY, there) == ago
 
 
 async def test_who_may_not_read_a_field_finds_nobody_for_sure_by_it(chain: Chain):

@@ -228,7 +228,9 @@ def instant(day: int, zone: tzinfo) -> str:
     return start.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _facts(of: Filter, days: tuple[int, int], asking: Asking, more: str = "") -> tuple[str, tuple[JSON, ...]]:
+def facts_of(
+    of: Filter, days: tuple[int, int], asking: Asking, more: str = ""
+) -> tuple[str, tuple[JSON, ...]]:
     """FROM and WHERE of the facts of a filter on these days; by lines where it names their parts."""
     table = asking.layout.lines if of.of_lines or more == "lines" else asking.layout.deeds
     conditions: list[str] = []
@@ -289,7 +291,7 @@ def _holds(op: str, value: int, wanted: JSON) -> bool:
     return bool(value >= wanted)
 
 
-_AGED: Mapping[str, tuple[str, ...]] = {
+AGED: Mapping[str, tuple[str, ...]] = {
     "days_since_purchase": ("purchase",),
     "days_since_visit": ("visit",),
     "days_since_complaint": ("complaint",),
@@ -300,8 +302,8 @@ _AGED: Mapping[str, tuple[str, ...]] = {
 def _number(rule: NumberTest, asking: Asking) -> Compiled:
     number = rule.number
     if isinstance(number, Metric):
-        if number.name in _AGED:
-            return _exact(_aged(rule, _AGED[number.name], number.window, asking))
+        if number.name in AGED:
+            return _exact(_aged(rule, AGED[number.name], number.window, asking))
         tally = tallied(number)
         if tally is None:
             return ANYBODY
@@ -311,13 +313,13 @@ def _number(rule: NumberTest, asking: Asking) -> Compiled:
     days = number.window.days(asking.today)
     if isinstance(number, Count):
         count = "count(DISTINCT d.id)" if number.of.of_lines else "count(*)"
-        return _exact(_counted(_facts(number.of, days, asking), count, rule.op, rule.value))
+        return _exact(_counted(facts_of(number.of, days, asking), count, rule.op, rule.value))
     if number.what in ("cost", "margin") or (number.what == "effort_min" and number.of.of_lines):
         return ANYBODY
     if number.what == "effort_min":
-        facts = _facts(number.of, days, asking)
+        facts = facts_of(number.of, days, asking)
         return _exact(_having(facts, "sum(d.effort_min)", rule.op, rule.value))
-    source, parameters = _facts(number.of, days, asking, "lines")
+    source, parameters = facts_of(number.of, days, asking, "lines")
     currency = number.currency or asking.currency
     if currency is None:
         source += " AND d.currency IS NULL"
@@ -330,7 +332,7 @@ def _kept(of: Filter) -> bool:
     return all(name in COLUMNS for name, _ in of.parts)
 
 
-def _kinds(*kinds: str) -> Filter:
+def of_kinds(*kinds: str) -> Filter:
     return Filter((("kind", kinds),))
 
 
@@ -346,11 +348,11 @@ def _aged(rule: NumberTest, kinds: tuple[str, ...], window: Window, asking: Aski
             low, high = low + 1, DAY_MAX
         case ">=":
             high = DAY_MAX
-    of, days = _kinds(*kinds), window.days(asking.today)
+    of, days = of_kinds(*kinds), window.days(asking.today)
     inside = _between(of, days, True, asking.today - high, asking.today - low, asking)
     if rule.op != "!=":
         return inside
-    return _all((_some(_facts(of, days, asking)), _not(inside)))
+    return _all((_some(facts_of(of, days, asking)), _not(inside)))
 
 
 def _between(of: Filter, days: tuple[int, int], is_last: bool, first: int, last: int, asking: Asking) -> Sql:
@@ -358,10 +360,10 @@ def _between(of: Filter, days: tuple[int, int], is_last: bool, first: int, last:
     if last < first or last < DAY_MIN or first > DAY_MAX:
         return FALSE
     if is_last and last >= days[1]:
-        return _some(_facts(of, (max(first, days[0]), days[1]), asking))
+        return _some(facts_of(of, (max(first, days[0]), days[1]), asking))
     if not is_last and first <= days[0]:
-        return _some(_facts(of, (days[0], min(last, days[1])), asking))
-    source, parameters = _facts(of, days, asking)
+        return _some(facts_of(of, (days[0], min(last, days[1])), asking))
+    source, parameters = facts_of(of, days, asking)
     value = "max(d.at)" if is_last else "min(d.at)"
     bounds = (instant(max(first, DAY_MIN), asking.zone), instant(min(last + 1, DAY_MAX), asking.zone))
     text = (

@@ -12,7 +12,7 @@ from strawberry import scalars
 from regulars_schema.rules import evaluate as oracle
 from regulars_schema.rules.evaluate import FOREVER, Finding
 from regulars_schema.rules.knowing import Chain, Known
-from regulars_schema.rules.metrics import METRICS, Unheld
+from regulars_schema.rules.metrics import METRICS
 from regulars_schema.rules.text import parse, show
 from regulars_schema.rules.tree import LINKS_MAX, InTest, Metric, Misread, NumberTest, Rule, Vocabulary
 from regulars_schema.rules.windows import EVER, Window
@@ -22,6 +22,7 @@ from regulars_server.graph.request import Context
 from regulars_server.graph.rules import knowledge, refused, required
 from regulars_server.graph.scalars import DateTime, instant, instant_of, ms_of
 from regulars_server.knowledge.loading import known as load_known
+from regulars_server.knowledge.statistics import measure
 from regulars_server.knowledge.telling import Eyes, Telling
 from regulars_server.storage.interface import Order, Test
 from regulars_sync.errors import Refused
@@ -154,16 +155,6 @@ def measured(name: str, person: Known, world: Chain, window: Window, lang: str) 
         value=None if value is None else scalars.JSON(value),
         is_known=is_known,
     )
-
-
-def measure(name: str, person: Known, world: Chain, window: Window = EVER) -> tuple[int | None, bool]:
-    """The value, and whether it can be known."""
-    if person.hidden.intersection(METRICS[name].needs):
-        return None, False
-    try:
-        return oracle.metric(name, person, world, window), True
-    except Unheld:
-        return None, False
 
 
 # --- why --------------------------------------------------------------------------------------------

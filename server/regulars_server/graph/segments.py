@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from enum import Enum
 from functools import partial
 from typing import Annotated
@@ -13,28 +13,29 @@ from strawberry import scalars
 from regulars_schema.declare import JSON
 from regulars_schema.declare import Enum as EnumType
 from regulars_schema.entities import CUSTOMER, OUTCOME
-from regulars_schema.rules.knowing import Chain, Known
 from regulars_schema.rules.metrics import METRICS
 from regulars_schema.rules.text import show
 from regulars_schema.rules.tree import write
 from regulars_schema.schemes import Words
 from regulars_server.graph.connection import clamp
 from regulars_server.graph.declared import Language, resolved, said, valued
-from regulars_server.graph.knowing import Looking, looking, measure
+from regulars_server.graph.knowing import Looking, looking
 from regulars_server.graph.movements import Moved as Told
 from regulars_server.graph.movements import told as movements_told
 from regulars_server.graph.request import COUNT_ROWS, Context, Info
 from regulars_server.graph.rules import RuleProblem, required, warnings
 from regulars_server.graph.scalars import UUID, DateTime, instant_of
 from regulars_server.graph.types import Customer, Segment, Unit
-from regulars_server.knowledge import previewing
+from regulars_server.knowledge import previewing, statistics
 from regulars_server.knowledge.matching import Viewpoint
+from regulars_server.knowledge.statistics import Summary
 from regulars_server.storage.interface import (
     All,
     Any_,
     Member,
     Not,
     Operator,
+    Order,
     Person,
     Related,
     Stands,
@@ -64,9 +65,15 @@ class MetricSummary:
     label: str = strawberry.field(description="What people call it, in the language of Accept-Language.")
     unit: str = strawberry.field(description="Count, days, money (minor units), percent, score or years.")
     currency: str | None = strawberry.field(description="Of money: amounts of each currency are apart.")
-    measured: int = strawberry.field(description="Of how many customers there was something to measure.")
-    sum: scalars.JSON = strawberry.field(description="Of theirs, a whole number.")
-    average: float = strawberry.field(description="Of theirs.")
+    measured: int = strawberry.field(description="How many customers have such a number.")
+    nothing: int = strawberry.field(description="Of how many there is nothing to measure.")
+    unknown: int = strawberry.field(description="Of how many it rests on what can't be known here.")
+    sum: scalars.JSON = strawberry.field(description="Of those measured, a whole number.")
+    average: float | None = strawberry.field(description="Of those measured; null where there are none.")
+    statistics_of: int | None = strawberry.field(
+        description="Null: it is over all who fit. Else over so many of them, since it had to be computed"
+        " of one after the other."
+    )
 
 
 @strawberry.enum(description="判断方式 · How a preview was answered.")
@@ -90,9 +97,8 @@ class SegmentPreview:
     share: float | None = strawberry.field(
         description="Of all, 0 to 1; of a sample what it tells of all. Null where there is nobody."
     )
-    statistics: list[MetricSummary] = strawberry.field(description="The numbers that were asked for.")
-    statistics_of: int = strawberry.field(
-        description="Over how many who fit the numbers are: all (`count`), or the first so many."
+    statistics: list[MetricSummary] = strawberry.field(
+        description="The numbers that were asked for; of money one for each home currency."
     )
     example_ids: strawberry.Private[list[str]]
 
@@ -266,8 +272,15 @@ async def preview(context: Context, rule: JSON, names: list[str]) -> SegmentPrev
     eyes = look.telling.eyes
     view = Viewpoint(look.tree, look.now_ms, eyes.sensitive, eyes.me, eyes.team)
     kinds = look.telling.looks_at_others(asked)
+
+    def in_time() -> bool:
+        return now_ms() < until_ms
+
     async with context.reading() as reader:
-        found = await previewing.preview(reader, asked, look.world, view, kinds, lambda: now_ms() < until_ms)
+        found = await previewing.preview(reader, asked, look.world, view, kinds, in_time)
+        crowd = statistics.Crowd(found.fits.by_home, people=found.members)
+        told = await statistics.summaries(reader, names, crowd, look.world, view, in_time) if names else []
+        first = await reader.select("customer", found.fits.sure, Order(), EXAMPLES_MAX)
     by = PreviewBy.EACH if found.waiting else PreviewBy.DATABASE
     by = by if found.is_whole else PreviewBy.SAMPLE
     return SegmentPreview(
@@ -281,33 +294,25 @@ async def preview(context: Context, rule: JSON, names: list[str]) -> SegmentPrev
         count=found.count,
         unknown=found.unknown,
         share=found.share,
-        statistics=list(_summaries(dict.fromkeys(names), found.members, look.world, context.lang)),
-        statistics_of=len(found.members),
-        example_ids=sorted(person.id for person in found.members)[:EXAMPLES_MAX],
+        statistics=[_summary(each, context.lang) for each in told],
+        example_ids=sorted([*(row.id for row in first), *(one.id for one in found.members)])[:EXAMPLES_MAX],
     )
 
 
-def _summaries(
-    names: Mapping[str, None], members: Sequence[Known], world: Chain, lang: str
-) -> Iterator[MetricSummary]:
-    for name in names:
-        metric = METRICS[name]
-        by_currency: dict[str | None, list[int]] = {}
-        for person in members:
-            value, _ = measure(name, person, world)
-            if value is not None:
-                currency = person.currency if metric.unit == "money" else None
-                by_currency.setdefault(currency, []).append(value)
-        for currency, values in sorted(by_currency.items(), key=lambda each: each[0] or ""):
-            yield MetricSummary(
-                name=name,
-                label=metric.label.zh if lang == "zh" else metric.label.en,
-                unit=metric.unit,
-                currency=currency,
-                measured=len(values),
-                sum=scalars.JSON(sum(values)),
-                average=sum(values) / len(values),
-            )
+def _summary(of: Summary, lang: str) -> MetricSummary:
+    metric = METRICS[of.name]
+    return MetricSummary(
+        name=of.name,
+        label=metric.label.zh if lang == "zh" else metric.label.en,
+        unit=metric.unit,
+        currency=of.currency,
+        measured=of.measured,
+        nothing=of.nothing,
+        unknown=of.unknown,
+        sum=scalars.JSON(of.sum),
+        average=of.average,
+        statistics_of=of.of,
+    )
 
 
 # --- what moved -------------------------------------------------------------------------------------

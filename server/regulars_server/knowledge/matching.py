@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,7 +17,7 @@ from regulars_server.knowledge.loading import known
 from regulars_server.storage.interface import All, Fits, Not, Order, Person, Reader, Where
 from regulars_sync.known import SENSITIVE, Place
 
-ASKED_AT_ONCE = 200
+AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,8 @@ class Matching:
     may: Where
     exact: bool
     """Whether SQL says it of everybody who was never merged."""
+    by_home: tuple[tuple[Asking, Where], ...]
+    """`sure`, those of each home apart: nobody is in two of them."""
 
     @property
     def asked(self) -> Where:
@@ -48,48 +50,68 @@ class Viewpoint:
 
 def matching(rule: Rule, segments: Mapping[str, SegmentRule], view: Viewpoint) -> Matching:
     """What SQL can say of a rule, in the zone and currency of each customer's home."""
-    layout = _Layout(view.sensitive)
-    homes: dict[tuple[int, Place], list[str]] = defaultdict(list)
-    for unit in view.tree.ids:
-        place = view.tree.place(unit)
-        today = datetime.fromtimestamp(view.as_of_ms / 1000, place.zone).toordinal()
-        homes[today, Place(place.zone, place.currency)].append(unit)
-    below = {unit: view.tree.below([unit]) for unit in view.tree.ids}
     sure: list[Sql] = []
     may: list[Sql] = []
+    by_home: list[tuple[Asking, Where]] = []
     exact = True
-    nowhere = Place()
-    everywhere = list(view.tree.ids)
-    for (today, place), units in [*homes.items(), ((_today(view, nowhere), nowhere), None)]:
-        asking = Asking(layout, today, place.zone, place.currency, segments, below, view.me, view.team)
-        here = _at_home(everywhere, None) if units is None else _at_home(units, True)
+    for asking, here in _homes(segments, view):
         compiled = compile_rule(rule, asking)
         exact = exact and compiled.exact
         sure.append(_both(here, compiled.sure))
         may.append(_both(here, compiled.may))
+        if sure[-1] != FALSE:
+            by_home.append((asking, All((Person(), _fits([sure[-1]], _UNMERGED)))))
     return Matching(
-        All((Person(), _fits([s for s in sure if s != FALSE], "c.row NOT IN (SELECT survivor FROM merged)"))),
+        All((Person(), _fits([s for s in sure if s != FALSE], _UNMERGED))),
         All((Person(), _fits([*(s for s in may if s != FALSE), _MERGED]))),
         exact,
+        tuple(by_home),
     )
+
+
+MERGED: Where = All((Person(), Fits("c.row IN (SELECT survivor FROM merged)")))
+"""Persons of several rows, of whom no single row tells the home."""
+
+
+def homes(view: Viewpoint) -> list[tuple[Asking, Where]]:
+    """All persons but the `MERGED`, by the zone and currency of their home: nobody is in two of them."""
+    return [(asking, All((Person(), _fits([here], _UNMERGED)))) for asking, here in _homes({}, view)]
+
+
+def _homes(segments: Mapping[str, SegmentRule], view: Viewpoint) -> Iterator[tuple[Asking, Sql]]:
+    layout = _Layout(view.sensitive)
+    found: dict[tuple[int, Place], list[str]] = defaultdict(list)
+    for unit in view.tree.ids:
+        place = view.tree.place(unit)
+        found[_today(view, place), Place(place.zone, place.currency)].append(unit)
+    below = {unit: view.tree.below([unit]) for unit in view.tree.ids}
+    nowhere = Place()
+    everywhere = list(view.tree.ids)
+    for (today, place), units in [*found.items(), ((_today(view, nowhere), nowhere), None)]:
+        asking = Asking(layout, today, place.zone, place.currency, segments, below, view.me, view.team)
+        yield asking, _at_home(everywhere, None) if units is None else _at_home(units, True)
 
 
 async def asked(
     reader: Reader, rule: Rule, world: World, where: Where, view: Viewpoint, limit: int
 ) -> AsyncIterator[tuple[Known, bool | None]]:
     """What the oracle says of those who pass, `limit` of them at most, in order of id."""
+    async for people in pages(reader, where, view, limit):
+        for person in people:
+            yield person, evaluate(rule, person, world).answer
+
+
+async def pages(reader: Reader, where: Where, view: Viewpoint, limit: int) -> AsyncIterator[list[Known]]:
+    """Persons who pass, `limit` of them at most, in order of id, a page at a time."""
     after = None
-    left = limit
-    while left > 0:
-        page = await reader.select("customer", where, Order(), min(left, ASKED_AT_ONCE), after)
+    while limit > 0:
+        page = await reader.select("customer", where, Order(), min(limit, AT_ONCE), after)
         if not page:
             return
         ids = [row.id for row in page]
         people = await known(reader, ids, tree=view.tree, as_of_ms=view.as_of_ms, sensitive=view.sensitive)
-        for id in ids:
-            if id in people:
-                yield people[id], evaluate(rule, people[id], world).answer
-        left -= len(page)
+        yield [people[id] for id in ids if id in people]
+        limit -= len(page)
         after = page[-1].key
 
 
@@ -105,6 +127,7 @@ class _Layout(ServerLayout):
 
 
 _MERGED = Sql("(c.row IN (SELECT survivor FROM merged))")
+_UNMERGED = "c.row NOT IN (SELECT survivor FROM merged)"
 
 
 def _today(view: Viewpoint, place: Place) -> int:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from regulars_schema.rules.evaluate import evaluate
 from regulars_schema.rules.knowing import Chain, Known
 from regulars_schema.rules.tree import LINKS_MAX, Rule
 from regulars_server.knowledge.loading import known
-from regulars_server.knowledge.matching import Viewpoint, matching
-from regulars_server.storage.interface import Order, Person, Reader, Where
+from regulars_server.knowledge.matching import Matching, Viewpoint, matching, pages
+from regulars_server.storage.interface import Person, Reader
 
 ASKED_MAX = 2_000
 """So many customers are asked of the oracle at most."""
-MEASURED_MAX = 500
-"""So many of whom SQL finds are measured at most."""
-AT_ONCE = 100
 OTHERS_MAX = 500
 """So many customers are looked at through links for each hundred; beyond, it is unknown."""
 
@@ -25,6 +22,7 @@ OTHERS_MAX = 500
 class Preview:
     total: int
     """Persons within reach."""
+    fits: Matching
     sure: int
     """Of whom SQL knows that they fit."""
     waiting: int
@@ -34,7 +32,7 @@ class Preview:
     """Of those who were asked."""
     unknown: int = 0
     members: list[Known] = field(default_factory=list)
-    """Those that can be measured."""
+    """Those who were asked, and fit."""
 
     @property
     def count(self) -> int:
@@ -64,8 +62,8 @@ async def preview(
     """Whom the rule finds. `kinds`: of the links through which it looks at others."""
     fits = matching(rule, world.segments, view)
     total, sure, waiting = await reader.counts("customer", [Person(), fits.sure, fits.asked])
-    found = Preview(total, sure, waiting)
-    async for people in _pages(reader, fits.asked, view, ASKED_MAX):
+    found = Preview(total, fits, sure, waiting)
+    async for people in pages(reader, fits.asked, view, ASKED_MAX):
         seen = await with_others(reader, people, world, kinds, view)
         for person in people:
             answer = evaluate(rule, person, seen).answer
@@ -76,27 +74,7 @@ async def preview(
                 found.members.append(person)
         if not in_time():
             break
-    if sure:
-        measured = MEASURED_MAX - len(found.members)
-        async for people in _pages(reader, fits.sure, view, measured):
-            found.members += people
-            if not in_time():
-                break
     return found
-
-
-async def _pages(reader: Reader, where: Where, view: Viewpoint, limit: int) -> AsyncIterator[list[Known]]:
-    """Persons who pass, in order of id, a hundred at a time."""
-    after = None
-    while limit > 0:
-        page = await reader.select("customer", where, Order(), min(limit, AT_ONCE), after)
-        if page:
-            ids = [row.id for row in page]
-            yield list((await _known(reader, ids, view)).values())
-            after = page[-1].key
-        limit -= AT_ONCE
-        if len(page) < AT_ONCE:
-            return
 
 
 async def with_others(

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
 from regulars_schema.declare import JSON, Level, Registry
+from regulars_schema.rules.totals import Numbers
 from regulars_server.storage.standing import Checked, Counted, Cuts, Due, Movement, Sweep, What
 from regulars_sync.digest import Digest
 from regulars_sync.log import Entry
@@ -172,6 +173,24 @@ class Found(NamedTuple):
         return max(self.seqs.values(), default=0) if sensitive else self.seqs.get(Level.INTERNAL, 0)
 
 
+class Total(NamedTuple):
+    """Of the customers that pass and that `Numbers` select."""
+
+    at: str | None
+    """Where they are instants, one for each; else None, and there is one total."""
+    customers: int
+    measured: int
+    """Those with a number."""
+    sum: int
+    """Of the numbers; 0 of instants."""
+
+
+class Totals(NamedTuple):
+    customers: int
+    of: list[list[Total]]
+    """Of each, in their order."""
+
+
 # --- what a reader gives --------------------------------------------------------------------------
 
 
@@ -327,6 +346,13 @@ class Reader(Protocol):
 
     async def counts(self, entity: str, wheres: Iterable[Where]) -> list[int]:
         """How many rows pass each of these. One statement for a hundred of them."""
+        ...
+
+    async def totals(self, where: Where, numbers: Sequence[Numbers]) -> Totals:
+        """How many customers pass, and what these numbers of theirs come to. One statement.
+
+        A customer's number is that under its own row; `LookupError` where nothing reads SQL.
+        """
         ...
 
     async def feed(self, after: Mapping[str, int], rows_max: int, bytes_max: int) -> FeedPage:

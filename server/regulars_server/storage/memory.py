@@ -20,6 +20,7 @@ import orjson
 
 from regulars_schema.declare import JSON, Level, Registry
 from regulars_schema.normal import sort_name
+from regulars_schema.rules.totals import Numbers
 from regulars_schema.search import fits, tokens
 from regulars_server.storage.interface import (
     SHARED_MAX,
@@ -53,6 +54,7 @@ from regulars_server.storage.interface import (
     Tail,
     Test,
     Torn,
+    Totals,
     Where,
     Writer,
 )
@@ -369,6 +371,9 @@ class MemoryReader:
 
     async def counts(self, entity: str, wheres: Iterable[Where]) -> list[int]:
         return [await self.count(entity, where) for where in wheres]
+
+    async def totals(self, where: Where, numbers: Sequence[Numbers]) -> Totals:
+        raise LookupError("nothing here reads SQL")
 
     # --- feed ----------------------------------------------------------------------------------------
 

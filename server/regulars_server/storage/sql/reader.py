@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Generic, Protocol, TypeVar
 
 from regulars_schema.declare import JSON
+from regulars_schema.rules.totals import Numbers
 from regulars_server.storage.interface import (
     Alike,
     Batch,
@@ -26,9 +27,10 @@ from regulars_server.storage.interface import (
     Order,
     Since,
     Tail,
+    Totals,
     Where,
 )
-from regulars_server.storage.sql import cuts, deeds, standing
+from regulars_server.storage.sql import cuts, deeds, standing, totals
 from regulars_server.storage.sql.commit import Transaction
 from regulars_server.storage.sql.snapshot import Snapshot
 from regulars_server.storage.standing import Counted, Cuts, Movement, Sweep, What
@@ -81,6 +83,9 @@ class SqlReader(Generic[S]):
     async def counts(self, entity: str, wheres: Iterable[Where]) -> list[int]:
         wanted = list(wheres)
         return await self._run(lambda: self._snapshot.counts(entity, wanted))
+
+    async def totals(self, where: Where, numbers: Sequence[Numbers]) -> Totals:
+        return await self._run(lambda: totals.totals(self._snapshot, where, numbers))
 
     async def feed(self, after: Mapping[str, int], rows_max: int, bytes_max: int) -> FeedPage:
         return await self._run(lambda: self._snapshot.feed(after, rows_max, bytes_max))

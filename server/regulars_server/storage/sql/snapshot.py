@@ -171,6 +171,10 @@ class Snapshot:
             found |= dict(self.rows(" UNION ALL ".join(selects), *parameters))
         return [found[place] for place in range(len(wheres))]
 
+    def passing(self, entity: str, where: Where | None) -> tuple[str, list[JSON]]:
+        """The condition on the row `t`, and its parameters."""
+        return self._condition(TABLES[entity], where)
+
     def _condition(self, table: Table, where: Where | None) -> tuple[str, list[JSON]]:
         check_where(TABLES, table, where)
         if where is None:
