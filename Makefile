@@ -10,7 +10,7 @@ READY := .venv/.ready
 COVERING := tests/unit tests/contract $(patsubst %,tests/integration/test_%.py,replica repair graph_ledger past)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check fmt sim faults faults-long outside coverage bench storm idle hostile fuzz generate sdl lock clean bench-growth bench-finding bench-peers bench-rules bench-standing bench-segments
+.PHONY: help demo serve test check fmt sim faults faults-long outside coverage bench storm idle hostile fuzz generate sdl lock clean bench-growth bench-finding bench-peers bench-rules bench-standing bench-metrics bench-segments
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -67,7 +67,10 @@ idle: $(READY) ## 10,000 tablets that only listen: memory of each, and how soon 
 	PYTHONPATH=. $(BIN)/python bench/idle.py $(ARGS)
 
 bench-standing: $(READY) ## Measure how soon a new interaction moves its customer; a minute
-	PYTHONPATH=. $(BIN)/python -m bench.standing $(ARGS) bench-segments
+	PYTHONPATH=. $(BIN)/python -m bench.standing $(ARGS)
+
+bench-metrics: $(READY) ## Measure what keeping metrics adds to a push; a minute or two
+	PYTHONPATH=. $(BIN)/python -m bench.metrics $(ARGS)
 
 bench-rules: $(READY) ## Measure what the rules of one customer cost; seconds
 	PYTHONPATH=. $(BIN)/python -m bench.rules $(ARGS)

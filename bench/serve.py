@@ -1,11 +1,12 @@
-"""One server in a process of its own: `python -m bench.serve floor|ours|core FOLDER [DATABASE]`; it
-prints its port.
+"""One server in a process of its own: `python -m bench.serve KIND FOLDER [DATABASE]`, a kind of
+`KINDS` or ours; it prints its port.
 
 Each kind imports only what it runs, so that memory can be compared.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import socket
@@ -62,9 +63,31 @@ def core(folder: Path, database: str) -> Starlette:
     return ours(folder, database)
 
 
+def unlooked(folder: Path, database: str) -> Starlette:
+    """The same, but nobody looks at customers who are due: no metrics are kept."""
+    from regulars_server.knowledge.checking import Checking
+
+    async def idle(self: Checking) -> None:
+        await asyncio.Event().wait()
+
+    setattr(Checking, "run", idle)  # noqa: B010
+    return ours(folder, database)
+
+
+def numbers(folder: Path, database: str) -> Starlette:
+    """The same, but of whoever is due the facts are counted and laid out, and no rule is asked."""
+    from regulars_server.knowledge.checking import Stood
+
+    setattr(Stood, "of", lambda person, knowledge, chain: Stood({}, {}))  # noqa: B010
+    return ours(folder, database)
+
+
+KINDS = {"floor": floor, "core": core, "unlooked": unlooked, "numbers": numbers}
+
+
 def main() -> None:
     kind, folder, *database = sys.argv[1:]
-    app = {"floor": floor, "core": core}.get(kind, ours)(Path(folder), "".join(database))
+    app = KINDS.get(kind, ours)(Path(folder), "".join(database))
     take_all_files()
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))

@@ -24,7 +24,7 @@ from regulars_server.knowledge.checking import Checking
 from regulars_server.knowledge.indexing import differing
 from regulars_server.knowledge.loading import known
 from regulars_server.knowledge.world import Worlds
-from regulars_server.storage.interface import Storage
+from regulars_server.storage.interface import Order, Storage
 from regulars_server.storage.memory import MemoryStorage
 from regulars_server.storage.postgres import PostgresStorage
 from regulars_server.storage.sqlite import SqliteStorage, inline
@@ -32,6 +32,7 @@ from regulars_sync.changes import Change, encode
 from regulars_sync.ids import identity_id
 from regulars_sync.protocol import PushRequest
 from tests.contract.rows import START_MS, UNITS, Scribe, uid
+from tests.support.released import V2, unpack
 
 CUSTOMERS = (1, 2, 3)
 PRODUCTS = (11,)
@@ -172,6 +173,24 @@ def histories(draw: st.DrawFn) -> list[Step]:
 
 HISTORIES = given(changes(), histories())
 HOWEVER = settings(suppress_health_check=list(HealthCheck), report_multiple_bugs=False)
+
+
+async def test_a_filled_database_of_version_2_has_its_index_when_everybody_was_looked_at(tmp_path):
+    unpack("end.db", tmp_path / "chain.db", V2)
+    storage = SqliteStorage(tmp_path / "chain.db", REGISTRY)
+    await storage.open()
+    try:
+        async with storage.unscoped_reader() as reader:
+            ids = [row.id for row in await reader.select("customer", None, Order(), 100)]
+            assert await reader.unlooked(ids, NOW_MS) == set(ids)
+            assert await reader.counted(ids) == {}
+        await Server(storage).checking.drain()
+        async with storage.unscoped_reader() as reader:
+            assert await reader.unlooked(ids, NOW_MS) == set()
+            assert sum(map(len, (await reader.counted(ids)).values())) == 5
+            assert await differing(reader, NOW_MS) == []
+    finally:
+        await storage.close()
 
 
 @HISTORIES

@@ -14,6 +14,7 @@ import pytest
 from regulars_server import backups, devices, erasure
 from regulars_server.app import DATABASE
 from regulars_server.journal import JOURNAL
+from regulars_server.knowledge.indexing import differing
 from regulars_server.storage.interface import Head
 from regulars_sync.errors import LocalError
 from tests.support.chain import Chain, new_chain, open_chain
@@ -46,7 +47,9 @@ async def test_a_copy_of_a_chain_in_use_is_put_back_and_tablets_bring_what_it_la
     async with new_chain(tmp_path) as chain:
         one, two = await chain.tablet("one"), await chain.tablet("two")
         lin = await one.customers.create(name="林芳")
+        await one.interactions.record(lin, kind="visit")
         await one.sync()
+        assert await indexed(chain, lin.id) == 1
         copy = tmp_path / "copies" / "one.db"
         copy.parent.mkdir()
         made = backups.back_up(tmp_path / DATABASE, copy)
@@ -54,20 +57,32 @@ async def test_a_copy_of_a_chain_in_use_is_put_back_and_tablets_bring_what_it_la
         assert (made.bytes, made.seq) == (copy.stat().st_size, (await head(chain)).seq)
         wang = await one.customers.create(name="王伟")
         await one.customers.edit(lin, notes="after the copy")
+        await one.interactions.record(lin, kind="call")
         await one.sync()
         await two.sync()
+        assert await indexed(chain, lin.id) == 2
         await closed(chain)
         aside = put_back(tmp_path, copy)
         assert aside.exists()
         await reopened(chain)
         assert chain.service.storage.chain.epoch == EPOCH
+        assert await indexed(chain, lin.id) == 1
         for shop in (two, one, two):
             report = await shop.sync()
             assert report.problem is None
         assert (await two.customers.get(lin.id)).notes == "after the copy"
         assert (await two.customers.get(wang.id)).name == "王伟"
+        assert await indexed(chain, lin.id) == 2
         for shop in (one, two):
             assert await chain.digests_equal(shop)
+
+
+async def indexed(chain: Chain, customer: str) -> int:
+    """How many facts of a customer the index has, when everybody was looked at: those that there are."""
+    await chain.service.checking.drain()
+    async with chain.service.storage.unscoped_reader() as reader:
+        assert await differing(reader, chain.clock()) == []
+        return len((await reader.counted([customer]))[customer])
 
 
 async def head(chain: Chain) -> Head:

@@ -13,13 +13,14 @@ import pytest
 from regulars import Shop
 from regulars_schema.entities import REGISTRY
 from regulars_server.app import DATABASE
+from regulars_server.knowledge.indexing import differing
 from regulars_server.storage import copying
 from regulars_server.storage.interface import Order
 from regulars_server.storage.migrations import MOVED
 from regulars_server.storage.postgres import Address, PostgresStorage
 from regulars_server.storage.sqlite import SqliteStorage
 from regulars_sync.errors import LocalError
-from tests.support.chain import new_chain, open_chain
+from tests.support.chain import NOON_MS, new_chain, open_chain
 from tests.support.commands import Commands
 from tests.support.postgres import Databases
 from tests.support.server import ServerProcess, serving
@@ -41,11 +42,12 @@ async def filled(folder: Path) -> Path:
         await one.interactions.record(chain.new_id(), kind="visit", note="of nobody")
         await one.sync()
         await chain.service.access.add_login("amy", "correct horse", "admin")
+        await chain.service.checking.drain()
     return folder / DATABASE
 
 
 async def everything(storage: SqliteStorage | PostgresStorage) -> tuple[object, ...]:
-    """What a storage is: identity, head, rows, log, digests."""
+    """What a storage is: identity, head, rows, log, digests, and what it found out of customers."""
     await storage.open()
     try:
         entries = await storage.verify_log()
@@ -61,7 +63,12 @@ async def everything(storage: SqliteStorage | PostgresStorage) -> tuple[object, 
             }
             digests = dict(await reader.digests(["chain", *scopes, *(f"{s}/sensitive" for s in scopes)]))
             open_ = [entry.cid for entry in await reader.open_entries(100)]
-            return storage.chain, await reader.head(), rows, entries, digests, open_
+            ids = [row.id for row in await reader.select("customer", None, Order(), 1_000)]
+            found = [await reader.standings(ids), await reader.movements(100), await reader.next_due()]
+            index = await reader.counted(ids)
+            assert index
+            assert await differing(reader, NOON_MS) == []
+            return storage.chain, await reader.head(), rows, entries, digests, open_, found, index
     finally:
         await storage.close()
 

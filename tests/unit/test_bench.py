@@ -69,6 +69,15 @@ def test_what_an_interaction_moves_is_timed_beside_its_commit():
         assert figure in ran.stdout
 
 
+def test_what_metrics_add_to_a_push_is_measured_beside_a_server_that_keeps_none(tmp_path):
+    sizes = ["--customers", "5", "--interactions", "20", "--repetitions", "1"]
+    ran = run("-m", "bench.metrics", *sizes, "--out", str(tmp_path / "METRICS.md"))
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    page = (tmp_path / "METRICS.md").read_text("utf-8")
+    for figure in ("floor: nobody looks", "facts counted and laid out", "and all schemes evaluated"):
+        assert figure in page
+
+
 def test_peers_say_what_they_need(tmp_path):
     ran = run("-m", "bench.peers", PATH=str(tmp_path))
     assert ran.returncode == 1
