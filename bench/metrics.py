@@ -31,8 +31,8 @@ KINDS = {
     "numbers": "facts counted and laid out",
     "ours": "and all schemes evaluated",
 }
-ABOUT = """Written by `make bench-metrics`; not edited by hand. Median, and in brackets least and most; ratios are
-medians of the ratios of neighbouring runs. CPU is the server process's own, user and system, until
+ABOUT = """Written by `make bench-metrics`; not edited by hand. Median, and in brackets least and most; a
+ratio is the median of those of neighbouring runs. CPU is the server process's own, user and system, until
 everybody was looked at."""
 GOAL = 1.3
 LOOK_S = 0.05
