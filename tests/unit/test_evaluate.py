@@ -144,6 +144,7 @@ SOON = TODAY + 3
         (ORDERED, 0, [said("tin", "import", 0, SOON)], ["tin"], SOON),
         (ORDERED, 3, [said("tin", "person", 0, SOON)], ["tin"], SOON),
         (ORDERED, 3, [said("tin", "import")], ["tin"], None),
+        (SchemeRules("rule", BY_RULE, {}, True, True), 3, [said("tin", "import", 0, SOON)], ["tin"], SOON),
         (BY_RULES, 3, [said("tin", "import", 0, SOON)], ["tin"], SOON),
         (ORDERED, 3, [said("other", "import", 0, SOON)], ["other"], SOON),
         (SchemeRules("rule", (HIDDEN, *BY_RULE)), 3, [], None, None),

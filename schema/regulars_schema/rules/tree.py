@@ -234,8 +234,6 @@ SUMS = ("amount", "cost", "margin", "quantity", "effort_min")
 MONEY = ("amount", "cost", "margin")
 """Sums in minor units; only these have a currency."""
 LINE_PARTS = ("product", "category")
-MANY_PARTS = ("methods_used", "topic")
-"""Of which a fact may have several."""
 FILTER_PARTS: Mapping[str, Type] = {
     **{
         name: INTERACTION.by_name[name].type
