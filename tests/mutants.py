@@ -1,4 +1,4 @@
-"""Break the promises of sync and storage one at a time, and see whether the tests notice.
+"""Break the promises of sync, storage and rules one at a time, and see whether the tests notice.
 
 python tests/mutants.py                  every mutant, on two processes
 python tests/mutants.py --only trail     those whose name holds this
@@ -48,6 +48,13 @@ TESTS = (
     "tests/unit/test_log.py",
     "tests/unit/test_trail.py",
     "tests/unit/test_looping.py",
+    "tests/unit/test_facts.py",
+    "tests/unit/test_known.py",
+    "tests/unit/test_metrics.py",
+    "tests/unit/test_evaluate.py",
+    "tests/unit/test_verifying.py",
+    "tests/unit/test_stood.py",
+    "tests/unit/test_what_may_be_told.py",
     "tests/contract/test_sqlite_storage.py",
     "tests/integration/test_two_tablets.py",
     "tests/integration/test_outbox.py",
@@ -61,11 +68,15 @@ TESTS = (
 )
 """The fast ones, those first that tell most of `sync/`; of storage the others tell more."""
 
+EVALUATE = "schema/regulars_schema/rules/evaluate.py"
+FACTS = "schema/regulars_schema/rules/facts.py"
+METRICS = "schema/regulars_schema/rules/metrics.py"
 CHANGES = "sync/regulars_sync/changes.py"
 CLOCK = "sync/regulars_sync/clock.py"
 CURSOR = "sync/regulars_sync/cursor.py"
 DIGEST = "sync/regulars_sync/digest.py"
 DOCUMENT = "sync/regulars_sync/document.py"
+KNOWN = "sync/regulars_sync/known.py"
 LOG = "sync/regulars_sync/log.py"
 MERGE = "sync/regulars_sync/merge.py"
 PLACEMENT = "sync/regulars_sync/placement.py"
@@ -73,6 +84,9 @@ RECONCILE = "sync/regulars_sync/reconcile.py"
 ROUND = "sync/regulars_sync/round.py"
 SCOPE = "sync/regulars_sync/scope.py"
 TRAIL = "sync/regulars_sync/trail.py"
+VERIFYING = "sync/regulars_sync/verifying.py"
+CHECKING = "server/regulars_server/knowledge/checking.py"
+TELLING = "server/regulars_server/knowledge/telling.py"
 COMMIT = "server/regulars_server/storage/sql/commit.py"
 READER = "server/regulars_server/storage/sql/reader.py"
 SNAPSHOT = "server/regulars_server/storage/sql/snapshot.py"
@@ -244,6 +258,32 @@ MUTANTS = (
            "            finally:\n                pass\n"),
     Mutant("a cancelled commit is left half way", READER,
            "            cancelled = True  #", "            cancelled = False  #"),
+    # --- what is known of customers
+    Mutant("a voided fact counts", FACTS, " and not any(fact.void for fact in newer.values())", ""),
+    Mutant("of two corrections the earlier one counts", FACTS,
+           "            id = max(newer.values(), key=_turn).id\n",
+           "            id = min(newer.values(), key=_turn).id\n"),
+    Mutant("a purchase counts for whoever came along", FACTS,
+           'if values["kind"] in BUYING and len(party) > 1 and buyer(party) != customer:', "if False:"),
+    Mutant("a fact is of the day that it was in Greenwich", FACTS,
+           'in_zone(values["at"], zone).toordinal()', 'in_zone(values["at"], __import__("datetime").UTC).toordinal()'),
+    Mutant("what a reader may not see is answered", EVALUATE,
+           "                if name in known.hidden:\n", "                if False:\n"),
+    Mutant("a pin beats the rule for ever", EVALUATE,
+           "(a.check_by is None or known.today < a.check_by)", "True"),
+    Mutant("an answer stands until the last of its parts turns", EVALUATE,
+           "    until = min((part.until for part in parts), default=FOREVER)\n",
+           "    until = max((part.until for part in parts), default=FOREVER)\n"),
+    Mutant("an exclusion is undone by a rule", EVALUATE, "        if segment in known.excluded:\n", "        if False:\n"),
+    Mutant("sums that a window cuts are counted whole", METRICS,
+           "        if sums.first < first or sums.last > last:\n            raise Unheld\n", ""),
+    Mutant("of two words at once the grant counts", KNOWN, "latest[about] = max(", "latest[about] = min("),
+    Mutant("what a customer fills in takes the place of what was verified", VERIFYING,
+           '    return not is_weaker or standing.verified != "verified"\n', "    return True\n"),
+    Mutant("a merged person is kept twice", CHECKING,
+           "                if id != survivor or value not in now\n", "                if value not in now\n"),
+    Mutant("what is kept is told to who may not see what it rests on", TELLING,
+           "return self.eyes.sensitive or not any(self._is_sensitive(name) for name in _fields(test))", "return True"),
     Mutant("a power loss takes the last commits", STORAGE, '"synchronous=FULL"', '"synchronous=OFF"'),
 )  # fmt: skip
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from regulars_schema.declare import JSON
 from regulars_schema.rules.evaluate import FOREVER, Finding, compare, evaluate, explain, sounds, standing
-from regulars_schema.rules.knowing import Assigned, Before, Chain, Known, SchemeRules
+from regulars_schema.rules.knowing import Assigned, Before, Chain, Known, SchemeRules, SegmentRule
 from regulars_schema.rules.text import parse, show
 from regulars_schema.rules.tree import FieldTest
-from tests.support.rules import IDS, STAFF, TODAY, WORDS
+from tests.support.rules import IDS, SEGMENTS, STAFF, TODAY, WORDS
 from tests.support.samples import did, known
 
 BOUND = st.none() | st.integers(-9, 9)
@@ -182,6 +182,73 @@ def test_a_value_holds_of_those_that_are_part_of_it():
         for value in ("mature", "old", "new", "prospect")
     }
     assert asked_of == {"mature": True, "old": True, "new": True, "prospect": False}
+
+
+# --- together ---------------------------------------------------------------------------------------------
+
+FEW, MANY = "count(visit, last 3 days) >= 1", "count(visit, last 5 days) >= 1"
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "until"),
+    [
+        (f"{FEW} and {MANY}", True, 2),
+        (f"{FEW} or {MANY}", True, 4),
+        (f"not {FEW} and not {MANY}", False, 4),
+        (f"not {FEW} or not {MANY}", False, 2),
+        (f"not ({FEW} and {MANY})", False, 2),
+        (f"{MANY} and notes missing", None, 4),
+        (f"{MANY} or notes missing", True, 4),
+        (f"not {MANY} or notes missing", None, 4),
+        (f"not {MANY} and notes missing", False, 4),
+        (f"not ({MANY} and notes missing)", None, 4),
+    ],
+)
+def test_together_they_stand_until_one_turns_and_where_several_decide_until_all_do(text, answer, until):
+    of = known(did("visit", 1), hidden=frozenset({"notes"}))
+    found = asked(text, of)
+    assert (found.answer, found.until) == (answer, of.start_of(TODAY + until))
+
+
+def test_a_member_needs_no_rule_and_who_was_taken_out_is_brought_back_by_none():
+    rules = {
+        SEGMENTS[0]: SegmentRule(parse(FEW, WORDS)),
+        SEGMENTS[1]: SegmentRule(None),
+        SEGMENTS[2]: SegmentRule(parse(f'in("{SEGMENTS[2]}") or {FEW}', WORDS)),
+    }
+    world, gone = Chain(segments=rules), Chain()
+    of, nobody = known(did("visit", 1)), known()
+    first, second = frozenset(SEGMENTS[:1]), frozenset(SEGMENTS[1:2])
+    for person, segment, within, answer in (
+        (of, SEGMENTS[0], world, True),
+        (nobody, SEGMENTS[0], world, False),
+        (of, SEGMENTS[0], gone, None),
+        (replace(of, excluded=first), SEGMENTS[0], world, False),
+        (replace(of, excluded=first, segments=first), SEGMENTS[0], gone, False),
+        (replace(nobody, segments=first), SEGMENTS[0], gone, True),
+        (of, SEGMENTS[1], world, False),
+        (replace(of, segments=second), SEGMENTS[1], world, True),
+        (of, SEGMENTS[2], world, True),
+        (nobody, SEGMENTS[2], world, None),
+    ):
+        assert asked(f'in("{segment}")', person, within).answer is answer
+
+
+def test_whoever_is_linked_is_asked_and_unknown_where_out_of_reach():
+    of = known(outward={"companion": ("wu", "he")}, inward={"companion": ("ma",)})
+    wu, he, ma = (known(values={"gender": gender}) for gender in ("male", "female", "female"))
+    for others, text, answer in (
+        ({"wu": wu, "he": he, "ma": ma}, "link(companion: gender = male)", True),
+        ({"he": he, "ma": ma}, "link(companion: gender = male)", None),
+        ({"he": he, "ma": ma}, "link(companion: gender = female)", True),
+        ({"ma": ma}, "link(companion from: gender = male)", False),
+        ({"ma": ma}, "link(family: gender = female)", False),
+    ):
+        found = asked(text, of, Chain(find=others.get))
+        assert found.answer is answer
+        assert set(found.value) <= {"wu", "he", "ma"}
+    assert asked("link(companion to)", of).value == ["wu", "he"]
+    assert asked("link(companion)", of).value == ["wu", "he", "ma"]
 
 
 # --- days -------------------------------------------------------------------------------------------------
