@@ -12,6 +12,7 @@ from regulars_server.graph import snapshots
 from regulars_server.knowledge import previewing, statistics
 from regulars_server.mutations import Mutations
 from regulars_sync.errors import Refused
+from regulars_sync.ids import identity_id
 from tests.support.chain import Chain, new_chain
 from tests.support.graph import Graph, caller
 
@@ -320,6 +321,67 @@ async def test_a_combined_card_tells_what_the_customers_of_units_or_of_a_segment
             await far.code(COMBINED, of={"unit": chain.units["Orchard"]}, s=["difficulty"]) == "not_allowed"
         )
         assert await graph.code(COMBINED, of={"unit": near}, s=["tier"] * 11) == "query_too_large"
+
+
+COMPOSED = """query ($k: String, $f: String, $w: UUID, $m: [String!]!) { composition(by: { scheme: $k, field: $f }, within: $w, metrics: $m) {
+    total statistics { name currency sum measured } parts { value count statistics { name currency sum measured nothing statisticsOf } }
+} }"""
+
+
+async def test_a_composition_says_what_each_part_spent_and_never_adds_two_currencies(tmp_path: Path):
+    async with new_chain(tmp_path) as chain:
+        await chain.write("edit", "unit", chain.units["Orchard"], {"currency": "SGD"})
+        graph = await caller(chain, sensitive=True)
+        ids = await crowd(chain, graph)
+        lines = [{"amount": 70_000, "currency": "SGD", "quantity": 1, "cost": 50_000}]
+        for name in ("吴刚", "林芳"):  # what is not of the home's currency is not spent there
+            await graph.visit(ids[name], kind="PURCHASE", at="2026-11-21T10:00:00Z", lines=lines)
+        twin = await graph.customer("王明", homeUnitId=chain.units["Orchard"], gender="MALE")
+        pair: dict[str, object] = {
+            "one": min(twin, ids["吴刚"]),
+            "other": max(twin, ids["吴刚"]),
+            "decision": "same",
+            "reason": "person",
+        }
+        await chain.write("create", "identity", identity_id(twin, ids["吴刚"]), pair)
+        await chain.service.checking.drain()
+        segment = await saved(graph, "purchase_count >= 1")
+
+        async def told(graph: Graph, **asked: Any) -> dict[str, list[tuple[Any, ...]]]:
+            found = (await graph.ask(COMPOSED, m=["spend", "age"], **asked))["composition"]
+            parts: dict[str, list[tuple[Any, ...]]] = {
+                str(part["value"]): [
+                    (s["currency"], s["sum"], s["measured"])
+                    for s in part["statistics"]
+                    if s["name"] == "spend"
+                ]
+                for part in [*found["parts"], {"value": "all", **found}]
+                if part["statistics"]
+            }
+            ages = [
+                (part["count"], s["nothing"])
+                for part in found["parts"]
+                for s in part["statistics"]
+                if s["name"] == "age"
+            ]
+            assert all(count == nothing for count, nothing in ages)
+            assert all(s["statisticsOf"] is None for part in found["parts"] for s in part["statistics"])
+            return parts
+
+        found = await told(graph, f="gender")
+        assert found["female"] == [("CNY", 500_000, 2)]
+        assert found["male"] == [("CNY", 0, 1), ("SGD", 70_000, 1)]
+        assert found["all"] == [("CNY", 500_000, 3), ("SGD", 70_000, 1)]
+        found = await told(graph, f="gender", w=segment)
+        assert (found["female"], found["male"]) == ([("CNY", 500_000, 1)], [("SGD", 70_000, 1)])
+        found = await told(graph, k="time_order")
+        assert {key: some for key, some in found.items() if some and key in ("old", "all")} == {
+            "old": [("CNY", 500_000, 1), ("SGD", 70_000, 1)],
+            "all": [("CNY", 500_000, 3), ("SGD", 70_000, 1)],
+        }
+        clerk = await caller(chain, "clerk", "Nanjing Road")
+        assert (await told(clerk, f="gender"))["all"] == [("CNY", 500_000, 3)]
+        assert await graph.code(COMPOSED, f="gender", m=["nothing"]) == "rule_unknown"
 
 
 async def test_touches_of_a_campaign_are_counted_by_outcome(tmp_path: Path):

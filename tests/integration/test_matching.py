@@ -208,7 +208,7 @@ async def test_numbers_of_all_who_fit_are_what_each_ones_come_to(chain: Chain):
             drawn = parse(text, WORDS)
             found = await preview(reader, drawn, world, view, frozenset(), lambda: True)
             crowd = Crowd(found.fits.by_home, people=found.members)
-            told = await summaries(reader, METRICS, crowd, world, view, lambda: True)
+            (told,) = await summaries(reader, METRICS, [crowd], world, view, lambda: True)
             fits = [person for person in people.values() if evaluate(drawn, person, whole).answer]
             assert found.count == len(fits)
             fresh = summed_up(list(METRICS), fits, whole)
@@ -219,7 +219,7 @@ async def test_numbers_of_all_who_fit_are_what_each_ones_come_to(chain: Chain):
             assert {each.of for each in told} == {None}
             unknown += sum(each.unknown for each in told)
             currencies |= {each.currency for each in told if each.name == "spend"}
-            in_no_time = await summaries(reader, METRICS, crowd, world, view, lambda: False)
+            (in_no_time,) = await summaries(reader, METRICS, [crowd], world, view, lambda: False)
             for each in in_no_time:
                 if each.of is None:
                     said = [each.measured, each.nothing, each.unknown, each.sum]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 from functools import partial
 from typing import Annotated
@@ -26,7 +26,7 @@ from regulars_server.graph.request import COUNT_ROWS, Context, Info
 from regulars_server.graph.rules import RuleProblem, required, warnings
 from regulars_server.graph.scalars import UUID, DateTime, instant_of
 from regulars_server.graph.types import Customer, Segment, Unit
-from regulars_server.knowledge import previewing, statistics
+from regulars_server.knowledge import matching, previewing, statistics
 from regulars_server.knowledge.matching import Viewpoint
 from regulars_server.knowledge.statistics import Summary
 from regulars_server.storage.interface import (
@@ -151,12 +151,18 @@ class CompositionPart:
     label: str = strawberry.field(description="What people call it.")
     count: int = strawberry.field(description="How many persons: as many as `customers` lists.")
     share: float | None = strawberry.field(description="Of all, 0 to 1.")
+    statistics: list[MetricSummary] = strawberry.field(
+        description="The numbers that were asked for; of money one for each home currency."
+    )
 
 
 @strawberry.type(description="客户构成 · What customers are made of (S99).")
 class Composition:
     total: int = strawberry.field(description="All persons within reach, or all in the segment.")
     parts: list[CompositionPart] = strawberry.field(description="By value, in their order.")
+    statistics: list[MetricSummary] = strawberry.field(
+        description="The same numbers of all of them: what those of a part are a share of."
+    )
 
 
 @strawberry.input(description="Of whom a combined card is: one of these.")
@@ -264,22 +270,12 @@ async def preview(context: Context, rule: JSON, names: list[str]) -> SegmentPrev
     look = await looking(context)
     known = look.telling.knowledge
     asked = required(rule, known)
-    for name in names:
-        if name not in METRICS:
-            raise Refused("rule_unknown", field="metrics", name=name[:80], allowed=", ".join(METRICS))
-    now_ms = context.service.now_ms
-    until_ms = look.now_ms + context.service.settings.query_seconds_max * 1_000 * TIME_SHARE
-    eyes = look.telling.eyes
-    view = Viewpoint(look.tree, look.now_ms, eyes.sensitive, eyes.me, eyes.team)
+    wanted, view, in_time = _metrics(names), _viewpoint(look), _in_time(context, look)
     kinds = look.telling.looks_at_others(asked)
-
-    def in_time() -> bool:
-        return now_ms() < until_ms
-
     async with context.reading() as reader:
         found = await previewing.preview(reader, asked, look.world, view, kinds, in_time)
         crowd = statistics.Crowd(found.fits.by_home, people=found.members)
-        told = await statistics.summaries(reader, names, crowd, look.world, view, in_time) if names else []
+        told = await statistics.summaries(reader, wanted, [crowd], look.world, view, in_time)
         first = await reader.select("customer", found.fits.sure, Order(), EXAMPLES_MAX)
     by = PreviewBy.EACH if found.waiting else PreviewBy.DATABASE
     by = by if found.is_whole else PreviewBy.SAMPLE
@@ -294,9 +290,28 @@ async def preview(context: Context, rule: JSON, names: list[str]) -> SegmentPrev
         count=found.count,
         unknown=found.unknown,
         share=found.share,
-        statistics=[_summary(each, context.lang) for each in told],
+        statistics=[_summary(each, context.lang) for each in told[0]],
         example_ids=sorted([*(row.id for row in first), *(one.id for one in found.members)])[:EXAMPLES_MAX],
     )
+
+
+def _metrics(names: Sequence[str]) -> list[str]:
+    """Each once; `Refused` rule_unknown."""
+    for name in names:
+        if name not in METRICS:
+            raise Refused("rule_unknown", field="metrics", name=name[:80], allowed=", ".join(METRICS))
+    return list(dict.fromkeys(names))
+
+
+def _viewpoint(look: Looking) -> Viewpoint:
+    eyes = look.telling.eyes
+    return Viewpoint(look.tree, look.now_ms, eyes.sensitive, eyes.me, eyes.team)
+
+
+def _in_time(context: Context, look: Looking) -> Callable[[], bool]:
+    now_ms = context.service.now_ms
+    until_ms = look.now_ms + context.service.settings.query_seconds_max * 1_000 * TIME_SHARE
+    return lambda: now_ms() < until_ms
 
 
 def _summary(of: Summary, lang: str) -> MetricSummary:
@@ -389,7 +404,12 @@ def _place(cursor: str | None) -> int | None:
 
 
 async def composition(
-    context: Context, scheme: str | None, field: str | None, within: str | None, lang: str
+    context: Context,
+    scheme: str | None,
+    field: str | None,
+    within: str | None,
+    names: Sequence[str],
+    lang: str,
 ) -> Composition | None:
     if (scheme is None) == (field is None):
         raise Refused("argument_invalid", reason="Give one of scheme and field.")
@@ -397,21 +417,49 @@ async def composition(
         return None
     look = await looking(context)
     parts = _by_scheme(look, scheme, lang) if scheme is not None else _by_field(field, lang)
-    return await _composed(context, parts, None if within is None else await members_of(context, within))
+    around = None if within is None else await members_of(context, within)
+    return await _composed(context, parts, around, names, lang)
 
 
-async def _composed(context: Context, parts: Sequence[Part], around: Where | None) -> Composition:
-    everybody = Person() if around is None else around
-    context.spend(COUNT_ROWS)
-    wheres = [Person(test) if around is None else Person(All((around, test))) for _, _, test in parts]
+async def _composed(
+    context: Context, parts: Sequence[Part], around: Where | None, names: Sequence[str], lang: str
+) -> Composition:
+    wheres: list[Where] = [Person() if around is None else around]
+    wheres += [Person(test) if around is None else Person(All((around, test))) for _, _, test in parts]
+    wanted = _metrics(names)
+    context.spend(COUNT_ROWS * (1 + len(wanted)))
+    look = await looking(context)
+    in_time = _in_time(context, look)
+    view = _viewpoint(look)
     async with context.reading() as reader:
-        total, *counts = await reader.counts("customer", [everybody, *wheres])
+        counts = await reader.counts("customer", wheres)
+        told: list[list[Summary]] = [[] for _ in wheres]
+        if wanted:
+            homes = matching.homes(view)
+            lived = await reader.counts("customer", [home for _, home in homes])
+            homes = [home for home, lives in zip(homes, lived, strict=True) if lives] or homes[:1]
+            crowds = [
+                statistics.Crowd(
+                    [(asking, All((where, home))) for asking, home in homes], All((where, matching.MERGED))
+                )
+                for where in wheres
+            ]
+            told = await statistics.summaries(reader, wanted, crowds, look.world, view, in_time)
+    total = counts[0]
+    summed = [[_summary(each, lang) for each in some] for some in told]
     return Composition(
         total=total,
         parts=[
-            CompositionPart(value=value, label=label, count=count, share=count / total if total else None)
-            for (value, label, _), count in zip(parts, counts, strict=True)
+            CompositionPart(
+                value=value,
+                label=label,
+                count=count,
+                share=count / total if total else None,
+                statistics=some,
+            )
+            for (value, label, _), count, some in zip(parts, counts[1:], summed[1:], strict=True)
         ],
+        statistics=summed[0],
     )
 
 
@@ -436,10 +484,10 @@ async def combined(
     asked = [key for key in COMBINED if key in known.used] if schemes is None else dict.fromkeys(schemes)
     parts: list[CombinedPart] = []
     for key in asked:
-        made_of = await _composed(context, _by_scheme(look, key, context.lang), around)
+        made_of = await _composed(context, _by_scheme(look, key, context.lang), around, (), context.lang)
         label = known.schemes.schemes[key].label
         parts.append(CombinedPart(scheme=key, label=_said(label, context.lang), composition=made_of))
-    everybody = parts[0].composition if parts else await _composed(context, (), around)
+    everybody = parts[0].composition if parts else await _composed(context, (), around, (), context.lang)
     found = await preview(context, rule, metrics)
     return CombinedCard(name=row.name, total=everybody.total, preview=found, parts=parts)
 
@@ -541,9 +589,10 @@ class SegmentQueries:
         info: Info,
         by: Annotated[CompositionInput, said("By what they are told apart.")],
         within: Annotated[UUID | None, said("Only of the members of this segment.")] = None,
+        metrics: Annotated[list[str], said("Metrics to sum up of each part, as rules name them.")] = [],  # noqa: B006
         lang: Language = Language.EN,
     ) -> Composition | None:
-        return await composition(info.context, by.scheme, by.field, within, lang.value)
+        return await composition(info.context, by.scheme, by.field, within, metrics, lang.value)
 
     @resolved(
         "The combined card of all customers of a unit, or of a group of units by the one above them, or of a"

@@ -34,7 +34,7 @@ class Matching:
     @property
     def asked(self) -> Where:
         """Of whom the oracle is to be asked."""
-        return All((self.may, Not(self.sure)))
+        return MERGED if self.exact else All((self.may, Not(self.sure)))
 
 
 @dataclass(frozen=True, slots=True)

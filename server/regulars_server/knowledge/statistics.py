@@ -58,44 +58,38 @@ class Crowd:
 async def summaries(
     reader: Reader,
     names: Iterable[str],
-    crowd: Crowd,
+    crowds: Sequence[Crowd],
     world: Chain,
     view: Viewpoint,
     in_time: Callable[[], bool],
-) -> list[Summary]:
-    """Of each metric, of money of each currency; in the order of the names.
+) -> list[list[Summary]]:
+    """Of each metric of each crowd, of money by currency; in the order of the names.
 
-    What does not compile is measured of `MEASURED_MAX` customers at most, and while there is time.
+    The homes of all crowds are the same. What does not compile is measured of `MEASURED_MAX` customers at
+    most, and while there is time.
     """
     wanted = list(dict.fromkeys(names))
-    found = _Summaries(wanted)
-    slow = await _by_sql(reader, wanted, crowd, world, found)
-    measuring = _Measuring(reader, world, view, found, in_time)
-    await measuring.measure(wanted, crowd.people)
-    if crowd.others is not None and not await measuring.measure_all(wanted, crowd.others):
-        found.partial.update(wanted)
-    if slow and not await measuring.measure_all(slow, Any_(tuple(where for _, where in crowd.by_home))):
-        found.partial.update(slow)
-    return found.list()
-
-
-async def _by_sql(
-    reader: Reader, names: Sequence[str], crowd: Crowd, world: Chain, found: _Summaries
-) -> list[str]:
-    """Sum up whatever compiles; what does not is returned."""
+    found = [_Summaries(wanted) for _ in crowds]
     slow: list[str] = []
-    for asking, where in crowd.by_home:
-        compiled: dict[str, Numbers] = {}
-        for name in names:
-            numbers = compile_metric(Metric(name), asking, world.cuts)
-            if numbers is not None:
-                compiled[name] = numbers
-        slow = [name for name in names if name not in compiled]
-        if compiled:
-            total = await reader.totals(where, list(compiled.values()))
-            for (name, numbers), of in zip(compiled.items(), total.of, strict=True):
-                found.add(name, asking, numbers, total.customers, of)
-    return slow
+    for home, (asking, _) in enumerate(crowds[0].by_home):
+        compiled = {name: compile_metric(Metric(name), asking, world.cuts) for name in wanted}
+        slow = [name for name, numbers in compiled.items() if numbers is None]
+        summed = {name: numbers for name, numbers in compiled.items() if numbers is not None}
+        if summed:
+            wheres = [crowd.by_home[home][1] for crowd in crowds]
+            for of, totals in zip(found, await reader.totals(wheres, list(summed.values())), strict=True):
+                for (name, numbers), total in zip(summed.items(), totals.of, strict=True):
+                    of.add(name, asking, numbers, totals.customers, total)
+    measuring = _Measuring(reader, world, view, in_time)
+    for crowd, of in zip(crowds, found, strict=True):
+        await measuring.measure(wanted, crowd.people, of)
+        if crowd.others is not None and not await measuring.measure_all(wanted, crowd.others, of):
+            of.partial.update(wanted)
+    for crowd, of in zip(crowds, found, strict=True):
+        by_home = Any_(tuple(where for _, where in crowd.by_home))
+        if slow and not await measuring.measure_all(slow, by_home, of):
+            of.partial.update(slow)
+    return [of.list() for of in found]
 
 
 class _Summaries:
@@ -150,35 +144,33 @@ class _Measuring:
         reader: Reader,
         world: Chain,
         view: Viewpoint,
-        found: _Summaries,
         in_time: Callable[[], bool],
     ) -> None:
         self._reader = reader
         self._world = world
         self._view = view
-        self._found = found
         self._in_time = in_time
         self._left = MEASURED_MAX
 
-    async def measure_all(self, names: Sequence[str], where: Where) -> bool:
+    async def measure_all(self, names: Sequence[str], where: Where, found: _Summaries) -> bool:
         """Whether there was time for all."""
         wanted = await self._reader.count("customer", where)
         async for people in pages(self._reader, where, self._view, min(wanted, self._left)):
             if not self._in_time():
                 return False
-            await self.measure(names, people)
+            await self.measure(names, people, found)
             self._left -= len(people)
             wanted -= len(people)
         return not wanted
 
-    async def measure(self, names: Sequence[str], people: Sequence[Known]) -> None:
+    async def measure(self, names: Sequence[str], people: Sequence[Known], found: _Summaries) -> None:
         kinds = frozenset(kind for name in names if (kind := METRICS[name].links) is not None)
         world = self._world
         if kinds:
             world = await with_others(self._reader, people, world, kinds, self._view)
         for person in people:
             for name in names:
-                summary = self._found.of(name, person.currency)
+                summary = found.of(name, person.currency)
                 value, is_known = measure(name, person, world)
                 summary.unknown += not is_known
                 summary.nothing += is_known and value is None

@@ -348,10 +348,11 @@ class Reader(Protocol):
         """How many rows pass each of these. One statement for a hundred of them."""
         ...
 
-    async def totals(self, where: Where, numbers: Sequence[Numbers]) -> Totals:
-        """How many customers pass, and what these numbers of theirs come to. One statement.
+    async def totals(self, wheres: Sequence[Where], numbers: Sequence[Numbers]) -> list[Totals]:
+        """How many customers pass each of these, and what these numbers of theirs come to.
 
-        A customer's number is that under its own row; `LookupError` where nothing reads SQL.
+        A customer's number is that under its own row; `LookupError` where nothing reads SQL. One statement
+        for a hundred numbers.
         """
         ...
 

@@ -372,7 +372,7 @@ class MemoryReader:
     async def counts(self, entity: str, wheres: Iterable[Where]) -> list[int]:
         return [await self.count(entity, where) for where in wheres]
 
-    async def totals(self, where: Where, numbers: Sequence[Numbers]) -> Totals:
+    async def totals(self, wheres: Sequence[Where], numbers: Sequence[Numbers]) -> list[Totals]:
         raise LookupError("nothing here reads SQL")
 
     # --- feed ----------------------------------------------------------------------------------------

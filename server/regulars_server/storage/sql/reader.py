@@ -84,8 +84,8 @@ class SqlReader(Generic[S]):
         wanted = list(wheres)
         return await self._run(lambda: self._snapshot.counts(entity, wanted))
 
-    async def totals(self, where: Where, numbers: Sequence[Numbers]) -> Totals:
-        return await self._run(lambda: totals.totals(self._snapshot, where, numbers))
+    async def totals(self, wheres: Sequence[Where], numbers: Sequence[Numbers]) -> list[Totals]:
+        return await self._run(lambda: totals.totals(self._snapshot, wheres, numbers))
 
     async def feed(self, after: Mapping[str, int], rows_max: int, bytes_max: int) -> FeedPage:
         return await self._run(lambda: self._snapshot.feed(after, rows_max, bytes_max))
