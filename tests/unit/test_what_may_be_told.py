@@ -6,7 +6,7 @@ import pytest
 
 from regulars_schema.rules.text import parse
 from regulars_schema.rules.tree import write
-from regulars_schema.schemes.world import SegmentRow, know
+from regulars_schema.schemes.world import SchemeRow, SegmentRow, know
 from regulars_server.knowledge.telling import Eyes, Telling
 from regulars_server.knowledge.world import shipped
 from tests.support.rules import DEFINED
@@ -16,6 +16,15 @@ DEBTS = {**DEFINED[0], "key": "debts", "sensitivity": "sensitive"}
 WORDS = know(
     shipped(), [], [SegmentRow(id) for id in (PLAIN, GUARDED, FIRST, SECOND)], None, [*DEFINED, DEBTS]
 ).words
+CHANGED = [
+    SchemeRow(key, {"values": {value: {"rule": rule}}})
+    for key, value, rule in (
+        ("tier", "gold", "income_band = high"),
+        ("quality", "high", "is(tier) in [gold]"),
+        ("funnel", "won", "link(companion: gender = female)"),
+        ("pyramid", "kept", f'in("{GUARDED}")'),
+    )
+]
 ALL, PLAIN_EYES = Eyes(True, True), Eyes(False, True)
 BRANCH, GUARDED_BRANCH = Eyes(False, False), Eyes(True, False)
 
@@ -29,7 +38,7 @@ def telling(rule: str, eyes: Eyes) -> Telling:
         TOLD: rule,
     }
     rows = [SegmentRow(id, write(parse(text, WORDS))) for id, text in rules.items()]
-    return Telling(know(shipped(), [], rows, {"spend": [1, 2, 3, 4]}, [*DEFINED, DEBTS]), eyes)
+    return Telling(know(shipped(), CHANGED, rows, {"spend": [1, 2, 3, 4]}, [*DEFINED, DEBTS]), eyes)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +58,10 @@ def telling(rule: str, eyes: Eyes) -> Telling:
         ("referral_value >= 1", [ALL, PLAIN_EYES]),
         ("age >= 18", [ALL, PLAIN_EYES, BRANCH, GUARDED_BRANCH]),
         ("owner = me", []),
+        ("is(tier) in [silver]", [ALL, GUARDED_BRANCH]),
+        ("is(quality) in [low]", [ALL, GUARDED_BRANCH]),
+        ("is(pyramid) in [won]", [ALL, GUARDED_BRANCH]),
+        ("is(funnel) in [won] and gender = female", [ALL, PLAIN_EYES]),
         (f'in("{PLAIN}")', [ALL, PLAIN_EYES, BRANCH, GUARDED_BRANCH]),
         (f'in("{GUARDED}")', [ALL, GUARDED_BRANCH]),
         (f'in("{FIRST}")', [ALL, GUARDED_BRANCH]),
@@ -88,3 +101,7 @@ def test_the_links_through_which_a_rule_looks_are_also_those_of_what_it_names():
     ):
         assert of.looks_at_others(parse(rule, of.knowledge.words)) == kinds
     assert of.of_scheme("lifecycle") == frozenset()
+    assert of.of_scheme("funnel") == {"companion"}
+    assert [of.scheme(key) for key in ("tier", "funnel", "pyramid")] == [True, True, True]
+    far = telling("gender = female", BRANCH)
+    assert [far.scheme(key) for key in ("tier", "funnel", "pyramid")] == [False, False, False]

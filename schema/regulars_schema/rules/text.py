@@ -338,11 +338,11 @@ def _value(token: Token) -> JSON:
 
 def _minor(token: Token) -> int:
     amount, currency = token[:-3].strip(), token[-3:]
-    whole, _, part = amount.partition(".")
+    whole, _, part = amount.removeprefix("-").partition(".")
     digits = MINOR_DIGITS.get(currency, 2)
     if len(part) > digits or len(whole) > 16:
         raise _at(Misread("rule_invalid", expected=f"{shown_money(100, currency)}"), token)
-    minor = int(whole.lstrip("-") + part.ljust(digits, "0"))
+    minor = int(whole + part.ljust(digits, "0"))
     return -minor if amount[0] == "-" else minor
 
 
