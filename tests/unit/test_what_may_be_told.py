@@ -19,7 +19,7 @@ WORDS = know(
 CHANGED = [
     SchemeRow(key, {"values": {value: {"rule": rule}}})
     for key, value, rule in (
-        ("tier", "gold", "income_band = high"),
+        ("tier", "gold", "income_band = high or is(quality) in [low]"),
         ("quality", "high", "is(tier) in [gold]"),
         ("funnel", "won", "link(companion: gender = female)"),
         ("pyramid", "kept", f'in("{GUARDED}")'),
