@@ -13,13 +13,13 @@ from tests.support.rules import DEFINED
 
 PLAIN, GUARDED, FIRST, SECOND, TOLD = (f"00000000-0000-7000-8000-00000000020{n}" for n in range(5))
 DEBTS = {**DEFINED[0], "key": "debts", "sensitivity": "sensitive"}
-WORDS = know(
-    shipped(), [], [SegmentRow(id) for id in (PLAIN, GUARDED, FIRST, SECOND)], None, [*DEFINED, DEBTS]
-).words
+DUE_ON = {**DEFINED[3], "key": "due_on", "sensitivity": "sensitive"}
+OWN = [*DEFINED, DEBTS, DUE_ON]
+WORDS = know(shipped(), [], [SegmentRow(id) for id in (PLAIN, GUARDED, FIRST, SECOND)], None, OWN).words
 CHANGED = [
     SchemeRow(key, {"values": {value: {"rule": rule}}})
     for key, value, rule in (
-        ("tier", "gold", "income_band = high or is(quality) in [low]"),
+        ("tier", "gold", "income_band = high"),
         ("quality", "high", "is(tier) in [gold]"),
         ("funnel", "won", "link(companion: gender = female)"),
         ("pyramid", "kept", f'in("{GUARDED}")'),
@@ -32,13 +32,13 @@ BRANCH, GUARDED_BRANCH = Eyes(False, False), Eyes(True, False)
 def telling(rule: str, eyes: Eyes) -> Telling:
     rules = {
         PLAIN: "gender = female",
-        GUARDED: "income_band = high",
+        GUARDED: "income_band = high or is(pyramid) in [won]",
         FIRST: f'in("{SECOND}") and gender = female',
         SECOND: f'in("{FIRST}") or income_band = high',
         TOLD: rule,
     }
     rows = [SegmentRow(id, write(parse(text, WORDS))) for id, text in rules.items()]
-    return Telling(know(shipped(), CHANGED, rows, {"spend": [1, 2, 3, 4]}, [*DEFINED, DEBTS]), eyes)
+    return Telling(know(shipped(), CHANGED, rows, {"spend": [1, 2, 3, 4]}, OWN), eyes)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +49,7 @@ def telling(rule: str, eyes: Eyes) -> Telling:
         ("income_band = high", [ALL, GUARDED_BRANCH]),
         ("not (gender = female and belief missing)", [ALL, GUARDED_BRANCH]),
         ("custom.debts > 3", [ALL, GUARDED_BRANCH]),
+        ("date(custom.due_on) within last 3 days", [ALL, GUARDED_BRANCH]),
         ("custom.shoe_size > 3 and date(custom.moved_on) within last 3 days",
          [ALL, PLAIN_EYES, BRANCH, GUARDED_BRANCH]),
         ("is(difficulty) in [moody]", [ALL, GUARDED_BRANCH]),
