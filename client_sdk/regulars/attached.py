@@ -104,13 +104,41 @@ class Tasks:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
-    async def open(self, owner: str | None = None) -> Sequence[Task]:
-        """The open tasks of this branch's customers, what is due first; with `owner` that person's."""
+    async def open(
+        self,
+        owner: str | None = None,
+        *,
+        mine: bool = False,
+        unit: str | None = None,
+        due_by: date | None = None,
+    ) -> Sequence[Task]:
+        """The open tasks that this tablet holds, what is due first; of these what passes all that is given.
+
+        `owner`: that person's. `mine`: those of whoever is signed in, and nobody's about customers in that
+        person's care. `unit`: about customers at home there. `due_by`: due on that day or before.
+        """
+        me = self._desk.staff_id
+        if mine and me is None:
+            raise LocalError("argument_invalid", reason="nobody is signed in")
         found: list[Task] = []
         after = None
         while True:
             page = await self._desk.list_records(Task, limit=PAGE, after=after)
-            found += [one for one in page if one.status not in CLOSED and owner in (None, one.owner)]
+            open_ = [one for one in page if one.status not in CLOSED and owner in (None, one.owner)]
+            if due_by is not None:
+                open_ = [one for one in open_ if one.due is not None and one.due <= due_by]
+            if mine:
+                open_ = [one for one in open_ if one.owner in (None, me)]
+            if open_ and (mine or unit is not None):
+                cards = await self._desk.customers_of({one.customer for one in open_ if one.customer})
+                open_ = [
+                    one
+                    for one in open_
+                    if (card := cards.get(one.customer or "")) is not None
+                    and (unit is None or card.home_unit == unit)
+                    and (not mine or me in (one.owner, card.owner))
+                ]
+            found += open_
             if len(page) < PAGE:
                 return sorted(found, key=lambda one: (str(one.due or "9999"), one.id))
             after = await self._desk.position(Task, page[-1].id)

@@ -14,6 +14,7 @@ from regulars_schema.declare import JSON, Entity, Form, Unfit
 from regulars_schema.entities import CUSTOMER
 from regulars_schema.normal import element_path
 from regulars_sync.changes import Source
+from regulars_sync.check import may_manage
 from regulars_sync.errors import LocalError
 from regulars_sync.ids import identity_id, link_id
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from regulars.judging import Measured, Membership, Standing
     from regulars.telling import CustomField
 
-STANCE = frozenset({"service_stance", "stance_reason"})
+MANAGED = frozenset(field.name for field in CUSTOMER.fields if field.managed)
 SINGULAR = {"phone": "phones", "email": "emails", "tag": "tags", "hobby": "hobbies"}
 
 
@@ -195,12 +196,13 @@ class Customers:
         return await self.get(card.id)
 
     async def _may_write(self, fields: Mapping[str, JSON]) -> None:
-        """`LocalError("not_allowed")`: the service of a customer is reduced or ended by a manager (S8)."""
-        if not fields.keys() & STANCE:
+        """`LocalError("not_allowed")`: the service of a customer is reduced or ended by a manager (S8). The
+        server asks the same of what is pushed."""
+        if not fields.keys() & MANAGED:
             return
         me = self._desk.staff_id
         staff = None if me is None else await self._desk.get_record(Staff, me)
-        if staff is None or staff.role not in ("manager", "admin"):
+        if staff is None or not may_manage({"role": staff.role, "active": staff.active}):
             raise LocalError("not_allowed")
 
     async def archive(self, customer: Customer | str) -> Customer:

@@ -1162,6 +1162,10 @@ class Interaction:
     """下次日期 · Next on"""
     campaign: str | None = None
     """活动名单 · Campaign"""
+    agency: str | None = None
+    """专业机构 · Agency that looked into it"""
+    looked_into: tuple[str, ...] = ()
+    """调查的字段 · Fields looked into"""
     state: RowState = AS_THE_SERVER_HAS_IT
 
     @classmethod
@@ -1193,6 +1197,8 @@ class Interaction:
             benefit=text(values.get("benefit")),
             next_on=day(values.get("next_on")),
             campaign=text(values.get("campaign")),
+            agency=text(values.get("agency")),
+            looked_into=each(values.get("looked_into"), text),
             state=state,
         )
 

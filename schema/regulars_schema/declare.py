@@ -383,6 +383,8 @@ class Field:
     an id, keeps its name."""
     section: str = ""
     """Where on the card it stands: one of the entity's `sections`."""
+    managed: bool = False
+    """Only a manager writes it."""
     given: JSON = None
     """What a create of a version before `since` is taken to say of a required field; None: a person says."""
 

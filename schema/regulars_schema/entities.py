@@ -56,6 +56,8 @@ STAFF_ROLE = Enum(
     },
     label=L("员工角色", "Role of a member of staff"),
 )
+MANAGERS = frozenset({"manager", "admin"})
+"""The roles of staff who write what is `managed`."""
 CUSTOMER_KIND = Enum(
     "CustomerKind",
     {"person": L("个人", "Person"), "organization": L("组织", "Organization")},
@@ -1032,6 +1034,7 @@ CUSTOMER = Entity(
             stored=True,
             section="business",
             since=3,
+            managed=True,
         ),
         Field(
             "stance_reason",
@@ -1040,6 +1043,7 @@ CUSTOMER = Entity(
             Rule.REVIEW,
             section="business",
             since=3,
+            managed=True,
         ),
         Field(
             "service_plan",
@@ -1110,6 +1114,8 @@ INTERACTION = Entity(
         Field("benefit", Text(200), L("回馈", "Benefit granted"), since=3),
         Field("next_on", Date(), L("下次日期", "Next on"), stored=True, since=3),
         Field("campaign", Ref("segment"), L("活动名单", "Campaign"), stored=True, since=3),
+        Field("agency", Text(200), L("专业机构", "Agency that looked into it"), since=3),
+        Field("looked_into", List(Text(80, empty=False), 50), L("调查的字段", "Fields looked into"), since=3),
     ),
     "One append-only fact (S69, S79-S82). A correction is a further fact that supersedes it; so is voiding.",
 )

@@ -59,6 +59,7 @@ MESSAGES: Mapping[str, Message] = {
     "email_invalid": Message(V, 400, False, "“{value}” is no e-mail address.", "“{value}”不是邮箱地址。"),
     # --- a change can't be taken ----------------------------------------------------------------
     "change_malformed": Message(V, 400, False, "The change does not have the form of a change: {reason}.", "修改格式有误：{reason}。"),
+    "manager_needed": Message(V, 403, False, "“{field}” is written by a manager. Let one sign in on this tablet and say it.", "“{field}”须由经理填写，请经理在本机登录后操作。"),
     "decision_reserved": Message(V, 403, False, "Only head office decides whether two customers are one person. Propose it instead.", "只有总部可以判定两位顾客是否为同一人，请改为提出建议。"),
     "cid_reused": Message(V, 409, False, "This cid was used for another change. Send it under a new cid.", "该 cid 已用于另一修改，请换新的 cid。"),
     "fact_exists": Message(V, 409, False, "A fact with this id exists with other content. Record a correction instead.", "相同编号的记录已存在且内容不同，请改用更正。"),

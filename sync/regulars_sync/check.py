@@ -13,6 +13,7 @@ from contextlib import suppress
 import msgspec
 
 from regulars_schema.declare import JSON, Entity, Form, Nature, Registry, Scope, Unfit, is_id
+from regulars_schema.entities import MANAGERS
 from regulars_schema.normal import element_path
 from regulars_sync.changes import Change, Value
 from regulars_sync.ids import identity_id, link_id, made_id
@@ -53,6 +54,17 @@ def admit(
     if change.op == "create":
         change = _created(entity, change, default_unit)
     return entity, change
+
+
+def managed(entity: Entity, change: Change) -> list[str]:
+    """The paths that a manager alone writes."""
+    names = {field.name for field in entity.fields if field.managed}
+    return [path for path in change.fields if path in names]
+
+
+def may_manage(staff: Mapping[str, JSON] | None) -> bool:
+    """Whether a member of staff, by the shown values of the row, writes what is managed."""
+    return staff is not None and staff.get("role") in MANAGERS and staff.get("active") is not False
 
 
 def _only_propose(change: Change) -> None:

@@ -17,7 +17,7 @@ import orjson
 from regulars_schema.declare import JSON, Entity, Level, Registry, Scope, Unfit, is_id
 from regulars_sync import document, merge
 from regulars_sync.changes import Change
-from regulars_sync.check import admit, taken_as
+from regulars_sync.check import admit, managed, may_manage, taken_as
 from regulars_sync.clock import is_impossible, ms_of, next_stamp
 from regulars_sync.ids import WINDOW
 from regulars_sync.log import Entry
@@ -165,6 +165,8 @@ def needs(registry: Registry, changes: Iterable[Change]) -> tuple[set[Key], set[
         if entity is not None and is_id(change.id):
             keys.add((change.entity, change.id))
             keys.update(("customer", customer) for customer in _named(entity, change))
+            if change.actor is not None and is_id(change.actor) and managed(entity, change):
+                keys.add(("staff", change.actor))
     return keys, cids
 
 
@@ -253,6 +255,7 @@ def _accept(world: World, author: Author, change: Change, draft: dict[Key, Row])
     key = (change.entity, change.id)
     if not change.fields:
         return Ruling(change, "applied")
+    _require_manager(world, author, entity, change)
     row = draft.get(key) or world.rows.get(key) or Row(entity, change.id)
     look = partial(_customer_reach, world, author, draft)
     named = _named(entity, change)
@@ -377,6 +380,15 @@ def _require_own_unit(author: Author, change: Change) -> None:
     unit = change.fields["unit"].value if "unit" in change.fields else None
     if author.scopes is not None and (unit is None or unit_scope(unit) not in author.scopes | author.lost):
         raise _Held("row_unknown", waits_for_row(("unit", str(unit))))
+
+
+def _require_manager(world: World, author: Author, entity: Entity, change: Change) -> None:
+    """Of what a tablet says who says it counts; whoever writes at the server was asked for the right."""
+    paths = managed(entity, change) if author.device is not None and not author.head_office else ()
+    if paths:
+        staff = world.rows.get(("staff", change.actor or ""))
+        if not may_manage(staff.values if staff is not None and staff.exists else None):
+            raise Unfit("manager_needed", field=paths[0])
 
 
 def _keep_fixed(entity: Entity, row: Row, change: Change) -> None:

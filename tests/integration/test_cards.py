@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from regulars_schema.entities import CUSTOMER
 from regulars_sync.ids import identity_id
 from tests.support.cards import NAME, NEAR, SECRETS, Filled
 from tests.support.chain import Chain, new_chain
-from tests.support.graph import Graph, caller
+from tests.support.graph import Graph, caller, http
 
 CARD = """query ($id: UUID!, $lang: Language = ZH) { customerCard(id: $id, lang: $lang) {
   kind title htmlUrl pdfUrl completeness { wanted filled share missing }
@@ -195,3 +196,85 @@ async def test_the_form_asks_without_any_value_and_for_nothing_sensitive(chain: 
         assert not asked[kind] & {field.name for field in CUSTOMER.fields if field.level == "sensitive"}
     assert "hobbies" in asked["PERSON"] - asked["ORGANIZATION"]
     assert "industry" in asked["ORGANIZATION"] - asked["PERSON"]
+
+
+WORDS = "query ($id: UUID!, $lang: Language = EN) { customerCard(id: $id, lang: $lang) { sections { fields { name source verified verifiedAt verifiedBy { name } } } tabs { fields { name verifiedAt verifiedBy { name } } } pins { scheme { key } values { key } origin en zh assignment { checkBy decidedBy { name } } } agencyChecks { at agency fields cost currency interactionId } } }"
+VERIFY = "mutation ($k: String!, $id: UUID!, $path: String!, $true: Boolean!) { valueVerify(idempotencyKey: $k, input: { customerId: $id, path: $path, isTrue: $true }) { __typename ... on Error { code } } }"
+UPDATE = "mutation ($k: String!, $id: UUID!, $set: CustomerEdit!, $agency: AgencyInput, $origin: ValueSource) { done: customerUpdate(idempotencyKey: $k, id: $id, set: $set, origin: $origin, agency: $agency) { __typename ... on Error { code path } } }"
+ASSIGN = "mutation ($k: String!, $input: AssignmentInput!) { assignmentSet(idempotencyKey: $k, input: $input) { __typename ... on Error { code } } }"
+
+
+async def test_each_value_says_who_verified_it_and_when(chain: Chain, filled: Filled):
+    li = await person(chain, "李明")
+    chain.clock.pass_(days=3)
+    for path, is_true in (("industry", True), ("philosophy", False)):
+        done = await li.ask(VERIFY, k=path, id=filled.firm, path=path, true=is_true)
+        assert done["valueVerify"]["__typename"] == "CustomerSaved", done
+    reader = await caller(chain)
+    card = (await reader.ask(WORDS, id=filled.firm))["customerCard"]
+    of = fields(card)
+    day = datetime.fromtimestamp(chain.clock.ms / 1000, UTC).date().isoformat()
+    for name, verified in (("industry", "verified"), ("philosophy", "rejected")):
+        assert (of[name]["verified"], of[name]["verifiedBy"]) == (verified, {"name": "李明"})
+        assert of[name]["verifiedAt"].startswith(day)
+    assert (of["problems"]["verifiedAt"], of["problems"]["verifiedBy"]) == (None, None)
+
+
+async def test_a_card_tells_whose_word_counts_and_until_when(chain: Chain, filled: Filled):
+    li = await person(chain, "李明")
+    for scheme, value, until in (("tier", "diamond", "2027-05-03"), ("attention", "key", None)):
+        given = {"customerId": filled.lin, "scheme": scheme, "value": value, "checkBy": until}
+        done = await li.ask(ASSIGN, k=scheme, input=given)
+        assert done["assignmentSet"]["__typename"] == "AssignmentSaved", done
+    office = await caller(chain)
+    pins = {p["scheme"]["key"]: p for p in (await office.ask(WORDS, id=filled.lin))["customerCard"]["pins"]}
+    assert pins.keys() == {"tier", "attention"}
+    tier = pins["tier"]
+    assert ([v["key"] for v in tier["values"]], tier["origin"]) == (["diamond"], "PERSON")
+    assert tier["assignment"] == {"checkBy": "2027-05-03", "decidedBy": {"name": "李明"}}
+    assert tier["en"].startswith("rule says ")
+    assert tier["en"].endswith("pinned Diamond by 李明, until 3 May 2027")
+    chain.clock.pass_(days=200)
+    after = (await office.ask(WORDS, id=filled.lin))["customerCard"]["pins"]
+    assert [p["scheme"]["key"] for p in after] == ["attention"], "a pin that has ended is none"
+
+
+async def test_what_an_agency_found_carries_what_it_cost(chain: Chain, filled: Filled):
+    office = await caller(chain, sensitive=True)
+    agency = {"name": "诚信调查", "cost": 80_000, "currency": "CNY", "note": "annual"}
+    given = {"id": filled.firm, "set": {"creditStatus": "WATCH", "reputation": "稳健"}}
+    refused = (await office.ask(UPDATE, k="a", **given, agency=agency, origin="STAFF_VISIT"))["done"]
+    assert (refused["code"], refused["path"]) == ("argument_invalid", "agency")
+    for _ in range(2):
+        done = (await office.ask(UPDATE, k="b", **given, agency=agency, origin="AGENCY"))["done"]
+        assert done["__typename"] == "CustomerSaved", done
+    card = (await office.ask(WORDS, id=filled.firm))["customerCard"]
+    (check,) = card["agencyChecks"]
+    assert (check["agency"], check["cost"], check["currency"]) == ("诚信调查", 80_000, "CNY")
+    assert check["fields"] == ["credit_status", "reputation"]
+    assert fields(card)["reputation"]["source"] == "agency"
+    spent = 'query ($id: UUID!) { customer(id: $id) { explain(of: { rule: "sum(cost of survey, last 1 year) >= 800.00 CNY" }) { answer } } }'
+    assert (await office.ask(spent, id=filled.firm))["customer"]["explain"]["answer"] == "YES"
+    made = await office.ask(
+        'mutation { done: customerCreate(idempotencyKey: "c", input: { name: "新公司", kind: ORGANIZATION, industry: "木材" }, origin: AGENCY, agency: { name: "诚信调查" }) { ... on CustomerSaved { customer { id } } } }'
+    )
+    card = (await office.ask(WORDS, id=made["done"]["customer"]["id"]))["customerCard"]
+    assert [(c["agency"], c["cost"], "industry" in c["fields"]) for c in card["agencyChecks"]] == [
+        ("诚信调查", None, True)
+    ]
+    clerk = await caller(chain, "clerk", NEAR)
+    found = (await clerk.ask(WORDS, id=filled.firm))["customerCard"]
+    assert found["agencyChecks"][0]["cost"] == 80_000
+
+
+async def person(chain: Chain, name: str) -> Graph:
+    """A manager who signs in, sees what is sensitive, and is a member of staff."""
+    office = await caller(chain)
+    saved = await office.ask(
+        "mutation ($n: String!) { staffSave(idempotencyKey: $n, input: { name: $n, role: MANAGER }) { ... on StaffSaved { staff { id } } } }",
+        n=name,
+    )
+    staff = saved["staffSave"]["staff"]["id"]
+    access = chain.service.access
+    _, token = await access.new_token("developer", name, "admin", None, True, owner=staff)
+    return Graph(chain, token, http(chain))

@@ -218,6 +218,7 @@ async def filled(chain: Chain, office: Graph) -> dict[str, str]:
         }
         told["party"] = [{"customer": one, "role": "principal"}, {"customer": others[n - 1]}]
         told["facts"] = [{"topic": "dreams", "content": "a house by the sea", "product": oak}]
+        told |= {"agency": "Oak & Ash", "looked_into": ["industry"]}
         told |= {"opportunity": {"urgency": 1, "effect": 2, "price": 0}, "campaign": segment}
         told["lines"] = [{"product": oak, "amount": 5, "currency": "CNY"}]
         facts.append(write("interaction", **told, supersedes=write("interaction", **told)))
@@ -269,6 +270,8 @@ async def filled(chain: Chain, office: Graph) -> dict[str, str]:
             await tablet.push(change("create", chain.new_id(), {"name": " "}), gap=gap)
     await chain.service.checking.drain()
     moved = [[chain.service.change("edit", "customer", id, {f"segments/{late}": True})] for id in ones]
+    judged = partial(chain.service.change, source="agency", verified="verified", actor=amy)
+    moved += [[judged("edit", "customer", id, {"industry": "oak", "reputation": "good"})] for id in ones]
     await chain.service.admission.write(SERVER, moved)
     await chain.service.checking.drain()
     ids = {"id": mine, "segment": segment, "cid": f"{1:032x}"}

@@ -176,6 +176,42 @@ async def test_a_standing_is_told_only_where_the_customer_may_know(chain: Chain,
         assert not [word for word in internal if word in paper_]
 
 
+@pytest.mark.parametrize("form", FORMS)
+async def test_paper_says_who_verified_a_value_and_whose_word_a_standing_is_until_when(
+    chain: Chain, filled: Filled, form: str
+):
+    office = await caller(chain, sensitive=True)
+    save = 'mutation { staffSave(idempotencyKey: "s", input: { name: "李明", role: MANAGER }) { ... on StaffSaved { staff { id } } } }'
+    staff = (await office.ask(save))["staffSave"]["staff"]["id"]
+    _, token = await chain.service.access.new_token("developer", "li", "admin", None, True, owner=staff)
+    li = Graph(chain, token, office.http)
+    await li.ask(
+        'mutation ($id: UUID!) { valueVerify(idempotencyKey: "v", input: { customerId: $id, path: "name", isTrue: true }) { __typename } }',
+        id=filled.lin,
+    )
+    for scheme, value in (("tier", "diamond"), ("difficulty", "harsh")):
+        given = {
+            "customerId": filled.lin,
+            "scheme": scheme,
+            "value": value,
+            "checkBy": "2027-05-03",
+            "reason": "x",
+        }
+        query = "mutation ($k: String!, $i: AssignmentInput!) { assignmentSet(idempotencyKey: $k, input: $i) { __typename } }"
+        await li.ask(query, k=scheme, i=given)
+    await chain.service.checking.drain()
+    for lang, words in (
+        ("zh", ("已核实·李明·2026-11", "钻石客户")),
+        ("en", ("verified·李明·2026-11", "Diamond")),
+    ):
+        paper_ = said(await paper(office, filled.lin, form, lang))
+        for word in (*words, "李明2027-05-03"):
+            assert word in paper_, word
+        assert paper_.count("2027-05-03") == 1, (
+            "what the customer may not be told is not printed, nor until when"
+        )
+
+
 async def test_a_long_table_ends_and_says_of_how_many_rows_it_is(chain: Chain, filled: Filled):
     learned = [{"topic": "habit", "content": f"第{n}件"} for n in range(30)]
     for day in (6, 7):

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import AsyncIterator
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from regulars.records import Customer
 from regulars_schema.declare import JSON
 from regulars_schema.messages import MESSAGES
 from regulars_sync.ids import made_id
+from regulars_sync.pins import SALT_BYTES, verifier
 from tests.support.chain import Chain, new_chain
 
 FIELDS: dict[str, tuple[str, JSON]] = {
@@ -229,3 +231,40 @@ def test_no_message_for_staff_speaks_of_a_conflict():
     for code, message in MESSAGES.items():
         assert "冲突" not in message.zh, code
         assert "conflict" not in message.en.lower(), code
+
+
+async def test_staff_find_their_own_tasks_those_of_a_unit_and_what_is_due(chain: Chain):
+    li, wang = chain.new_id(), chain.new_id()
+    near, far = chain.units["Nanjing Road"], chain.units["Orchard"]
+    for id, name in ((li, "Li"), (wang, "Wang")):
+        fields: dict[str, Any] = {"name": name, "role": "clerk", f"units/{chain.units['hq']}": True}
+        await chain.write("create", "staff", id, fields)
+    pin = verifier("2468", chain.entropy(SALT_BYTES))
+    await chain.write("create", "staff_pin", li, {f"units/{chain.units['hq']}": True, "verifier": pin})
+    shop = await chain.tablet("one", "hq")
+    await shop.sync()
+    with pytest.raises(LocalError, match="argument_invalid"):
+        await shop.tasks.open(mine=True)
+    lin = await shop.customers.create(name="林芳", home_unit=near, owner=li)
+    chen = await shop.customers.create(name="陈静", home_unit=far, owner=wang)
+    for subject, of, owner, day in (
+        ("late", lin, li, date(2026, 11, 20)),
+        ("soon", lin, None, date(2026, 11, 30)),
+        ("his", lin, wang, date(2026, 11, 21)),
+        ("far", chen, None, date(2026, 11, 19)),
+        ("lent", chen, li, date(2026, 12, 24)),
+        ("some day", lin, None, None),
+    ):
+        await shop.tasks.save(of, "call", subject, due=day, owner=owner)
+    await shop.sync()
+    await shop.sign_in(li, "2468")
+
+    async def found(**asked: Any) -> list[str | None]:
+        return [task.subject for task in await shop.tasks.open(**asked)]
+
+    assert await found() == ["far", "late", "his", "soon", "lent", "some day"]
+    assert await found(mine=True) == ["late", "soon", "lent", "some day"]
+    assert await found(owner=wang) == ["his"]
+    assert await found(unit=far) == ["far", "lent"]
+    assert await found(due_by=date(2026, 11, 20)) == ["far", "late"]
+    assert await found(mine=True, unit=near, due_by=date(2026, 11, 30)) == ["late", "soon"]

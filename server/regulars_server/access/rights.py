@@ -55,8 +55,10 @@ WRITE: Mapping[str, str] = {entity.name: f"write:{entity.plural}" for entity in 
 """By entity, what is asked of whoever reads or writes its rows by whatever road."""
 
 FIELDS: Mapping[tuple[str, str], str] = {
-    ("customer", "service_stance"): "admin:stance",
-    ("customer", "stance_reason"): "admin:stance",
+    (entity.name, field.name): "admin:stance"
+    for entity in REGISTRY.entities
+    for field in entity.fields
+    if field.managed
 }
 """By entity and field, what is asked of whoever writes it besides."""
 

@@ -3,8 +3,10 @@ what else stands on it. Which field stands where is `regulars_schema.card`; `car
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import tzinfo
+from functools import partial
+from typing import NamedTuple
 
 import strawberry
 from strawberry import scalars
@@ -14,6 +16,7 @@ from regulars_schema.declare import JSON, Bool, Field, Instant, Label, Level, Re
 from regulars_schema.declare import Enum as EnumType
 from regulars_schema.entities import BIRTH, CALENDAR, QUIET_HOURS
 from regulars_schema.rules.calendars import in_zone
+from regulars_server.graph.declared import resolved
 from regulars_server.graph.enums import (
     CardSection,
     CustomerKind,
@@ -23,9 +26,13 @@ from regulars_server.graph.enums import (
     LinkKind,
     PartyRole,
 )
-from regulars_server.graph.scalars import UUID, DateTime
+from regulars_server.graph.request import Context, Info
+from regulars_server.graph.scalars import UUID, DateTime, Money, instant_of
+from regulars_server.graph.types import Staff
+from regulars_sync.clock import STAMPS_PER_MS
 from regulars_sync.merge import Registers, choose
 
+JUDGED = ("verified", "rejected")
 Names = Mapping[str, str]
 """What people call the rows that ids name; of one out of reach there is none."""
 
@@ -57,6 +64,15 @@ class CardField:
     printed: bool = strawberry.field(
         description="Whether it stands on paper: nothing sensitive does, and nothing by which a chain sorts."
     )
+    verified_at: DateTime | None = strawberry.field(description="When somebody verified or rejected it.")
+    cid: strawberry.Private[str | None] = None
+
+    @resolved("Who verified or rejected it; null where nobody did, or no person did.")
+    async def verified_by(self, info: Info) -> Staff | None:
+        if self.cid is None:
+            return None
+        actor = await info.context.loaded("verified by", partial(_actors, info.context), self.cid)
+        return await info.context.related(Staff, actor)
 
 
 @strawberry.type(description="A section of a card, with its fields in their order.")
@@ -153,6 +169,16 @@ class CardStanding:
     since: DateTime = strawberry.field(description="Since when it is so.")
 
 
+@strawberry.type(description="What an agency looked into, and what that cost (S22, S23).")
+class CardAgencyCheck:
+    at: DateTime = strawberry.field(description="When it came.")
+    agency: str = strawberry.field(description="Who looked into it.")
+    fields: list[str] = strawberry.field(description="What was looked into, by name.")
+    cost: Money | None = strawberry.field(description="In minor units; null where none is said.")
+    currency: str | None = strawberry.field(description="Of the cost.")
+    interaction_id: UUID = strawberry.field(description="The fact that says so, by id.")
+
+
 @strawberry.type(
     description="How complete a card is (S26). Nothing sensitive counts, so it says the same to everybody."
 )
@@ -185,24 +211,40 @@ def field_of(
     """A declared field, as one reader sees it."""
     if field.is_set:
         value = [typed if isinstance(typed, str) else key for key, typed in sorted((value or {}).items())]
-    source, verified, contested = provenance(field, registers)
+    known = provenance(field, registers)
+    is_hidden = field.level is not Level.INTERNAL and not sensitive
     return CardField(
         name=field.name,
         label=spoken(field.label, lang),
         value=scalars.JSON(value) if value not in (None, []) else None,
         text=_text(field, value, lang, names, zone),
-        source=source,
-        verified=verified,
-        contested=contested,
+        source=known.source,
+        verified=known.verified,
+        contested=known.contested,
         choices=_choices(field, lang),
-        hidden=field.level is not Level.INTERNAL and not sensitive,
+        hidden=is_hidden,
         asked=layout.is_asked(field, kind),
         printed=layout.is_printed(field),
+        verified_at=known.judged_at,
+        cid=known.cid,
     )
 
 
-def provenance(field: Field, registers: Registers) -> tuple[str | None, str | None, bool]:
-    """Of what a field shows: source, state of verification, and whether something stands beside it."""
+class Provenance(NamedTuple):
+    """Of what a field shows."""
+
+    source: str | None
+    verified: str | None
+    """The state of verification."""
+    contested: bool
+    """Whether something stands beside it."""
+    judged_at: DateTime | None
+    """When it was verified or rejected; of the elements of a set the last of them."""
+    cid: str | None
+    """The change that did so."""
+
+
+def provenance(field: Field, registers: Registers) -> Provenance:
     prefix = f"{field.name}/"
     written = [
         register
@@ -210,11 +252,22 @@ def provenance(field: Field, registers: Registers) -> tuple[str | None, str | No
         if (path.startswith(prefix) if field.is_set else path == field.name)
     ]
     shown = [choose(field, register.values.values()) for register in written if register.values]
-    return (
+    verified = _shared([value.verified for value in shown])
+    judged = max(shown, key=lambda value: value.stamp) if verified in JUDGED else None
+    return Provenance(
         _shared([value.source for value in shown]),
-        _shared([value.verified for value in shown]),
+        verified,
         any(len(register.values) > 1 for register in written),
+        None if judged is None else instant_of(judged.stamp // STAMPS_PER_MS),
+        None if judged is None else judged.cid,
     )
+
+
+async def _actors(context: Context, cids: list[str]) -> Sequence[str | None]:
+    """Who made each of these changes."""
+    async with context.reading() as reader:
+        found = await reader.accepted(cids)
+    return [found[cid].actor if cid in found else None for cid in cids]
 
 
 def _shared(said: list[str | None]) -> str | None:

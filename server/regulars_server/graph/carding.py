@@ -24,6 +24,7 @@ from regulars_schema.rules.facts import buyer
 from regulars_schema.schemes import Words
 from regulars_schema.schemes.world import Knowledge
 from regulars_server.graph.card import (
+    CardAgencyCheck,
     CardBought,
     CardCompanion,
     CardFact,
@@ -55,6 +56,8 @@ from regulars_server.graph.enums import (
 from regulars_server.graph.request import Context
 from regulars_server.graph.rows import Row
 from regulars_server.graph.scalars import UUID, DateTime, instant_of
+from regulars_server.graph.standings import Standing, StandingOrigin
+from regulars_server.graph.standings import standings as standings_of
 from regulars_server.graph.types import TYPES, Customer, Product, Supplier
 from regulars_server.knowledge import loading
 from regulars_server.storage.interface import Order
@@ -277,6 +280,40 @@ async def facts(context: Context, card: Card) -> list[CardTopic]:
     ]
 
 
+async def agency_checks(context: Context, card: Card) -> list[CardAgencyCheck]:
+    about = await told(context, card)
+    found = []
+    for id, fact in about.facts:
+        if not fact.get("agency"):
+            continue
+        priced = [line for line in fact.get("lines") or () if line.get("cost") is not None]
+        currencies = {line.get("currency") for line in priced}
+        found.append(
+            CardAgencyCheck(
+                at=DateTime(fact["at"]),
+                agency=fact["agency"],
+                fields=list(fact.get("looked_into") or ()),
+                cost=sum(line["cost"] for line in priced) if len(currencies) == 1 else None,
+                currency=currencies.pop() if len(currencies) == 1 else None,
+                interaction_id=UUID(id),
+            )
+        )
+    return found
+
+
+async def pins(context: Context, card: Card) -> list[Standing]:
+    """Where somebody's word counts now."""
+    about = await told(context, card)
+    said = {
+        _shown("assignment", found)["scheme"] for _, found in about.rows.naming("assignment", about.members)
+    }
+    customer = await context.related(Customer, card.row.id)
+    if customer is None or not said:
+        return []
+    every = await standings_of(context, customer, sorted(said))
+    return [one for one in every if one.origin in (StandingOrigin.PERSON, StandingOrigin.IMPORT)]
+
+
 async def _products(context: Context, ids: Iterable[str | None]) -> dict[str | None, str]:
     found = await context.related_all(Product, (id for id in ids if id is not None))
     return {product.row.id: product.row.values["name"] for product in found}
@@ -425,20 +462,22 @@ def _custom(definition: Mapping[str, JSON], registers: Registers, lang: str, sen
     guarded = definition["sensitivity"] != INTERNAL
     hidden = guarded and not sensitive
     value = None if hidden else custom.shown(definition, _shown("custom_value", registers))
-    source, verified, contested = provenance(CUSTOM_VALUE.by_name[custom.column(definition)], registers)
+    known = provenance(CUSTOM_VALUE.by_name[custom.column(definition)], registers)
     words = [plain(item, lang) for item in (value if isinstance(value, list) else [value])]
     return CardField(
         name=f"{custom.NAMED}{definition['key']}",
         label=spoken(Label(**definition["label"]), lang),
         value=None if value is None else scalars.JSON(value),
         text=None if value is None else joined(words, lang),
-        source=None if hidden else source,
-        verified=None if hidden else verified,
-        contested=contested and not hidden,
+        source=None if hidden else known.source,
+        verified=None if hidden else known.verified,
+        contested=known.contested and not hidden,
         choices=list(definition.get("choices") or ()),
         hidden=hidden,
         asked=not guarded,
         printed=not guarded,
+        verified_at=None if hidden else known.judged_at,
+        cid=None if hidden else known.cid,
     )
 
 

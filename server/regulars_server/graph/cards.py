@@ -11,6 +11,7 @@ from regulars_schema import card as layout
 from regulars_schema.declare import JSON, Field
 from regulars_server.graph import carding
 from regulars_server.graph.card import (
+    CardAgencyCheck,
     CardCompanion,
     CardCompleteness,
     CardField,
@@ -31,6 +32,7 @@ from regulars_server.graph.enums import CardSection, CustomerKind
 from regulars_server.graph.request import Context, Info
 from regulars_server.graph.rows import Row
 from regulars_server.graph.scalars import UUID
+from regulars_server.graph.standings import Standing
 from regulars_server.graph.types import Customer
 from regulars_sync import document
 
@@ -91,6 +93,14 @@ class Card:
     @resolved("Where the customer stands, of what the customer may be told.")
     async def standings(self, info: Info) -> list[CardStanding]:
         return await carding.standings(info.context, self)
+
+    @resolved("Where a person's or a file's word counts, beside what a rule says, and until when (3b).")
+    async def pins(self, info: Info) -> list[Standing]:
+        return await carding.pins(info.context, self)
+
+    @resolved("What agencies looked into and what that cost, the latest first.")
+    async def agency_checks(self, info: Info) -> list[CardAgencyCheck]:
+        return await carding.agency_checks(info.context, self)
 
     @resolved("`GET` it with a token: the card for printing; nothing sensitive stands on it.")
     def html_url(self) -> str:

@@ -79,6 +79,8 @@ WEIGHTS: Final[Mapping[str, int]] = {
     "Card.callOpener": 10,
     "Card.preferences": 10,
     "Card.standings": 5,
+    "Card.pins": 20,
+    "Card.agencyChecks": 10,
     "Customer.history": 50,
     "Customer.timeline": 10,
     "Customer.devices": 5,

@@ -1158,6 +1158,12 @@ class InteractionInput:
     benefit: str | None = strawberry.field(description="回馈 · Benefit granted", default=strawberry.UNSET)
     next_on: Date | None = strawberry.field(description="下次日期 · Next on", default=strawberry.UNSET)
     campaign_id: UUID | None = strawberry.field(description="活动名单 · Campaign", default=strawberry.UNSET)
+    agency: str | None = strawberry.field(
+        description="专业机构 · Agency that looked into it", default=strawberry.UNSET
+    )
+    looked_into: list[str] | None = strawberry.field(
+        description="调查的字段 · Fields looked into", default=strawberry.UNSET
+    )
 
 
 @strawberry.input(description="What to write: what is left out stays, null clears. 往来 · Interaction")
@@ -1205,6 +1211,12 @@ class InteractionEdit:
     benefit: str | None = strawberry.field(description="回馈 · Benefit granted", default=strawberry.UNSET)
     next_on: Date | None = strawberry.field(description="下次日期 · Next on", default=strawberry.UNSET)
     campaign_id: UUID | None = strawberry.field(description="活动名单 · Campaign", default=strawberry.UNSET)
+    agency: str | None = strawberry.field(
+        description="专业机构 · Agency that looked into it", default=strawberry.UNSET
+    )
+    looked_into: list[str] | None = strawberry.field(
+        description="调查的字段 · Fields looked into", default=strawberry.UNSET
+    )
 
 
 ATTRIBUTES: dict[str, dict[str, str]] = {

@@ -34,7 +34,7 @@ from regulars_server.graph.schemes import SchemeMutations
 from regulars_server.graph.snapshots import SnapshotMutations
 from regulars_server.graph.tokens import TokenMutations
 from regulars_server.graph.types import Customer, Device, Interaction, Link, Product, Segment, Staff, Unit
-from regulars_server.graph.verifying import ValueSource, VerifyingMutations, write_filled
+from regulars_server.graph.verifying import AgencyInput, ValueSource, VerifyingMutations, write_filled
 from regulars_server.graph.works import WorkMutations
 from regulars_server.graph.writing import Writing, fields_of, settled, settled_on
 from regulars_server.lookup import look_up
@@ -46,6 +46,10 @@ from regulars_sync.ids import link_id
 
 Origin = Annotated[
     ValueSource | None, said("Where the values are from; what the customer filled in waits to be verified.")
+]
+
+Agency = Annotated[
+    AgencyInput | None, said("Of the origin AGENCY: who looked into it, and the cost; kept as a fact.")
 ]
 
 
@@ -73,12 +77,13 @@ class Mutation(
         idempotency_key: str,
         input: inputs.CustomerInput,
         origin: Origin = None,
+        agency: Agency = None,
     ) -> payloads.CustomerResult:
         async def run(writing: Writing) -> payloads.CustomerSaved:
             id = Mutations.new_id("customer", writing.cid)
             edit = Edit(writing.cid, "create", "customer", id, fields_of(writing.entity("customer"), input))
             home = input.home_unit_id or None
-            saved = await write_filled(writing, Customer, edit, origin, id, home)
+            saved = await write_filled(writing, Customer, edit, origin, id, home, agency=agency)
             return payloads.CustomerSaved(customer=saved)
 
         return await settled(info.context, idempotency_key, run)
@@ -92,16 +97,17 @@ class Mutation(
         set: inputs.CustomerEdit,
         expected_version: str | None = None,
         origin: Origin = None,
+        agency: Agency = None,
     ) -> payloads.CustomerResult:
         async def run(writing: Writing) -> payloads.CustomerSaved:
             fields = fields_of(writing.entity("customer"), set)
-            if origin is None or not fields:
+            if (origin is None and agency is None) or not fields:
                 saved = await writing.edit(Customer, id, fields, expected_version)
                 return payloads.CustomerSaved(customer=saved)
             card = await info.context.related(Customer, id)
             home = None if card is None else card.home_unit_id
             edit = Edit(writing.cid, "edit", "customer", id, fields)
-            saved = await write_filled(writing, Customer, edit, origin, id, home, expected_version)
+            saved = await write_filled(writing, Customer, edit, origin, id, home, expected_version, agency)
             return payloads.CustomerSaved(customer=saved)
 
         return await settled_on(info.context, idempotency_key, "customer", id, run)

@@ -967,6 +967,8 @@ class Interaction(Node):
     benefit: str | None = strawberry.field(description="回馈 · Benefit granted")
     next_on: Date | None = strawberry.field(description="下次日期 · Next on")
     campaign_id: UUID | None = strawberry.field(description="活动名单 · Campaign")
+    agency: str | None = strawberry.field(description="专业机构 · Agency that looked into it")
+    looked_into: list[str] = strawberry.field(description="调查的字段 · Fields looked into")
     READS: ClassVar[Reads] = {
         **Node.READS,
         "kind": Value("kind", is_required=True),
@@ -994,6 +996,8 @@ class Interaction(Node):
         "benefit": Value("benefit"),
         "next_on": Value("next_on"),
         "campaign_id": Value("campaign"),
+        "agency": Value("agency"),
+        "looked_into": lambda row: row.flat.get("looked_into") or [],
     }
 
     @reference("unit_id", "门店 · Unit; null when out of reach")

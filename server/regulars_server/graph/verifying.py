@@ -10,11 +10,13 @@ from typing import TypeVar, cast
 
 import strawberry
 
+from regulars_schema.declare import JSON
+from regulars_server.access.rights import WRITE
 from regulars_server.graph.declared import mutation, valued
 from regulars_server.graph.payloads import CustomerResult, CustomerSaved
 from regulars_server.graph.request import Context, Info
 from regulars_server.graph.rows import Node
-from regulars_server.graph.scalars import UUID
+from regulars_server.graph.scalars import UUID, Money, instant_of
 from regulars_server.graph.types import Customer
 from regulars_server.graph.writing import Writing, fitting, settled_on
 from regulars_server.mutations import Edit
@@ -51,6 +53,14 @@ class ValueVerifyInput:
         " the one that is shown.",
         default=None,
     )
+
+
+@strawberry.input(description="Which agency looked into a customer, and what that cost (S22, S23).")
+class AgencyInput:
+    name: str = strawberry.field(description="What it is called.")
+    cost: Money | None = strawberry.field(description="What it cost, in minor units.", default=None)
+    currency: str | None = strawberry.field(description="Of the cost, such as CNY.", default=None)
+    note: str | None = strawberry.field(description="What else is to be said of it.", default=None)
 
 
 @strawberry.type
@@ -104,9 +114,13 @@ async def write_filled(
     customer: str,
     home: str | None,
     expected: str | None = None,
+    agency: AgencyInput | None = None,
 ) -> N | None:
-    """Write an edit about a customer, as from this source; what then waits gets a task to verify it."""
+    """Write an edit about a customer, as from this source; what then waits gets a task to verify it, and
+    what an agency found a fact that says what it cost."""
     said = word_of(source)
+    if agency is not None and said != "agency":
+        raise Refused("argument_invalid", reason="`agency` goes with the origin AGENCY.", field="agency")
     edit = replace(edit, source=said, verified=standing_of(said))
     edits = [edit]
     if edit.verified == "pending":
@@ -119,7 +133,28 @@ async def write_filled(
         if fields is not None:
             id = made_id("task", PLAN, customer, str(fields["subject"]))
             edits.append(Edit(writing.mutations.cid(writing.key, 1), "create", "task", id, fields))
+    if agency is not None:
+        edits.append(_looked_into(writing, edit, customer, agency))
     return await writing.write_together(type_, edits, expected)
+
+
+def _looked_into(writing: Writing, edit: Edit, customer: str, agency: AgencyInput) -> Edit:
+    context = writing.context
+    context.principal.require(WRITE["interaction"])
+    line = {"name": agency.name, "cost": agency.cost, "currency": agency.currency}
+    told = {"staff": context.principal.staff, "note": agency.note}
+    fields: dict[str, JSON] = {
+        "kind": "survey",
+        "at": instant_of(context.service.now_ms()),
+        "party": [{"customer": customer, "role": "principal"}],
+        "agency": agency.name,
+        "looked_into": sorted({path.partition("/")[0] for path in edit.fields}),
+        **{name: value for name, value in told.items() if value is not None},
+    }
+    if agency.cost is not None:
+        fields["lines"] = [{name: value for name, value in line.items() if value is not None}]
+    cid = writing.mutations.cid(writing.key, 2)
+    return Edit(cid, "create", "interaction", writing.mutations.new_id("interaction", cid), fields)
 
 
 def kind_of(customer: Customer) -> str:

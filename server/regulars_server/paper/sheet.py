@@ -17,7 +17,8 @@ from regulars_schema.entities import CUSTOMER_KIND, PARTY_ROLE
 from regulars_server.graph.card import moment, spoken
 
 L = Label
-FIELDS = "name label text source verified asked printed choices"
+FORM_FIELDS = "name label text source verified asked printed choices"
+FIELDS = f"{FORM_FIELDS} verifiedAt verifiedBy {{ name }}"
 CARD = f"""query Card($id: UUID!, $lang: Language!) {{ customerCard(id: $id, lang: $lang) {{
   kind title homeUnitId completeness {{ wanted filled missing }}
   sections {{ key label fields {{ {FIELDS} }} }}
@@ -28,9 +29,11 @@ CARD = f"""query Card($id: UUID!, $lang: Language!) {{ customerCard(id: $id, lan
   facts {{ label facts {{ at content product }} }}
   preferences {{ boughtMost {{ name times quantity lastAt }} }}
   suppliers {{ name satisfaction note }}
-  standings {{ label valueLabel since }} }} }}"""
+  standings {{ scheme label value valueLabel since }}
+  pins {{ scheme {{ key }} values {{ key }} origin assignment {{ checkBy decidedBy {{ name }} }} }} }} }}"""
 FORM = f"""query Form($kind: CustomerKind!, $lang: Language!) {{ cardForm(kind: $kind, lang: $lang) {{
-  kind sections {{ key label fields {{ {FIELDS} }} }} tabs {{ label fields {{ {FIELDS} }} }} }} }}"""
+  kind sections {{ key label fields {{ {FORM_FIELDS} }} }}
+  tabs {{ label fields {{ {FORM_FIELDS} }} }} }} }}"""
 
 SAID = {
     "title": L("客户档案卡", "Customer card"),
@@ -65,6 +68,9 @@ SAID = {
     "scheme": L("分类", "Scheme"),
     "value": L("值", "Value"),
     "since": L("起始", "Since"),
+    "word": L("依据", "Said by"),
+    "staff": L("员工", "staff"),
+    "until": L("至", "Until"),
 }
 SOURCES = {
     "staff_visit": L("员工拜访", "staff visit"),
@@ -152,19 +158,22 @@ def filled(card: Mapping[str, Any], lang: str, now: str, zone: tzinfo) -> Sheet:
     """The sheet of a customer's card."""
     said = _Words(lang, zone)
     missing = {*card["completeness"]["missing"]}
-    blocks = [_entries(part["label"], part["fields"], missing, lang) for part in card["sections"]]
-    blocks += [_entries(said("own", tab["label"]), tab["fields"], set(), lang) for tab in card["tabs"]]
+    blocks = [_entries(part["label"], part["fields"], missing, said) for part in card["sections"]]
+    blocks += [_entries(said("own", tab["label"]), tab["fields"], set(), said) for tab in card["tabs"]]
     for leader in card["leaders"]:
         if leader["name"] is not None:
             named = Entry(said("name"), clean(leader["name"]), clean(leader["note"] or ""))
-            traits = _entries(clean(leader["label"]), leader["fields"], set(), lang)
+            traits = _entries(clean(leader["label"]), leader["fields"], set(), said)
             blocks.append(Block(traits.title, [replace(named, wide=True), *traits.entries]))
     tables: list[tuple[str, list[str], int, Iterable[list[object]]]] = [
         (
             "standings",
-            ["scheme", "value", "since"],
+            ["scheme", "value", "since", "word", "until"],
             1,
-            ([s["label"], s["valueLabel"], said.day(s["since"])] for s in card["standings"]),
+            (
+                [s["label"], s["valueLabel"], said.day(s["since"]), *_pinned(s, card["pins"], said)]
+                for s in card["standings"]
+            ),
         ),
         (
             "facts",
@@ -255,10 +264,10 @@ def blank(form: Mapping[str, Any], lang: str) -> Sheet:
     )
 
 
-def _entries(title: str, fields: Iterable[Mapping[str, Any]], missing: set[str], lang: str) -> Block:
+def _entries(title: str, fields: Iterable[Mapping[str, Any]], missing: set[str], said: _Words) -> Block:
     """What is said, and empty lines for what a card of this kind wants and has not."""
     found = [
-        Entry(clean(told["label"]), clean(told["text"] or ""), _note(told, lang))
+        Entry(clean(told["label"]), clean(told["text"] or ""), _note(told, said))
         for told in fields
         if told["printed"] and (told["text"] or told["name"] in missing)
     ]
@@ -279,13 +288,37 @@ def _is_wide(entry: Entry) -> bool:
     return len(entry.text) > WIDE_CHARS or entry.lines > 1 or sum(map(len, entry.choices)) > CHOICES_CHARS
 
 
-def _note(told: Mapping[str, Any], lang: str) -> str:
+def _note(told: Mapping[str, Any], said: _Words) -> str:
+    """Where a value is from, and who verified it and when."""
     words = [
-        spoken(labels[told[part]], lang)
+        spoken(labels[told[part]], said.lang)
         for part, labels in (("source", SOURCES), ("verified", VERIFIED))
         if told[part] in labels
     ]
+    if told["verifiedBy"] is not None:
+        words.append(clean(told["verifiedBy"]["name"]))
+    if told["verifiedAt"] is not None:
+        words.append(said.day(told["verifiedAt"]))
     return " · ".join(words)
+
+
+def _pinned(
+    standing: Mapping[str, Any], pins: Iterable[Mapping[str, Any]], said: _Words
+) -> tuple[str | None, str | None]:
+    """By whose word a standing is so, and until when, where it is by somebody's."""
+    for pin in pins:
+        if pin["scheme"]["key"] != standing["scheme"]:
+            continue
+        if standing["value"] not in [value["key"] for value in pin["values"]]:
+            continue
+        word = pin["assignment"]
+        if pin["origin"] == "IMPORT":
+            by = spoken(SOURCES["import"], said.lang)
+        else:
+            staff = word and word["decidedBy"]
+            by = staff["name"] if staff else said("staff")
+        return by, word and word["checkBy"]
+    return None, None
 
 
 def _roles(roles: Iterable[str], lang: str) -> str:
