@@ -214,13 +214,12 @@ class Knowing:
     def _lay(self, rows: Rows, entity: str, ids: Iterable[str]) -> None:
         declared = self._registry.get(entity)
         for id, row in self._overlay.lay(self.connection, declared, ids, self._live).items():
-            rows.of[entity][id] = known(declared, row.registers)
+            rows.lay(entity, id, known(declared, row.registers))
 
     def _follow(self, rows: Rows) -> None:
         """Add the facts that stand for others, and those they stand for, whomever they name."""
-        facts = rows.of["interaction"]
         asked: set[str] = set()
-        while new := facts.keys() - asked:
+        while new := rows.facts.keys() - asked:
             asked |= new
             given = (_listed(new),)
             told = {id for sql in (_FORMER, _LATER) for (id,) in self.connection.execute(sql, given)}

@@ -13,11 +13,14 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, tzinfo
 from functools import cached_property
+from typing import NamedTuple
+
+import orjson
 
 from regulars_schema.custom import NAMED as CUSTOM
 from regulars_schema.custom import shown as custom_shown
 from regulars_schema.declare import JSON, Field, Level
-from regulars_schema.entities import ASSIGNMENT, CHANNEL, CUSTOMER, REGISTRY
+from regulars_schema.entities import ASSIGNMENT, CHANNEL, CUSTOMER, INTERACTION, REGISTRY
 from regulars_schema.rules.facts import Fact, Product, buyer, counting, deed
 from regulars_schema.rules.knowing import Assigned, Before, Deed, Known
 from regulars_schema.schemes.assigning import COLUMNS
@@ -44,11 +47,19 @@ class Place:
     """The unit and those above it."""
 
 
+class Told(NamedTuple):
+    """What a fact says: it is written once, so there is one value of each field."""
+
+    values: Mapping[str, JSON]
+    stamp: int
+
+
 @dataclass
 class Rows:
-    """What was read of some customers: registers by entity and id."""
+    """What was read of some customers: facts by id, of all else registers by entity and id."""
 
     of: dict[str, dict[str, Registers]] = field(default_factory=lambda: defaultdict(dict))
+    facts: dict[str, Told] = field(default_factory=dict)
     products: Mapping[str, Product] = field(default_factory=dict)
     defined: Mapping[str, Mapping[str, JSON]] = field(default_factory=dict)
     """Custom fields by id, their shown values."""
@@ -58,22 +69,46 @@ class Rows:
     def counting(self) -> set[str]:
         """The ids of the facts that count."""
         return counting(
-            Fact(id, _stamp(registers), self.supersedes(id), bool(_value(registers, "void")))
-            for id, registers in self.of["interaction"].items()
+            Fact(id, told.stamp, told.values.get("supersedes"), bool(told.values.get("void")))
+            for id, told in self.facts.items()
         )
 
     def put(self, entity: str, id: str, documents: Mapping[Level, bytes]) -> None:
-        self.of[entity][id] = decode(documents)
+        if entity == INTERACTION.name:
+            values = orjson.loads(documents[Level.INTERNAL])
+            self.facts[id] = Told(values, max(stamp for _, stamp, *_ in values["v"]))
+        else:
+            self.of[entity][id] = decode(documents)
+
+    def lay(self, entity: str, id: str, registers: Registers) -> None:
+        """The same, of a row over which pending changes lie."""
+        if entity == INTERACTION.name:
+            self.facts[id] = Told(_shown(registers, entity), _stamp(registers))
+        else:
+            self.of[entity][id] = registers
 
     def supersedes(self, fact: str) -> str | None:
         """The fact that this one corrects or voids."""
-        found: str | None = _value(self.of["interaction"][fact], "supersedes")
+        found: str | None = self.facts[fact].values.get("supersedes")
         return found
 
     def named_products(self) -> set[str]:
         """The ids of the products in lines of facts."""
-        lines = [line for fact in self.of["interaction"].values() for line in _value(fact, "lines") or ()]
+        lines = [line for told in self.facts.values() for line in told.values.get("lines") or ()]
         return {line["product"] for line in lines if line.get("product") is not None}
+
+    def counted(self, customers: Iterable[str]) -> dict[str, Mapping[str, JSON]]:
+        """The facts that count and name any of these customers, in order of id, and what they say."""
+        found = {id for customer in customers for id in self._naming.get(customer, ()) if id in self.counting}
+        return {id: self.facts[id].values for id in sorted(found)}
+
+    @cached_property
+    def _naming(self) -> dict[str, list[str]]:
+        index: dict[str, list[str]] = defaultdict(list)
+        for id, told in self.facts.items():
+            for customer in INTERACTION.named_customers(told.values):
+                index[customer].append(id)
+        return index
 
     def naming(self, entity: str, customers: Iterable[str]) -> list[tuple[str, Registers]]:
         """The rows of an entity that name any of these customers, each once, in order of id."""
@@ -166,18 +201,12 @@ def known(
     )
 
 
-def counted(rows: Rows, members: Iterable[str]) -> dict[str, dict[str, JSON]]:
-    """The facts that count and name any of these customers: id -> values."""
-    mine = rows.naming("interaction", members)
-    return {id: _shown(found, "interaction") for id, found in mine if id in rows.counting}
-
-
 def _deeds(
     rows: Rows, members: Sequence[str], zone: tzinfo, edge_ms: int | None, pending: AbstractSet[str]
 ) -> list[Deed]:
     start = "" if edge_ms is None else instant_of(edge_ms)
     found: list[Deed] = []
-    for id, values in counted(rows, members).items():
+    for id, values in rows.counted(members).items():
         if _dated(rows, id, values, pending) >= start:
             who = _whose(values.get("party") or (), members)
             found.append(deed(id, values, who, zone, rows.products))
@@ -194,13 +223,13 @@ def _dated(rows: Rows, id: str, values: Mapping[str, JSON], pending: AbstractSet
         former = rows.supersedes(former)
     if former is None:
         return NEVER
-    held = rows.of["interaction"].get(former)
-    return "" if held is None else str(_value(held, "at"))
+    held = rows.facts.get(former)
+    return "" if held is None else str(held.values["at"])
 
 
 def deeds_of(rows: Rows, members: Sequence[str], zone: tzinfo) -> Iterator[tuple[str, Deed]]:
     """All that counts of a person, each fact once, under the member whose it is."""
-    for id, values in counted(rows, members).items():
+    for id, values in rows.counted(members).items():
         who = _whose(values.get("party") or (), members)
         yield who, deed(id, values, who, zone, rows.products)
 

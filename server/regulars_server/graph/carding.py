@@ -62,7 +62,7 @@ from regulars_server.graph.types import TYPES, Customer, Product, Supplier
 from regulars_server.knowledge import loading
 from regulars_server.storage.interface import Order
 from regulars_sync import document
-from regulars_sync.known import Rows, counted
+from regulars_sync.known import Rows
 from regulars_sync.merge import Registers
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Told:
     @property
     def facts(self) -> list[tuple[str, Mapping[str, JSON]]]:
         """The facts that count, the latest first."""
-        found = counted(self.rows, self.members).items()
+        found = self.rows.counted(self.members).items()
         return sorted(found, key=lambda fact: (fact[1]["at"], fact[0]), reverse=True)
 
 
@@ -105,7 +105,10 @@ async def _read(context: Context, survivors: list[str]) -> Sequence[Rows]:
     for entity in rows.of:
         if not context.may_read(entity):
             rows.of[entity] = {}
-    context.spend(min(READ_ROWS_MAX * len(survivors), sum(map(len, rows.of.values()))))
+    if not context.may_read("interaction"):
+        rows.facts = {}
+    count = len(rows.facts) + sum(map(len, rows.of.values()))
+    context.spend(min(READ_ROWS_MAX * len(survivors), count))
     await context.service.pace.breathe()
     return [rows] * len(survivors)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC
+from operator import attrgetter
 from typing import NamedTuple
 
 from regulars_schema.rules.knowing import Deed
@@ -13,17 +14,12 @@ from regulars_server.storage.standing import DEED, LINE, Counted
 from regulars_sync.known import deeds_of
 
 PAGE_ROWS = 500
+_deed, _line = attrgetter(*DEED), attrgetter(*LINE)
 
 
 def counted(deeds: Iterable[Deed]) -> tuple[Counted, ...]:
     """A row for each fact that counts, also of days to come, with its lines."""
-    return tuple(
-        Counted(
-            tuple(getattr(deed, name) for name in DEED),
-            tuple(tuple(getattr(line, name) for name in LINE) for line in deed.lines),
-        )
-        for deed in deeds
-    )
+    return tuple(Counted(_deed(deed), tuple(map(_line, deed.lines))) for deed in deeds)
 
 
 class Difference(NamedTuple):

@@ -92,7 +92,7 @@ async def _put(reader: Reader, rows: Rows, entity: str, where: Where) -> list[Fo
 async def _families(reader: Reader, rows: Rows) -> None:
     """Facts that correct or void those that were read, whomever they name, and what these correct."""
     asked: set[str] = set()
-    facts = rows.of["interaction"]
+    facts = rows.facts
     while todo := sorted(facts.keys() - asked):
         asked.update(todo)
         await _put(reader, rows, "interaction", Test("supersedes", "in", todo))

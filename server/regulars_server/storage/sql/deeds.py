@@ -7,6 +7,7 @@ the difference touches the tables: replay, correction and un-merge can neither d
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from regulars_schema.declare import JSON
@@ -75,11 +76,10 @@ def _become(
 ) -> None:
     named = ", ".join(columns)
     sql = f"SELECT {named} FROM {table} WHERE customer IN (SELECT value FROM json_each(?))"
-    before = {tuple(row) for row in connection.execute(sql, (customers,))}
-    places = [columns.index(name) for name in key]
-    gone = sorted(tuple(row[place] for place in places) for row in before - set(rows))
+    before = set(map(tuple, connection.execute(sql, (customers,))))
+    place = itemgetter(*(columns.index(name) for name in key))
+    new = set(rows)
+    gone = sorted(map(place, before - new))
     connection.executemany(f"DELETE FROM {table} WHERE {' AND '.join(f'{name}=?' for name in key)}", gone)
     marks = ", ".join("?" * len(columns))
-    connection.executemany(
-        f"INSERT INTO {table}({named}) VALUES({marks})", sorted(set(rows) - before, key=lambda r: str(r))
-    )
+    connection.executemany(f"INSERT INTO {table}({named}) VALUES({marks})", sorted(new - before, key=place))
