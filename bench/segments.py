@@ -8,6 +8,7 @@ question as the API asks it of storage, warm, median of interleaved runs.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,10 +23,13 @@ from rich.console import Console
 
 from bench.postgres import postgres
 from regulars_schema.entities import REGISTRY
+from regulars_schema.rules.knowing import Chain
 from regulars_schema.rules.text import parse, show
 from regulars_schema.rules.tree import Vocabulary
 from regulars_server.authors import UnitTree
 from regulars_server.knowledge.matching import Viewpoint, matching
+from regulars_server.knowledge.previewing import preview
+from regulars_server.knowledge.statistics import Crowd, summaries
 from regulars_server.storage.interface import All, Member, Order, Person
 from regulars_server.storage.postgres import PostgresStorage
 
@@ -33,6 +37,7 @@ RULE = "gender = female and count(purchase, last 90 days) >= 2 and sum(amount of
 UNIT = "01990000-0000-7000-8000-000000000001"
 SEGMENT = "01990000-0000-7000-8000-000000000002"
 NOW_MS = round(datetime(2026, 11, 22, 4, tzinfo=UTC).timestamp() * 1_000)
+METRICS_ASKED = ("spend", "days_since_purchase")
 GOALS = {"count": 2_000, "first page of members": 300}
 AT = "to_char(timestamp '2026-11-21' - (({}) % 700) * interval '1 day', 'YYYY-MM-DD\"T\"HH24:MI:SS.000\"Z\"')"
 ID = "'0199' || lpad(to_hex(i), 4, '0') || '-0000-7000-8000-' || lpad(to_hex(i), 12, '0')"
@@ -82,7 +87,8 @@ async def measure(url: str, customers: int, repetitions: int, console: Console) 
         await connection.execute(statement)
     tree = UnitTree([])
     rule = parse(RULE, Vocabulary())
-    found = matching(rule, {}, Viewpoint(tree, NOW_MS, True))
+    view, world = Viewpoint(tree, NOW_MS, True), Chain()
+    found = matching(rule, {}, view)
     assert found.exact, show(rule, Vocabulary())
     times: dict[str, list[float]] = {}
     async with storage.unscoped_reader() as reader:
@@ -95,15 +101,22 @@ async def measure(url: str, customers: int, repetitions: int, console: Console) 
         async def first() -> int:
             return len(await reader.select("customer", All((Person(), Member(SEGMENT))), Order(), 50))
 
-        async def preview() -> int:
+        async def page() -> int:
             return len(await reader.select("customer", found.sure, Order(), 50))
+
+        async def whole() -> int:
+            told = await preview(reader, rule, world, view, frozenset(), lambda: True)
+            crowd = Crowd(told.fits.by_home, people=told.members)
+            await summaries(reader, METRICS_ASKED, [crowd], world, view, lambda: True)
+            return told.count
 
         questions: dict[str, Callable[[], Awaitable[int]]] = {
             "by hand": by_hand,
             "count": lambda: reader.count("customer", found.sure),
             "count of members": lambda: reader.count("customer", All((Person(), Member(SEGMENT)))),
             "first page of members": first,
-            "first page of a rule": preview,
+            "first page of a rule": page,
+            "preview, two metrics": whole,
         }
         for run in range(repetitions + 1):
             for name, ask in questions.items():
@@ -123,11 +136,13 @@ def main(
     repetitions: Annotated[int, typer.Option(help="Of each question, after one that warms up.")] = 5,
 ) -> None:
     """Measure segments on PostgreSQL; some minutes for a million customers."""
-    console = Console()
+    console, before = Console(), os.getloadavg()[0]
     with TemporaryDirectory() as folder, postgres(Path(folder)) as server:
         times = asyncio.run(measure(server.new(), customers, repetitions, console))
     floor = median(times["by hand"])
-    console.print(f"{customers:,} customers: {RULE}")
+    console.print(
+        f"{customers:,} customers: {RULE}; load {before:.1f} before, {os.getloadavg()[0]:.1f} after"
+    )
     for name, some in times.items():
         goal = f"goal {GOALS[name]:,} ms" if name in GOALS else ""
         spread = f"({min(some):.0f}-{max(some):.0f})"

@@ -18,7 +18,7 @@ from regulars_server.storage.interface import Test as Probe
 from regulars_server.storage.memory import MemoryStorage
 from regulars_server.storage.postgres import PostgresStorage
 from regulars_server.storage.sqlite import SqliteStorage, inline
-from regulars_server.storage.standing import DEED, LINE, Checked, Counted, Cuts, Due, Movement, Sweep
+from regulars_server.storage.standing import DEED, LINE, Checked, Counted, Cuts, Due, Home, Movement, Sweep
 from regulars_sync.errors import Refused
 from regulars_sync.ids import identity_id
 from tests.contract.rows import UNITS, Scribe, uid
@@ -339,14 +339,37 @@ def purchase(number: int, day: int, amount: int, cost: int | None, kind: str = "
     return Counted(tuple(said.get(n) for n in DEED), (tuple(line.get(n) for n in LINE),))
 
 
-async def divided(storage: Storage, scribe: Scribe, bought: list[list[Counted]]) -> Cuts:
-    await customers(storage, scribe, *range(1, len(bought) + 1))
+async def divided(
+    storage: Storage, scribe: Scribe, bought: list[list[Counted]], home: Home | None = None
+) -> Cuts:
+    for n in range(1, len(bought) + 1):
+        await scribe.push(storage, [scribe.customer(n, unit=n % 2)])
     seq = await commit(storage, *range(1, len(bought) + 1))
     await storage.claim(A, 1, 50, 50)
     checked = [Checked(uid(n), [uid(n)], None, counted=of) for n, of in enumerate(bought, 1)]
     await storage.conclude(A, seq, checked)
     async with storage.unscoped_reader() as reader:
-        return await reader.cuts("2026-11-05T00:00:00.000Z", "2026-11-25T00:00:00.000Z")
+        return await reader.cuts("2026-11-05T00:00:00.000Z", "2026-11-25T00:00:00.000Z", home)
+
+
+async def test_money_is_divided_among_those_of_one_currency(storage, scribe):
+    foreign = {"quantity": 1, "amount": 7_777, "cost": 0, "currency": "SGD"}
+    bought = [[purchase(100 + n, 6 + n, 100 * n, 50)] for n in range(1, 11)]
+    for of in bought:
+        of[0] = of[0]._replace(lines=(*of[0].lines, tuple(foreign.get(n) for n in LINE)))
+    found = await divided(storage, scribe, bought, Home("CNY", (UNITS[0],)))
+    assert len(found.recency) == 4
+    assert found.frequency == (1, 1, 1, 1)
+    assert found.spend == (200, 400, 600, 800)
+    assert found.margin == (150, 350, 550, 750)
+    assert found.pareto == (550,)
+    async with storage.unscoped_reader() as reader:
+        within = "2026-11-05T00:00:00.000Z", "2026-11-25T00:00:00.000Z"
+        there = await reader.cuts(*within, Home("SGD", (UNITS[1],)))
+        assert there.spend == there.margin == (7_777,) * 4
+        nobody = await reader.cuts(*within, Home("JPY", (UNITS[2],)))
+        assert (nobody.spend, nobody.margin, nobody.pareto) == ((), (), ())
+        assert nobody.recency == found.recency
 
 
 async def test_customers_are_divided_by_what_they_bought(storage, scribe):

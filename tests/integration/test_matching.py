@@ -159,7 +159,8 @@ async def test_rules_find_in_the_tables_whom_the_oracle_finds_in_the_rows(chain:
 CUTS = {
     "days_since_purchase": (0, 3, 40, 200),
     "purchase_count": (0, 1, 2, 3),
-    "spend": (0, 5, 20, 40),
+    "spend CNY": (0, 5, 20, 40),
+    "spend JPY": (3, 7, 9, 11),
     "margin": (-5, 0, 9, 30),
     "margin_pareto": (9,),
 }

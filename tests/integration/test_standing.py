@@ -12,13 +12,14 @@ import orjson
 import pytest
 
 from regulars_schema.declare import Level
-from regulars_schema.rules.evaluate import evaluate
+from regulars_schema.rules.evaluate import evaluate, metric
 from regulars_schema.rules.text import parse
-from regulars_schema.rules.tree import write
+from regulars_schema.rules.tree import Metric, NumberTest, write
 from regulars_server.authors import SERVER
 from regulars_server.knowledge import checking
 from regulars_server.knowledge.checking import Checking, look
 from regulars_server.knowledge.cuts import Cutting
+from regulars_server.knowledge.loading import known
 from regulars_server.knowledge.world import shipped
 from regulars_server.storage.interface import Order, Reader
 from regulars_server.storage.standing import Due, Movement
@@ -59,7 +60,7 @@ class Shopkeeper:
         at = instant_of(self.chain.clock.ms + round(days * DAY_MS))
         said = {"kind": kind, "at": at, "party": party, **fields}
         if kind == "purchase":
-            said["lines"] = [{"amount": amount, "quantity": 1, "currency": "CNY"}]
+            said.setdefault("lines", [{"amount": amount, "quantity": 1, "currency": "CNY"}])
         await self.chain.write("create", "interaction", id, said)
         return id
 
@@ -483,6 +484,42 @@ async def test_cut_points_are_published_once_a_day_and_customers_are_graded_by_t
         assert await reader.count("cut_points", None) == 2
     await shop.moved()
     assert await shop.stands(customers[0], "tier") == ["diamond"]
+    await shop.sees_afresh()
+
+
+async def test_a_chain_of_two_currencies_has_cut_points_of_money_for_each(shop: Shopkeeper):
+    service, units = shop.chain.service, shop.chain.units
+    await shop.edit("unit", units["Orchard"], currency="SGD")
+    cutting = Cutting(service.storage, service.admission, service.worlds, service.now_ms)
+    customers = [await shop.customer() for _ in range(5)]
+    abroad = [await shop.customer(home_unit=units["Orchard"]) for _ in range(5)]
+    for n, (near, far) in enumerate(zip(customers, abroad, strict=True), 1):
+        await shop.did("purchase", near, amount=10_000 * n)
+        for currency, amount in (("SGD", 20 * n), ("CNY", 90_000)):
+            lines = [{"amount": amount, "cost": 0, "quantity": 1, "currency": currency}]
+            await shop.did("purchase", far, lines=lines)
+    await shop.moved()
+    await cutting.once()
+    async with service.storage.unscoped_reader() as reader:
+        world = (await service.worlds.of(reader)).chain
+        ids, tree = [*customers, *abroad], await service.admission.tree()
+        found = await known(reader, ids, tree=tree, as_of_ms=shop.chain.clock.ms, sensitive=True)
+    assert world.cuts["spend CNY"] == (10_000, 20_000, 30_000, 40_000)
+    assert world.cuts["spend SGD"] == world.cuts["margin SGD"] == (20, 40, 60, 80)
+    assert "spend" not in world.cuts
+    assert world.cuts["purchase_count"] == (1, 1, 2, 2)
+    people = [found[id] for id in ids]
+    fifths = [metric("monetary_fifth", person, world) for person in people]
+    assert fifths == [1, 2, 3, 4, 5] * 2
+    rule = NumberTest(Metric("monetary_fifth"), ">=", 4)
+    assert [evaluate(rule, person, world).answer for person in people] == [
+        False,
+        False,
+        False,
+        True,
+        True,
+    ] * 2
+    assert {(m.key, m.after) for m in await shop.moved() if m.customer == abroad[4]} >= {("tier", "gold")}
     await shop.sees_afresh()
 
 

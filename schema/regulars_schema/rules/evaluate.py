@@ -443,7 +443,7 @@ def _measured(rule: NumberTest, number: Metric, known: Known, world: World) -> F
     scale: Scale | None = None
     if number.name in SCORES:
         score = SCORES[number.name]
-        cuts = world.cuts.get(score.cuts)
+        cuts = score.ends(world.cuts, known.currency)
         if not cuts:
             return Finding(rule, False)
         number = Metric(score.of, number.window if score.window is None else score.window)

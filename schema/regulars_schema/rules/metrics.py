@@ -366,6 +366,11 @@ class Score:
     """Whether a greater number makes a lower score."""
     pareto: bool = False
 
+    def ends(self, cuts: Mapping[str, tuple[int, ...]], currency: str | None) -> tuple[int, ...] | None:
+        """The cut points for a customer of that home currency: `spend`, or, where a chain has several,
+        `spend CNY` of those whose home has that one; None where none are published."""
+        return cuts.get(f"{self.cuts} {currency}") or cuts.get(self.cuts)
+
     def value(self, number: int, cuts: Sequence[int]) -> int:
         """The fifth of all customers that the number is in, 5 the best (S40); or 1 for those who bring four
         fifths together (S39), 0 for the others."""
@@ -389,7 +394,7 @@ def _scored(name: str) -> Callable[[Facts], int | None]:
     score = SCORES[name]
 
     def of(facts: Facts) -> int | None:
-        cuts = facts.cuts.get(score.cuts)
+        cuts = score.ends(facts.cuts, facts.known.currency)
         if score.window is not None:
             facts = counted(facts.known, score.window, facts.today, facts.cuts, facts.find)
         value = METRICS[score.of].of(facts)

@@ -106,7 +106,7 @@ def _tallied(tally: Count | Sum, asking: Asking) -> Numbers:
 def _scored(
     score: Score, window: Window, asking: Asking, cuts: Mapping[str, tuple[int, ...]]
 ) -> Numbers | None:
-    ends = cuts.get(score.cuts)
+    ends = score.ends(cuts, asking.currency)
     number = Metric(score.of, score.window or window)
     at, tally = _instants(number, asking), tallied(number)
     of = Numbers(at, None) if at is not None else None if tally is None else _tallied(tally, asking)

@@ -1,13 +1,14 @@
 """Cut points: what divides the chain's customers today, as a dated row for every replica (S39, S40).
 
-The population is whoever bought within the last twelve months, for recency whoever bought ever. Amounts are
-compared as they stand, in the minor units of each line. When the cuts are others than before, everybody is
-looked at again, since the row is one that rules rest on.
+The population is whoever bought within the last twelve months, for recency whoever bought ever. Amounts of
+two currencies are neither added nor compared: a chain of several has cut points of money for each, of those
+whose home has it and of what they spent in it. When the cuts are others than before, everybody is looked at
+again, since the row is one that rules rest on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from hashlib import blake2b
@@ -16,10 +17,10 @@ from regulars_schema.declare import JSON
 from regulars_schema.rules.calendars import in_zone
 from regulars_schema.rules.metrics import SCORES
 from regulars_server.admission import Admission
-from regulars_server.authors import SERVER, tree_root
+from regulars_server.authors import SERVER, UnitTree, tree_root
 from regulars_server.knowledge.world import Worlds
 from regulars_server.storage.interface import Storage
-from regulars_server.storage.standing import Cuts
+from regulars_server.storage.standing import Cuts, Home
 from regulars_sync.changes import Change, Stated, Value
 from regulars_sync.clock import instant_of
 from regulars_sync.errors import Refused
@@ -56,9 +57,12 @@ class Cutting:
             assert window is not None
             first = date.fromordinal(window.days(today.toordinal())[0])
             since = datetime(first.year, first.month, first.day, tzinfo=zone).astimezone(UTC)
-            found = await reader.cuts(instant_of(round(since.timestamp() * 1_000)), instant_of(now))
+            period = instant_of(round(since.timestamp() * 1_000)), instant_of(now)
+            found = await reader.cuts(*period)
+            homes = homes_of(tree)
+            money = {home.currency: await reader.cuts(*period, home) for home in homes}
             before = (await self._worlds.of(reader)).cuts
-        cuts = told(found, today, lambda at: in_zone(at, zone).date())
+        cuts = told(found, money, today, lambda at: in_zone(at, zone).date())
         if not cuts or cuts == {metric: list(values) for metric, values in before.items()}:
             return
         cid = blake2b(f"{self._storage.chain.id} {id}".encode(), digest_size=16).hexdigest()
@@ -76,14 +80,28 @@ class Cutting:
             await self._admission.write(SERVER, [[change]])
 
 
-def told(found: Cuts, today: date, day_of: Callable[[str], date]) -> dict[str, JSON]:
-    """As rules name them; what nobody gave a value for is left out."""
+def homes_of(tree: UnitTree) -> list[Home]:
+    """The units of each currency."""
+    units: dict[str, list[str]] = {}
+    for unit in tree.ids:
+        currency = tree.place(unit).currency
+        if currency is not None:
+            units.setdefault(currency, []).append(unit)
+    return [Home(currency, tuple(sorted(there))) for currency, there in sorted(units.items())]
+
+
+def told(
+    found: Cuts, money: Mapping[str, Cuts], today: date, day_of: Callable[[str], date]
+) -> dict[str, JSON]:
+    """As rules name them (`Score.ends`); what nobody gave a value for is left out."""
     ages = [(today - day_of(at)) // timedelta(days=1) for at in found.recency]
-    every = {
+    every: dict[str, list[int]] = {
         "days_since_purchase": ages,
         "purchase_count": list(found.frequency),
-        "spend": list(found.spend),
-        "margin": list(found.margin),
-        "margin_pareto": list(found.pareto),
     }
+    for currency, of in (money or {"": found}).items():
+        ending = f" {currency}" if len(money) > 1 else ""
+        every[f"spend{ending}"] = list(of.spend)
+        every[f"margin{ending}"] = list(of.margin)
+        every[f"margin_pareto{ending}"] = list(of.pareto)
     return {name: values for name, values in every.items() if values}

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from regulars_schema.declare import JSON, Level, Registry
 from regulars_schema.rules.totals import Numbers
-from regulars_server.storage.standing import Checked, Counted, Cuts, Due, Movement, Sweep, What
+from regulars_server.storage.standing import Checked, Counted, Cuts, Due, Home, Movement, Sweep, What
 from regulars_sync.digest import Digest
 from regulars_sync.log import Entry
 from regulars_sync.placement import Writes
@@ -517,9 +517,10 @@ class Reader(Protocol):
         """Those of customers within reach, latest first, of lower `n` than `before`."""
         ...
 
-    async def cuts(self, since: str, until: str) -> Cuts:
+    async def cuts(self, since: str, until: str, home: Home | None = None) -> Cuts:
         """What divides all persons by their purchases and returns between these instants that count; for
-        recency by all until then. Of margin: those all of whose costs are known."""
+        recency by all until then. Of margin: those all of whose costs are known. `home`: money only of those
+        who are at home there, in its currency or in none that is named."""
         ...
 
     async def next_due(self) -> int | None:

@@ -69,7 +69,7 @@ from regulars_server.storage.layout import (
     level_of,
 )
 from regulars_server.storage.memory_standing import Stood
-from regulars_server.storage.standing import Checked, Counted, Cuts, Due, Movement, Sweep, What
+from regulars_server.storage.standing import Checked, Counted, Cuts, Due, Home, Movement, Sweep, What
 from regulars_server.storage.tables import TABLES
 from regulars_server.storage.verify import check_log
 from regulars_sync import digest, trail
@@ -696,8 +696,11 @@ class MemoryReader:
             and self._found("customer", movement.customer)
         ][:limit]
 
-    async def cuts(self, since: str, until: str) -> Cuts:
-        return self._state.stood.cuts(since, until)
+    async def cuts(self, since: str, until: str, home: Home | None = None) -> Cuts:
+        if home is None:
+            return self._state.stood.cuts(since, until)
+        there = [v["id"] for _, v in self._matching("customer", Test("home_unit", "in", list(home.units)))]
+        return self._state.stood.cuts(since, until, home.currency, frozenset(there))
 
     async def next_due(self) -> int | None:
         return self._state.stood.next_due()

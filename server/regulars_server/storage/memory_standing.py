@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -99,7 +99,9 @@ class Stood:
 
     # --- what divides them ----------------------------------------------------------------------------
 
-    def cuts(self, since: str, until: str) -> Cuts:
+    def cuts(
+        self, since: str, until: str, currency: str | None = None, there: Collection[str] | None = None
+    ) -> Cuts:
         last: dict[str, str] = {}
         bought: dict[str, int] = {}
         spend: dict[str, int] = {}
@@ -113,8 +115,10 @@ class Stood:
                     continue
                 if said["kind"] == "purchase":
                     bought[id] = bought.get(id, 0) + 1
-                for line in fact.lines:
+                for line in fact.lines if there is None or id in there else ():
                     told = dict(zip(LINE, line, strict=True))
+                    if there is not None and told["currency"] not in (None, currency):
+                        continue
                     spend[id] = spend.get(id, 0) + told["amount"]
                     costs.setdefault(id, []).append(told["cost"])
         margins = {

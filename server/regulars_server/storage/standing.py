@@ -109,6 +109,13 @@ class Checked:
     """All facts of the person that count."""
 
 
+class Home(NamedTuple):
+    """Units of one currency."""
+
+    currency: str
+    units: tuple[str, ...]
+
+
 class Cuts(NamedTuple):
     """What divides those who bought: the ends of fifths but the last, lowest first."""
 

@@ -33,7 +33,7 @@ from regulars_server.storage.interface import (
 from regulars_server.storage.sql import cuts, deeds, standing, totals
 from regulars_server.storage.sql.commit import Transaction
 from regulars_server.storage.sql.snapshot import Snapshot
-from regulars_server.storage.standing import Counted, Cuts, Movement, Sweep, What
+from regulars_server.storage.standing import Counted, Cuts, Home, Movement, Sweep, What
 from regulars_sync.digest import Digest
 from regulars_sync.log import Entry
 from regulars_sync.protocol import Acked
@@ -187,8 +187,8 @@ class SqlReader(Generic[S]):
         among = None if customers is None else list(customers)
         return await self._run(lambda: standing.movements(self._snapshot, limit, before, among, what, key))
 
-    async def cuts(self, since: str, until: str) -> Cuts:
-        return await self._run(lambda: cuts.cuts(self._snapshot, since, until))
+    async def cuts(self, since: str, until: str, home: Home | None = None) -> Cuts:
+        return await self._run(lambda: cuts.cuts(self._snapshot, since, until, home))
 
     async def next_due(self) -> int | None:
         return await self._run(lambda: standing.next_due(self._snapshot))
