@@ -455,10 +455,12 @@ async def test_a_wrong_rule_of_a_scheme_says_what_where_and_what_was_meant(offic
     assert (torn["code"], torn["detail"]["column"]) == ("rule_unreadable", 8)
     tree = {"in": "01990000-0000-7000-8000-0000000000ff"}
     assert (await wrong_in(office, gold(tree)))["path"] == "changes.values.gold.rule.in"
-    for circle in (f'in("{segment}")', "is(tier) = silver"):
+    won = {"values": {"won": {"rule": "is(tier) = gold"}}}
+    assert (await save(office, "funnel", won))["__typename"] == "SchemeSaved"
+    for circle in (f'in("{segment}")', "is(tier) = silver", "is(funnel) = won"):
         wrong = await wrong_in(office, gold(circle))
-        assert (wrong["code"], wrong["path"]) == ("rule_circle", "changes.values"), wrong
-        assert "scheme tier > " in wrong["message"]
+        assert (wrong["code"], wrong["path"]) == ("rule_circle", "changes.values.gold.rule"), wrong
+        assert "scheme tier" in wrong["message"]
         assert "循环" in (await wrong_in(office, gold(circle), "zh"))["message"]
 
 

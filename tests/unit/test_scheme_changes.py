@@ -135,7 +135,7 @@ def test_a_scheme_of_the_chain_is_a_patch_over_nothing():
         ("tier", {"hints": [3]}, "hints"),
         ("lifecycle", {"order": ["mature", "old"]}, "values.mature.parent"),
         ("lifecycle", {"values": {"old": None}}, "values.mature.parent"),
-        ("tier", {"values": {"gold": {"rule": "is(funnel) = won"}}}, "values"),
+        ("tier", {"values": {"gold": {"rule": "is(funnel) = won"}}}, "values.won.rule"),
         ("pet", {**OWN, "values": {}}, "values"),
         ("pet", {"label": {"en": "Pet"}}, "mode"),
         ("pet", {**OWN, "level": "secret"}, "level"),

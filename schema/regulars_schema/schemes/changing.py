@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from regulars_schema.declare import JSON, Field, Label
 from regulars_schema.rules.metrics import METRICS
@@ -102,13 +103,25 @@ def _read(
         except BadScheme as bad:
             wrong[key] = bad
     if not wrong and (round := circle({f"scheme {key}": _names(of) for key, of in found.items()})):
-        at = next(key for name in round if (key := name.removeprefix("scheme ")) in changes)
-        wrong[at] = BadScheme.of(at, ("values",), Misread("rule_circle", (), way=[*round, round[0]]))
+        way = [*round, round[0]]
+        steps = {one.removeprefix("scheme "): other for one, other in pairwise(way)}
+        at, name = min(((key, steps[key]) for key in steps if key in changes), key=lambda one: one[0] != new)
+        wrong[at] = BadScheme.of(at, place_of(found[at], name), Misread("rule_circle", (), way=way))
     return found, wrong
 
 
 def _names(of: Scheme) -> set[str]:
     return {f"scheme {key}" for rule in rules_of(of) for key in named(rule).schemes}
+
+
+def place_of(of: Scheme, name: str) -> tuple[str, ...]:
+    """Where its rules name a scheme or a segment: `segment` or `scheme`, and which."""
+    for value in of.values:
+        found = named(value.rule) if value.rule is not None else None
+        names = [("scheme", found.schemes), ("segment", found.segments)] if found else ()
+        if any(name == f"{kind} {key}" for kind, keys in names for key in keys):
+            return "values", value.key, "rule"
+    return ("values",)
 
 
 def rules_of(of: Scheme) -> Iterable[Rule]:

@@ -12,7 +12,7 @@ from regulars_schema.rules.knowing import Chain, SegmentRule
 from regulars_schema.rules.naming import circle, named
 from regulars_schema.rules.tree import Misread, Rule, Vocabulary, read, write
 from regulars_schema.schemes import BadScheme, Shipped
-from regulars_schema.schemes.changing import Schemes, changed, rules_of
+from regulars_schema.schemes.changing import Schemes, changed, place_of, rules_of
 
 
 class SchemeRow(NamedTuple):
@@ -94,7 +94,8 @@ class Knowledge:
         try:
             _require_no_circle(found, self.segments, f"scheme {key}")
         except Misread as misread:
-            raise BadScheme.of(key, ("values",), misread) from None
+            of, name = found.schemes[key], misread.detail["way"][1]
+            raise BadScheme.of(key, place_of(of, name), misread) from None
         return found
 
 
