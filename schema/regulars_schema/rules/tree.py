@@ -412,7 +412,7 @@ class _Reader:
         if op in ("has", "lacks", "starts", "contains", "sounds"):
             if type(value) is not str or not value.strip():
                 raise Misread("rule_invalid", at, expected='"..."')
-            if declared.is_set and isinstance(declared.type, Enum):
+            if isinstance(declared.type, Enum):
                 return FieldTest(name, op, self.one_of(value, declared.type.values, at))
             return FieldTest(name, op, value)
         return FieldTest(name, op, self.typed(declared, value, at))
