@@ -192,7 +192,6 @@ def test_a_good_file_is_read():
         ('mode = "rule"', 'mode = "rule"\ncheck_days = 0', "check_days"),
         ('mode = "rule"', 'mode = "rule"\ncheck_days = true', "check_days"),
         ('mode = "rule"', 'mode = "rule"\nlevel = "secret"', "level"),
-        ('mode = "rule"', 'mode = "rule"\nhints = 3', "hints"),
         ('mode = "rule"', 'mode = "rule"\nplaybook = 3', "playbook"),
         ('"S1"]\n[[values', '"S1000"]\n[[values', "sources"),
         ('"S1"]\n[[values', '"S01"]\n[[values', "sources"),
