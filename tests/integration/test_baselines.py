@@ -60,6 +60,11 @@ async def test_only_who_has_older_facts_has_a_baseline_and_it_is_told_before_the
     assert await told.sums(new) is None
     assert (await tablet.sync()).equal
     assert await told.chain.digests_equal(tablet)
+    one, other = sorted([lin, new])
+    pair = {"one": one, "other": other}
+    await told.write("identity", identity_id(one, other), **pair, decision="same", reason="person")
+    await told.look()
+    assert (await told.sums(lin), await told.sums(new)) == ({"purchase": (2, 3)}, None)
 
 
 async def test_a_late_an_imported_and_a_voided_fact_are_in_the_sums_once(told: Aged):

@@ -266,6 +266,8 @@ def test_whoever_is_linked_is_asked_and_unknown_where_out_of_reach():
         ("last(visit) within next 3 days", False, 1),
         ("last(quote) within last 3 days", False, None),
         ("first(event) within last 3 days", False, 1),
+        ("last(call) on 2026-11-22", True, None),
+        ("first(call) within last 1 day", True, 1),
         ("date(trading_since) within next 7 days", False, 3),
         ("date(trading_since) within last 7 days", False, 9),
         ("date(first_seen) within last 3 days", True, 2),
@@ -278,7 +280,7 @@ def test_whoever_is_linked_is_asked_and_unknown_where_out_of_reach():
 )
 def test_days_and_until_when(text, answer, until):
     of = known(
-        did("visit", 10), did("visit", 3), did("visit", -1), did("event", -1),
+        did("visit", 10), did("visit", 3), did("visit", -1), did("event", -1), did("call", 0),
         values={"trading_since": "2026-12-01", "first_seen": "2026-11-20T16:30:00.000Z",
                 "birth": {"year": 1985, "month": 11, "day": 23}},
     )  # fmt: skip
