@@ -565,7 +565,8 @@ def day_of(value: JSON, known: Known) -> int | None:
 def _anniversary(rule: DateTest, known: Known, value: JSON) -> Finding:
     if isinstance(value, str):
         day = day_of(value, known)
-        at = date.fromordinal(day or 1)
+        assert day is not None
+        at = date.fromordinal(day)
         value = {"year": at.year, "month": at.month, "day": at.day}
     if not value:
         return Finding(rule, False)
