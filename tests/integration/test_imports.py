@@ -201,6 +201,29 @@ async def test_only_who_may_read_all_of_it_imports_it(chain: Chain, office: Grap
     assert (refused.status_code, refused.json()["code"]) == (403, "not_allowed")
 
 
+async def test_what_another_system_says_of_customers_in_schemes_is_imported_too(chain: Chain, office: Graph):
+    await imported(chain, office, await upload(office), key="1")
+    lines = (
+        b'{"customer": "C-1", "scheme": "tier", "value": "gold", "check_by": "2027-05-03"}',
+        b'{"customer": "C-1", "scheme": "motive", "value": ["new", "cheap"]}',
+        b'{"customer": "C-9", "scheme": "tier", "value": "gold"}',
+        b'{"customer": "C-4", "scheme": "motive", "value": 3}',
+    )
+    file = await upload(office, b"\n".join(lines).decode())
+    plain = await caller(chain, "admin")
+    assert (await ask(plain, await upload(plain), entity="ASSIGNMENT"))["code"] == "not_allowed"
+    done = await ask(office, file, key="2", entity="ASSIGNMENT")
+    await work(chain)
+    found = await state(office, done["import"]["id"])
+    assert (found["state"], [found[name] for name in COUNTS]) == ("COMPLETED", [2, 0, 0, 2])
+    told = [(p["line"], p["externalId"], p["code"], p["field"]) for p in found["problems"]]
+    assert told == [(3, "C-9", "not_found", "customer"), (4, "C-4", "value_type", "value")]
+    asked = 'query ($id: UUID!) { customer(id: $id) { standings(schemes: ["motive", "tier"]) { scheme { key } values { key } origin } } }'
+    standings = (await office.ask(asked, id=row_id("pos", "customer", "C-1")))["customer"]["standings"]
+    stands = {s["scheme"]["key"]: ({v["key"] for v in s["values"]}, s["origin"]) for s in standings}
+    assert stands == {"motive": ({"new", "cheap"}, "IMPORT"), "tier": ({"gold"}, "IMPORT")}
+
+
 async def test_who_loses_the_right_imports_no_further(chain: Chain, office: Graph):
     works = chain.service.works
     ids = [await start(office, await upload(office), key=key) for key in ("1", "2")]
