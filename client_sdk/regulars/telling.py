@@ -22,6 +22,7 @@ from regulars_schema.schemes.assigning import COLUMNS, assigned, cleared
 from regulars_sync.changes import Source, Value
 from regulars_sync.errors import LocalError
 from regulars_sync.ids import made_id
+from regulars_sync.known import IMPORTS
 from regulars_sync.verifying import CLOSED, PLAN, judged, pending, standing_of, task
 
 if TYPE_CHECKING:
@@ -107,11 +108,12 @@ async def assignments(desk: Desk, customer: str) -> Sequence[Assignment]:
 
 
 async def contested(desk: Desk, customer: str) -> dict[str, Contested]:
-    """Scheme -> the values that wait for a person."""
+    """Scheme -> the values that wait for a person: not a person's beside a file's, before which it stands."""
     found: dict[str, Contested] = {}
     for one in await assignments(desk, customer):
         for field in await desk.contested("assignment", one.id):
-            if field.path in COLUMNS and one.scheme is not None:
+            persons = [value for value in field.values if value.source not in IMPORTS]
+            if field.path in COLUMNS and one.scheme is not None and len(persons) != 1:
                 found[one.scheme] = field
     return found
 

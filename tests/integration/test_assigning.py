@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +188,29 @@ async def test_a_tablet_tells_of_a_file_what_head_office_tells(chain: Chain, off
     assert (await shop.customers.standing(card, "nature")).values == ("company",)
     assert (await shop.sync()).equal
     assert keys((await office.stands(card.id, "nature"))["nature"]) == ["company"]
+
+
+async def test_a_word_that_had_not_seen_a_files_stands_before_it_and_waits_for_nobody(
+    chain: Chain, office: Office
+):
+    one, other = await chain.tablet("one"), await chain.tablet("other")
+    card = await one.customers.create(name="林芳")
+    await one.sync()
+    await other.sync()
+    await file(chain, HEADER, f"{card.id},tier,silver,,,,")
+    chain.clock.pass_(minutes=1)
+    await one.customers.assign(card, "tier", "diamond", check_by=date(2027, 2, 1))
+    for shop in (one, other):
+        assert (await shop.sync()).equal
+        tier = await shop.customers.standing(card, "tier")
+        assert (tier.values, tier.origin, tier.check_by) == (("diamond",), "person", date(2027, 2, 1))
+        assert await shop.customers.contested_assignments(card) == {}
+    assert keys((await office.stands(card.id, "tier"))["tier"]) == ["diamond"]
+    await other.customers.assign(card, "tier", "gold")
+    await one.customers.assign(card, "tier", "ordinary")
+    for shop in (one, other, one):
+        await shop.sync()
+    assert set(await one.customers.contested_assignments(card)) == {"tier"}, "two persons' words wait"
 
 
 async def test_a_file_of_assignments_names_its_columns(chain: Chain):
