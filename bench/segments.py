@@ -21,7 +21,7 @@ import asyncpg
 import typer
 from rich.console import Console
 
-from bench.postgres import postgres
+from bench.postgres import Postgres, postgres
 from regulars_schema.entities import REGISTRY
 from regulars_schema.rules.knowing import Chain
 from regulars_schema.rules.text import parse, show
@@ -74,7 +74,11 @@ SELECT count(*) FROM customer c WHERE c.gender = 'female'
 SINCE, UNTIL = "2026-08-25T00:00:00.000Z", "2026-11-23T00:00:00.000Z"
 
 
-async def measure(url: str, customers: int, repetitions: int, console: Console) -> dict[str, list[float]]:
+async def measure(
+    server: Postgres, customers: int, repetitions: int, console: Console
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """Of each question the wall times, and the CPU of all of PostgreSQL meanwhile, in ms."""
+    url = server.new()
     storage = PostgresStorage(url, REGISTRY)
     await storage.open()
     async with storage.writer():
@@ -91,6 +95,7 @@ async def measure(url: str, customers: int, repetitions: int, console: Console) 
     found = matching(rule, {}, view)
     assert found.exact, show(rule, Vocabulary())
     times: dict[str, list[float]] = {}
+    cpu: dict[str, list[float]] = {}
     async with storage.unscoped_reader() as reader:
 
         async def by_hand() -> int:
@@ -120,15 +125,16 @@ async def measure(url: str, customers: int, repetitions: int, console: Console) 
         }
         for run in range(repetitions + 1):
             for name, ask in questions.items():
-                began = perf_counter()
+                began, worked = perf_counter(), server.cpu_ms()
                 answer = await ask()
                 if run:
                     times.setdefault(name, []).append((perf_counter() - began) * 1_000)
+                    cpu.setdefault(name, []).append(server.cpu_ms() - worked)
                 elif name in ("by hand", "count"):
                     console.print(f"{name}: {answer:,} customers")
     await connection.close()
     await storage.close()
-    return times
+    return times, cpu
 
 
 def main(
@@ -138,7 +144,7 @@ def main(
     """Measure segments on PostgreSQL; some minutes for a million customers."""
     console, before = Console(), os.getloadavg()[0]
     with TemporaryDirectory() as folder, postgres(Path(folder)) as server:
-        times = asyncio.run(measure(server.new(), customers, repetitions, console))
+        times, cpu = asyncio.run(measure(server, customers, repetitions, console))
     floor = median(times["by hand"])
     console.print(
         f"{customers:,} customers: {RULE}; load {before:.1f} before, {os.getloadavg()[0]:.1f} after"
@@ -146,7 +152,8 @@ def main(
     for name, some in times.items():
         goal = f"goal {GOALS[name]:,} ms" if name in GOALS else ""
         spread = f"({min(some):.0f}-{max(some):.0f})"
-        console.print(f"{name:>24} {median(some):8.0f} ms {spread:>15} {median(some) / floor:6.2f} {goal}")
+        told = f"{name:>24} {median(some):8.0f} ms {spread:>15} {median(some) / floor:6.2f}"
+        console.print(f"{told} CPU {median(cpu[name]):6.0f} ms {goal}")
 
 
 if __name__ == "__main__":

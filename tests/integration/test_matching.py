@@ -33,6 +33,7 @@ from regulars_server.storage.postgres import PostgresStorage
 from regulars_server.storage.sqlite import SqliteStorage
 from regulars_sync.clock import ms_of
 from regulars_sync.ids import identity_id, link_id
+from regulars_sync.units import Unit
 from tests.support.chain import Chain, new_chain
 from tests.support.rules import CATEGORIES, CHAIN, PRODUCTS, RULES, SEGMENTS, STAFF, TODAY, UNITS, WORDS, rule
 
@@ -231,6 +232,19 @@ async def test_numbers_of_all_who_fit_are_what_each_ones_come_to(chain: Chain):
             assert {each.of for each in in_no_time if each.name == "age"} == {of}
         assert unknown
         assert len(currencies) > 1
+
+
+async def test_a_chain_may_have_more_units_than_a_statement_parameters(chain: Chain):
+    await fill(chain)
+    units = [Unit("top", "top", None, None)]
+    units += [Unit(f"u{n}", f"u{n}", "top", None) for n in range(40_000)]
+    view = Viewpoint(UnitTree(units), NOW_MS, True)
+    async with chain.service.storage.unscoped_reader() as reader:
+        counts = [
+            await reader.count("customer", matching(parse(text, WORDS), {}, view).sure)
+            for text in ("archived = true", "archived = false")
+        ]
+    assert sum(counts) == CUSTOMERS - 4  # of two merged pairs no row tells
 
 
 def test_days_since_are_told_by_the_local_day_in_any_zone():

@@ -137,12 +137,12 @@ def _today(view: Viewpoint, place: Place) -> int:
 def _at_home(units: Iterable[str], inside: bool | None) -> Sql:
     """At home in one of these units; with None in none of them."""
     given = tuple(sorted(units))
-    marks = ", ".join("?" * len(given))
+    there = "c.home_unit IN (SELECT value FROM json_each(?))"
     if inside:
-        return Sql(f"(c.home_unit IS NOT NULL AND c.home_unit IN ({marks}))", given)
+        return Sql(f"(c.home_unit IS NOT NULL AND {there})", (given,))
     if not given:
         return TRUE
-    return Sql(f"(c.home_unit IS NULL OR c.home_unit NOT IN ({marks}))", given)
+    return Sql(f"(c.home_unit IS NULL OR NOT ({there}))", (given,))
 
 
 def _both(here: Sql, condition: Sql) -> Sql:

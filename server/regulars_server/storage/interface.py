@@ -138,7 +138,7 @@ class Member:
 @dataclass(frozen=True, slots=True)
 class Fits:
     """Of customers: a condition on a customer `c`, as `rules.sql` writes it; `c.id` is the number of its
-    row here."""
+    row here. A parameter that is a tuple stands for `IN (SELECT value FROM json_each(?))`."""
 
     text: str
     parameters: tuple[JSON, ...] = ()

@@ -78,7 +78,7 @@ class WhereText:
                 return f"({t}.row IN (SELECT row FROM membership WHERE segment=?))"
             case Fits(text, parameters):
                 self.has_rule = True
-                self.parameters += parameters
+                self.parameters += [self.dialect.list(p) if isinstance(p, tuple) else p for p in parameters]
                 return _CUSTOMER.sub(f"{t}.", _NUMBER.sub(f"{t}.row", text))
             case Related():
                 return self._related(entity, where, t)
