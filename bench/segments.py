@@ -142,7 +142,7 @@ def main(
     repetitions: Annotated[int, typer.Option(help="Of each question, after one that warms up.")] = 5,
 ) -> None:
     """Measure segments on PostgreSQL; some minutes for a million customers."""
-    console, before = Console(), os.getloadavg()[0]
+    console, before = Console(width=120), os.getloadavg()[0]
     with TemporaryDirectory() as folder, postgres(Path(folder)) as server:
         times, cpu = asyncio.run(measure(server, customers, repetitions, console))
     floor = median(times["by hand"])

@@ -625,3 +625,8 @@ async def test_a_rule_is_planned_for_its_values_however_often_it_came(storage):
             assert await reader.count("customer", rule) == 0
             plans = await reader._run(lambda: reader._snapshot.rows(told))
     assert plans == [(8, 0)]
+    workers = "SELECT current_setting('max_parallel_workers_per_gather')"
+    async with storage.unscoped_reader() as reader:
+        (before,) = await reader._run(lambda: reader._snapshot.rows(workers))
+        await reader.count("customer", rule)
+        assert await reader._run(lambda: reader._snapshot.rows(workers)) == [("0",)] != [before]

@@ -63,8 +63,12 @@ class PostgresDialect:
         """An index over an expression follows by itself."""
 
     def plan_anew(self, connection: Connection) -> None:
-        """A statement that came often gets one plan for all values, by which a rule takes twice as long."""
-        connection.execute("SET LOCAL plan_cache_mode = force_custom_plan")
+        """A statement that came often gets one plan for all values, by which a rule takes twice as long; and
+        each parallel worker would group all facts anew."""
+        connection.execute(
+            "SELECT set_config('plan_cache_mode', 'force_custom_plan', TRUE),"
+            " set_config('max_parallel_workers_per_gather', '0', TRUE)"
+        )
 
     def blobs(self, hexes: Iterable[str]) -> Iterator[Among]:
         if found := [bytes.fromhex(text) for text in dict.fromkeys(hexes)]:

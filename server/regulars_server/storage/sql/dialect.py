@@ -61,7 +61,7 @@ class Dialect(Protocol):
         ...
 
     def plan_anew(self, connection: Connection) -> None:
-        """For the rest of the transaction: let each statement be planned for the values that it is given."""
+        """For the rest of the transaction: let each statement be planned as rules are best answered."""
         ...
 
     def blobs(self, hexes: Iterable[str]) -> Iterator[Among]:
