@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 from regulars_schema.custom import fields
@@ -47,23 +48,23 @@ class Knowledge:
     custom: Mapping[str, Field]
     """The chain's own fields, as rules name them."""
 
-    @property
+    @cached_property
     def words(self) -> Vocabulary:
         """What a new rule may name."""
         return replace(self.schemes.words, segments=self.kept)
 
-    @property
+    @cached_property
     def chain(self) -> Chain:
         """As the evaluator asks it."""
         rules = {key: of.rules() for key, of in self.schemes.schemes.items()}
         return Chain(rules, self.segments, self.cuts)
 
-    @property
+    @cached_property
     def used(self) -> list[str]:
         """The schemes that customers stand in."""
         return [key for key in self.schemes.schemes if key not in self.archived]
 
-    @property
+    @cached_property
     def dynamic(self) -> list[str]:
         """The segments that a rule fills."""
         return [id for id, segment in self.segments.items() if segment.rule is not None and id in self.kept]
