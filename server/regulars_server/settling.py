@@ -13,6 +13,7 @@ from regulars_schema.declare import JSON, Level, Nature, Registry, Scope
 from regulars_schema.entities import CHANGE_VERDICT, CUSTOMER
 from regulars_server.authors import SERVER, Posting, UnitTree, device_author
 from regulars_server.storage.interface import Batch, Incarnation, Writer
+from regulars_server.storage.standing import Concern, Swept
 from regulars_sync import changes, log
 from regulars_sync.changes import Change, Malformed
 from regulars_sync.clock import next_stamp
@@ -27,14 +28,14 @@ from regulars_sync.scope import Reach, device_scope, reach
 _MEND_WAITS = "mend_waits"
 _MEND_FOREIGN = "mend_foreign"
 """The code of a mend that was let into the place of what it replaces and does not pass there yet."""
-MEASURES = {
-    "segment": ("rule", "archived"),
-    "scheme": ("changes", "archived"),
-    "cut_points": ("cuts",),
-    "product": ("category", "usage_days"),
-    "unit": ("parent", "time_zone", "currency"),
+MEASURES: Mapping[str, tuple[Swept, tuple[str, ...]]] = {
+    "segment": ("all", ("rule", "archived")),
+    "scheme": ("all", ("changes", "archived")),
+    "cut_points": ("buyers", ("cuts",)),
+    "product": ("product", ("category", "usage_days", "refill_lead_days")),
+    "unit": ("unit", ("parent", "time_zone", "currency")),
 }
-"""Entity -> the fields by which any customer may come to stand elsewhere."""
+"""Entity -> whom it concerns when one of these fields changes: they may come to stand elsewhere."""
 _STANDING = {"unit": ("parent",), "device": ("unit", "left_units/")}
 """Entity -> the fields that say below which units it stands, or stood."""
 
@@ -382,18 +383,20 @@ class Settling:
         return [group for group in groups if batch.waits.get(group, "") is not None]
 
     def _let_be_looked_at(self) -> None:
-        """Note of whom something was written, and whether it is something that all are measured by."""
+        """Note of whom something was written, and what by which more stand than it names."""
         batch, rows = self.batch, self._world.rows
         for entity, id, *_ in batch.writes.documents:
             if entity is CUSTOMER:
                 batch.due.add(id)
             elif entity.naming and entity.scope is not Scope.SAME and entity.nature is not Nature.DERIVED:
                 batch.due.update(rows[entity.name, id].named)
-            elif entity.name in MEASURES and not batch.is_swept:
+            elif entity.name in MEASURES:
+                what, fields = MEASURES[entity.name]
                 row = rows[entity.name, id]
                 stored = row.documents.get(Level.INTERNAL)
                 before = orjson.loads(stored) if stored else {}
-                batch.is_swept = any(row.values.get(f) != before.get(f) for f in MEASURES[entity.name])
+                if any(row.values.get(name) != before.get(name) for name in fields):
+                    batch.swept.add(Concern(what, id) if what in ("product", "unit") else Concern(what))
         batch.due.update(batch.writes.merged)
         for row in self._erased:
             batch.due.update(row.named)

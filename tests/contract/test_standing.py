@@ -18,7 +18,19 @@ from regulars_server.storage.interface import Test as Probe
 from regulars_server.storage.memory import MemoryStorage
 from regulars_server.storage.postgres import PostgresStorage
 from regulars_server.storage.sqlite import SqliteStorage, inline
-from regulars_server.storage.standing import DEED, LINE, Checked, Counted, Cuts, Due, Home, Movement, Sweep
+from regulars_server.storage.standing import (
+    DEED,
+    EVERYBODY,
+    LINE,
+    Checked,
+    Concern,
+    Counted,
+    Cuts,
+    Due,
+    Home,
+    Movement,
+    Sweep,
+)
 from regulars_sync.errors import Refused
 from regulars_sync.ids import identity_id
 from tests.contract.rows import UNITS, Scribe, uid
@@ -52,6 +64,14 @@ def scribe() -> Scribe:
 async def commit(storage: Storage, *due: int, **more: Any) -> int:
     async with storage.writer() as writer:
         return (await writer.commit(Batch(due={uid(id) for id in due}, **more))).seq
+
+
+async def units(storage: Storage, scribe: Scribe) -> None:
+    """The first is above the second and the third, the fourth stands alone."""
+    for id, parent in zip(UNITS, (None, UNITS[0], UNITS[1], None), strict=True):
+        said = {"name": "U", "kind": "branch", **({"parent": parent} if parent else {})}
+        ((ruling,), _) = await scribe.push(storage, [scribe.change("unit", id, said)])
+        assert ruling.verdict == "applied"
 
 
 async def customers(storage: Storage, scribe: Scribe, *numbers: int) -> None:
@@ -92,6 +112,21 @@ async def test_who_is_due_is_taken_by_one_worker_until_it_lets_go(storage, scrib
     assert await storage.claim(B, 150, 50, 1) == [Due(uid(1), 2, None)]
     await storage.conclude(B, await head(storage), [], [uid(1), uid(3)])
     assert [due.customer for due in await storage.claim(A, 151, 50, 5)] == [uid(1), uid(2)]
+
+
+async def test_who_was_written_of_is_taken_before_and_without_those_who_wait_for_other_reasons(
+    storage, scribe
+):
+    await customers(storage, scribe, 1, 2, 3, 4, 5)
+    while await storage.sweep_on(5, 9):
+        pass
+    await commit(storage, swept={EVERYBODY})
+    while await storage.sweep_on(5, 9):
+        pass
+    await commit(storage, 4, 3)
+    for who in ([3, 4], [1], [2], [5]):
+        taken = await storage.claim(A, 9, 50, 9, 1)
+        assert [due.customer for due in taken] == [uid(n) for n in who]
 
 
 async def test_what_was_found_is_kept_and_is_due_again_when_it_says(storage, scribe):
@@ -227,7 +262,7 @@ async def test_nothing_is_kept_of_whom_was_erased(storage, scribe):
 
 async def test_a_sweep_makes_everybody_due_by_and_by(storage, scribe):
     await customers(storage, scribe, 1, 2, 3)
-    seq = await commit(storage, is_swept=True)
+    seq = await commit(storage, swept={EVERYBODY})
     assert not await storage.claim(A, LATER, 50, 9)
     async with storage.unscoped_reader() as reader:
         assert await reader.next_due() == 0
@@ -246,9 +281,75 @@ async def test_a_sweep_makes_everybody_due_by_and_by(storage, scribe):
     await storage.conclude(A, await head(storage), [Checked(uid(3), [uid(3)], None)])
     async with storage.unscoped_reader() as reader:
         assert await reader.sweep(8) is None
-    await commit(storage, is_swept=True)
+    await commit(storage, swept={EVERYBODY})
     assert await storage.sweep_on(9, 9)
     assert len(await storage.claim(A, 9, 50, 9)) == 3
+
+
+async def looked_at(storage: Storage, *numbers: int, **counted: Any) -> None:
+    """Everybody of these was looked at, and nothing is due."""
+    seq = await commit(storage, *numbers)
+    await storage.claim(A, 1, 50, 9)
+    checked = [Checked(uid(n), [uid(n)], None, counted=counted.get(f"of_{n}", ())) for n in numbers]
+    await storage.conclude(A, seq, checked)
+
+
+async def swept(storage: Storage, at: int) -> list[str]:
+    """Who is due by all that changed."""
+    while await storage.sweep_on(at, 2):
+        pass
+    return [due.customer for due in await storage.claim(A, at, 0, 9)]
+
+
+async def test_what_changed_makes_those_due_whom_it_concerns(storage, scribe):
+    await units(storage, scribe)
+    for n in range(4):
+        await scribe.push(storage, [scribe.customer(1 + n, n)])
+    bought = {"of_1": [purchase(100, 6, 5, 5)], "of_4": [purchase(101, 6, 5, 5), purchase(102, 7, 5, 5)]}
+    for concern, who in (
+        (Concern("product", PRODUCTS[0]), [1, 4]),
+        (Concern("product", PRODUCTS[1]), [4]),
+        (Concern("product", uid(89)), []),
+        (Concern("buyers"), [1, 4]),
+        (Concern("unit", UNITS[0]), [1, 2, 3]),
+        (Concern("unit", UNITS[2]), [3]),
+        (EVERYBODY, [1, 2, 3, 4]),
+    ):
+        await looked_at(storage, 1, 2, 3, 4, **bought)
+        await commit(storage, swept={concern})
+        assert await swept(storage, 5) == [uid(n) for n in who], concern
+
+
+async def test_what_changes_during_a_sweep_is_asked_of_all_and_of_nobody_twice(storage, scribe):
+    await customers(storage, scribe, 1, 2, 3, 4)
+    await looked_at(storage, 1, 2, 3, 4)
+    await commit(storage, swept={EVERYBODY})
+    assert await storage.sweep_on(5, 2)
+    assert [due.customer for due in await storage.claim(A, 5, 50, 9)] == [uid(1), uid(2)]
+    await storage.conclude(A, await head(storage), [Checked(uid(n), [uid(n)], None) for n in (1, 2)])
+    for product in range(3):
+        await commit(storage, swept={Concern("product", uid(80 + product))})
+    assert await storage.sweep_on(6, 2)  # it goes on where it was
+    assert [due.customer for due in await storage.claim(A, 6, 50, 9)] == [uid(3), uid(4)]
+    await storage.conclude(A, await head(storage), [Checked(uid(n), [uid(n)], None) for n in (3, 4)])
+    rounds = 0
+    while await storage.sweep_on(7, 4):
+        rounds += 1
+    assert rounds == 2  # the end of this round and one more, for all three
+    assert await storage.claim(A, 7, 50, 9) == []
+
+
+async def test_whoever_is_looked_at_while_something_changes_is_looked_at_again(storage, scribe):
+    """The facts that are kept of them are from before, and may not name the product yet."""
+    await customers(storage, scribe, 1, 2)
+    await looked_at(storage, 1, 2)
+    seq = await commit(storage, 1)
+    await storage.claim(B, 5, 50, 9)
+    await commit(storage, swept={Concern("product", PRODUCTS[0])})
+    assert await swept(storage, 6) == []
+    checked = Checked(uid(1), [uid(1)], None, counted=[purchase(100, 6, 5, 5)])
+    assert await storage.conclude(B, seq, [checked]) == []
+    assert [due.customer for due in await storage.claim(A, 6, 50, 9)] == [uid(1)]
 
 
 async def test_a_change_before_the_sweep_reaches_somebody_is_not_lost_on_who_was_looked_at_before(
@@ -257,7 +358,7 @@ async def test_a_change_before_the_sweep_reaches_somebody_is_not_lost_on_who_was
     await customers(storage, scribe, 1)
     seq = await commit(storage, 1)
     await storage.claim(A, 1, 50, 9)
-    await commit(storage, is_swept=True)
+    await commit(storage, swept={EVERYBODY})
     await storage.sweep_on(2, 9)
     checked = Checked(uid(1), [uid(1)], None, movements=[moved(1, "x", None, "y")])
     assert await storage.conclude(A, seq, [checked]) == []
@@ -333,9 +434,12 @@ async def test_movements_are_read_by_page_of_a_customer_a_scheme_or_a_segment(st
         assert await reader.movements(9, what="membership", key="x") == []
 
 
+PRODUCTS = [uid(80), uid(81)]
+
+
 def purchase(number: int, day: int, amount: int, cost: int | None, kind: str = "purchase") -> Counted:
     said = {"id": uid(number), "at": f"2026-11-{day:02}T00:00:00.000Z", "kind": kind, "effort_min": 0}
-    line = {"quantity": 1, "amount": amount, "cost": cost, "currency": "CNY"}
+    line = {"product": PRODUCTS[number % 2], "quantity": 1, "amount": amount, "cost": cost, "currency": "CNY"}
     return Counted(tuple(said.get(n) for n in DEED), (tuple(line.get(n) for n in LINE),))
 
 
@@ -390,10 +494,16 @@ async def test_customers_are_divided_by_what_they_bought(storage, scribe):
 # --- all of them agree ------------------------------------------------------------------------------------
 
 number = st.integers(1, 4)
+CONCERNS = [
+    EVERYBODY,
+    Concern("buyers"),
+    *(Concern("product", id) for id in PRODUCTS),
+    *(Concern("unit", id) for id in UNITS[:3]),
+]
 steps = st.lists(
     st.one_of(
-        st.tuples(st.just("commit"), st.sets(number), st.booleans()),
-        st.tuples(st.just("claim"), st.sampled_from("ab"), st.integers(1, 4)),
+        st.tuples(st.just("commit"), st.sets(number), st.sets(st.sampled_from(CONCERNS), max_size=2)),
+        st.tuples(st.just("claim"), st.sampled_from("ab"), st.integers(1, 4), st.integers(1, 4)),
         st.tuples(st.just("pass"), st.integers(1, 60)),
         st.tuples(st.just("sweep"), st.integers(1, 3)),
         st.tuples(st.just("erase"), number),
@@ -415,13 +525,15 @@ steps = st.lists(
 async def told(storage: Storage, history: list[tuple[Any, ...]]) -> list[Any]:
     """What a storage says at each step of a history."""
     scribe, now, heard = Scribe(), 0, list[Any]()
-    await customers(storage, scribe, 1, 2, 3, 4)
+    await units(storage, scribe)
+    for n in range(4):
+        await scribe.push(storage, [scribe.customer(1 + n, n)])
     for place, step in enumerate(history):
         match step:
-            case "commit", due, is_swept:
-                await commit(storage, *due, is_swept=is_swept)
-            case "claim", worker, limit:
-                heard.append(await storage.claim(worker, now, 20, limit))
+            case "commit", due, swept:
+                await commit(storage, *due, swept=swept)
+            case "claim", worker, limit, others:
+                heard.append(await storage.claim(worker, now, 20, limit, others))
             case "pass", ms:
                 now += ms
             case "sweep", limit:

@@ -33,7 +33,9 @@ from regulars_server.storage.standing import HOPS, MEMBER, MOVED, Checked, Due, 
 from regulars_sync.errors import RegularsError
 
 AT_ONCE = 50
-"""So many customers are taken at once."""
+"""So many customers are taken at once of whom something was written."""
+BESIDE = 10
+"""So many who are due for another reason: whoever is written of meanwhile waits for no more."""
 HELD_MS = 10_000
 """So long nobody else takes them; one who is not done by then is taken by another."""
 SWEPT_AT_ONCE = 500
@@ -95,15 +97,15 @@ class Checking:
             due = await reader.next_due()
         if due is None or due > now:
             return None
-        taken = await self._storage.claim(self._worker, now, HELD_MS, AT_ONCE)
+        taken = await self._storage.claim(self._worker, now, HELD_MS, AT_ONCE, BESIDE)
         if not taken:
             return [] if await self._storage.sweep_on(now, SWEPT_AT_ONCE) else None
         ids = [one.customer for one in taken]
         try:
-            tree = await self._admission.tree()
             async with self._storage.unscoped_reader() as reader:
                 seq = (await reader.head()).seq
-                checked = await look(reader, taken, await self._worlds.of(reader), tree, now)
+                knowledge, tree = await self._worlds.of(reader), await self._worlds.units(reader)
+                checked = await look(reader, taken, knowledge, tree, now)
             await refresh(self._admission, self._storage, checked)
         except BaseException:
             with suppress(RegularsError, asyncio.CancelledError):

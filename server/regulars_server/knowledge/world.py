@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from functools import cache
+from typing import Generic, TypeVar
 
 import orjson
 
 from regulars_schema.declare import JSON, Level
 from regulars_schema.schemes import Shipped, load
 from regulars_schema.schemes.world import Knowledge, SchemeRow, SegmentRow, know
+from regulars_server.authors import UnitTree
 from regulars_server.storage.interface import Order, Reader
 from regulars_sync.scope import CHAIN
 
 ROWS_MAX = 100_000
+T = TypeVar("T")
 
 
 @cache
@@ -22,20 +26,34 @@ def shipped() -> Shipped:
 
 
 class Worlds:
-    """The latest `Knowledge` of one chain; another one when a row in the chain's scope has changed since."""
+    """The latest `Knowledge` and units of one chain, read again when a row in its scope has changed since."""
 
     def __init__(self) -> None:
-        self._found: tuple[int, Knowledge] | None = None
+        self._knowledge = _Latest(read)
+        self._units = _Latest(UnitTree.read)
 
     async def of(self, reader: Reader) -> Knowledge:
         """What is so in the reader's snapshot, or a moment later."""
+        return await self._knowledge.of(reader)
+
+    async def units(self, reader: Reader) -> UnitTree:
+        """Likewise, so that no commit of another server is missed."""
+        return await self._units.of(reader)
+
+
+class _Latest(Generic[T]):
+    def __init__(self, read: Callable[[Reader], Awaitable[T]]) -> None:
+        self._read = read
+        self._found: tuple[int, T] | None = None
+
+    async def of(self, reader: Reader) -> T:
         found = self._found
         if found is not None and not (await reader.since({CHAIN: found[0]}, 0)).entries:
             return found[1]
         seq = (await reader.head()).seq
-        known = await read(reader)
-        self._found = (seq, known)
-        return known
+        read = await self._read(reader)
+        self._found = (seq, read)
+        return read
 
 
 async def read(reader: Reader) -> Knowledge:

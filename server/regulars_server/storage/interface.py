@@ -14,7 +14,17 @@ from typing import Literal, NamedTuple, Protocol
 
 from regulars_schema.declare import JSON, Level, Registry
 from regulars_schema.rules.totals import Numbers
-from regulars_server.storage.standing import Checked, Counted, Cuts, Due, Home, Movement, Sweep, What
+from regulars_server.storage.standing import (
+    Checked,
+    Concern,
+    Counted,
+    Cuts,
+    Due,
+    Home,
+    Movement,
+    Sweep,
+    What,
+)
 from regulars_sync.digest import Digest
 from regulars_sync.log import Entry
 from regulars_sync.placement import Writes
@@ -528,7 +538,7 @@ class Reader(Protocol):
         ...
 
     async def sweep(self, now_ms: int) -> Sweep | None:
-        """How far everybody was looked at since a rule changed; None when that is done."""
+        """How far everybody was asked what changed since they were looked at; None when that is done."""
         ...
 
     async def unlooked(self, customers: Iterable[str], now_ms: int) -> set[str]:
@@ -581,8 +591,8 @@ class Batch:
     due: set[str] = field(default_factory=set)
     """Customers that are to be looked at: where they stand may be another place now. Those who are named by
     facts that one of the written ones corrects, or is corrected by, are found by storage."""
-    is_swept: bool = False
-    """Look at every customer that there is: a rule changed, or what all are measured by."""
+    swept: set[Concern] = field(default_factory=set)
+    """Look at all customers whom one of these concerns, by and by."""
     incarnation: Incarnation | None = None
     stamp_max: int = 0
     at_ms: int = 0
@@ -749,8 +759,14 @@ class Storage(Protocol):
 
     # --- where customers stand; none of it is a commit, or takes a seq ---
 
-    async def claim(self, worker: str, now_ms: int, held_ms: int, limit: int) -> list[Due]:
-        """Take customers that are due, longest due first; nobody else gets them for `held_ms`."""
+    async def claim(
+        self, worker: str, now_ms: int, held_ms: int, limit: int, others: int | None = None
+    ) -> list[Due]:
+        """Take customers that are due, `limit` at most; nobody else gets them for `held_ms`.
+
+        Those of whom something was written. Only where nobody is, those who are due for another reason,
+        longest first and `others` at most: whoever is written of meanwhile waits no longer than for these.
+        """
         ...
 
     async def conclude(
@@ -764,7 +780,11 @@ class Storage(Protocol):
         ...
 
     async def sweep_on(self, now_ms: int, limit: int) -> bool:
-        """Make the next customers due of those who are swept; whether there were any."""
+        """Make those of the next customers due whom something concerns that changed since somebody looked.
+
+        Whether there were any to ask.
+        What changes meanwhile is asked of the rest of this round, and of all in one more.
+        """
         ...
 
     async def verify_log(self) -> int:

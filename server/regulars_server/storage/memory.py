@@ -128,6 +128,19 @@ class _State:
         """In the order in which they came, those who were not erased."""
         return [id for (name, id), row in self.rows.items() if name == "customer" and row.documents]
 
+    def above(self, customer: str) -> set[str]:
+        """Where a customer is at home, and the units above."""
+        found: set[str] = set()
+        unit = self._said("customer", customer).get("home_unit")
+        while unit is not None and unit not in found:
+            found.add(unit)
+            unit = self._said("unit", unit).get("parent")
+        return found
+
+    def _said(self, entity: str, id: str) -> dict[str, JSON]:
+        row = self.rows.get((entity, id))
+        return orjson.loads(row.documents[Level.INTERNAL][0]) if row and row.documents else {}
+
 
 class MemoryStorage:
     def __init__(self, registry: Registry, entropy: Callable[[int], bytes] = os.urandom) -> None:
@@ -191,9 +204,11 @@ class MemoryStorage:
             self._state = state
             return floor
 
-    async def claim(self, worker: str, now_ms: int, held_ms: int, limit: int) -> list[Due]:
+    async def claim(
+        self, worker: str, now_ms: int, held_ms: int, limit: int, others: int | None = None
+    ) -> list[Due]:
         async with self._standing() as (stood, customers):
-            return stood.claim(customers, worker, now_ms, held_ms, limit)
+            return stood.claim(customers, worker, now_ms, held_ms, limit, others)
 
     async def conclude(
         self, worker: str, seq: int, checked: Sequence[Checked], left: Iterable[str] = ()
@@ -203,7 +218,7 @@ class MemoryStorage:
 
     async def sweep_on(self, now_ms: int, limit: int) -> bool:
         async with self._standing() as (stood, customers):
-            return stood.sweep_on(customers, now_ms, limit)
+            return stood.sweep_on(customers, self._state.above, now_ms, limit)
 
     @asynccontextmanager
     async def _standing(self) -> AsyncIterator[tuple[Stood, list[str]]]:
@@ -891,8 +906,7 @@ class MemoryWriter(MemoryReader):
             state.stood.forget(id, here)
             here.remove(id)
         state.stood.queue(state.customers(), (batch.due | self._families(state, batch)), last)
-        if batch.is_swept:
-            state.stood.swept = last, None
+        state.stood.sweep_for(batch.swept, last)
         if batch.incarnation is not None:
             known = state.incarnations
             before = known.get(batch.incarnation.id)

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from regulars_server.storage.standing import DEED, HOPS, LINE, Checked, Counted, Cuts, Due, Movement, Sweep
+from regulars_server.storage.standing import (
+    BUYING,
+    DEED,
+    EVERYBODY,
+    HOPS,
+    LINE,
+    Checked,
+    Concern,
+    Counted,
+    Cuts,
+    Due,
+    Movement,
+    Sweep,
+)
 
 V = TypeVar("V", int, str)
 
@@ -28,14 +41,19 @@ class Stood:
     membership: dict[str, dict[str, int]] = field(default_factory=dict)
     movements: list[Movement] = field(default_factory=list)
     counted: dict[str, Sequence[Counted]] = field(default_factory=dict)
-    swept: tuple[int, str | None] | None = (0, None)
-    """The commit since which, and the last customer who was made due."""
+    swept: dict[Concern, tuple[int, bool]] = field(default_factory=lambda: {EVERYBODY: (0, True)})
+    """By what it changed: the commit, and whether all have been asked when this round ends."""
+    asked: str | None = None
+    """The last customer who was asked in this round."""
+    is_begun: bool = False
+    """Whether anybody was, though it may be erased."""
 
     def copy(self) -> Stood:
         standing = {id: dict(kept) for id, kept in self.standing.items()}
         membership = {id: dict(kept) for id, kept in self.membership.items()}
         counted, movements = dict(self.counted), list(self.movements)
-        return Stood(dict(self.looked), standing, membership, movements, counted, self.swept)
+        looked, swept = dict(self.looked), dict(self.swept)
+        return Stood(looked, standing, membership, movements, counted, swept, self.asked, self.is_begun)
 
     # --- what is due ----------------------------------------------------------------------------------
 
@@ -54,48 +72,88 @@ class Stood:
         )
 
     def next_due(self) -> int | None:
-        if self.swept is not None:
+        if self.swept:
             return 0
         due = [(one.held, one.due) for one in self.looked.values() if one.due is not None]
         return min((max(at, held) for held, at in due), default=None)
 
     def claim(
-        self, customers: Iterable[str], worker: str, now_ms: int, held_ms: int, limit: int
+        self, customers: list[str], worker: str, now_ms: int, held_ms: int, limit: int, others: int | None
     ) -> list[Due]:
         due = [
             (one.due, place, id)
             for place, id in enumerate(customers)
             if (one := self.looked.get(id)) and one.due is not None and max(one.due, one.held) <= now_ms
         ]
-        taken = [id for *_, id in sorted(due)[:limit]]
+        written = [one for one in due if one[0] <= 0]
+        some = sorted(written)[:limit] or sorted(due)[: limit if others is None else others]
+        taken = [id for *_, id in some]
         for id in taken:
             self.looked[id] = replace(self.looked[id], held=now_ms + held_ms, worker=worker)
         return [Due(id, self.looked[id].hops, self.looked[id].seen) for id in taken]
 
-    def sweep_on(self, customers: list[str], now_ms: int, limit: int) -> bool:
-        if self.swept is None:
+    def sweep_for(self, concerns: Iterable[Concern], seq: int) -> None:
+        self.swept |= dict.fromkeys(concerns, (seq, not self.is_begun))
+
+    def sweep_on(
+        self, customers: list[str], above: Callable[[str], set[str]], now_ms: int, limit: int
+    ) -> bool:
+        """`above`: where a customer is at home, and the units above."""
+        some = customers[0 if self.asked is None else customers.index(self.asked) + 1 :][:limit]
+        if not some:
+            self.swept = {concern: (seq, True) for concern, (seq, whole) in self.swept.items() if not whole}
+            self.asked, self.is_begun = None, False
+            return bool(self.swept)
+        if not self.swept:
             return False
-        seq, last = self.swept
-        some = (customers if last is None else customers[customers.index(last) + 1 :])[:limit]
+        last: dict[str, int] = {}
+        for (what, _), (seq, _) in self.swept.items():
+            last[what] = max(seq, last.get(what, 0))
         for id in some:
-            self._put(id, now_ms, seq, 0)
-        self.swept = (seq, some[-1]) if some else None
-        return bool(some)
+            before = self.looked.get(id, Looked(None, 0))
+            units = above(id)
+            concerns = {
+                concern.what
+                for concern, (seq, _) in self.swept.items()
+                if seq > (-1 if before.seen is None else before.seen) and self._concerns(concern, id, units)
+            }
+            for what in last if before.held else concerns:
+                self._put(id, now_ms, last[what], 0 if what == EVERYBODY.what else HOPS)
+        self.asked, self.is_begun = some[-1], True
+        return True
+
+    def _concerns(self, concern: Concern, customer: str, units: set[str]) -> bool:
+        facts = self.counted.get(customer, ())
+        match concern.what:
+            case "all":
+                return True
+            case "buyers":
+                return any(fact.deed[DEED.index("kind")] in BUYING for fact in facts)
+            case "product":
+                place = LINE.index("product")
+                return any(line[place] == concern.key for fact in facts for line in fact.lines)
+            case "unit":
+                return concern.key in units
 
     def sweeping(self, customers: list[str], now_ms: int) -> Sweep | None:
         waiting = sum(one.due is not None and one.due <= now_ms for one in self.looked.values())
-        if self.swept is None and not waiting:
+        if not self.swept and not waiting:
             return None
-        last, total = self.swept[1] if self.swept else None, len(customers)
-        reached = customers.index(last) + 1 if last else 0
-        return Sweep(total if self.swept is None else reached, total, waiting)
+        is_whole = all(whole for _, whole in self.swept.values())
+        reached = customers.index(self.asked) + 1 if self.asked and is_whole else 0
+        return Sweep(reached if self.swept else len(customers), len(customers), waiting)
 
     def unlooked(self, customers: list[str], now_ms: int) -> set[str]:
         due = {id for id, one in self.looked.items() if one.due is not None and one.due <= now_ms}
-        if self.swept is None:
-            return due
-        last = self.swept[1]
-        return due | set(customers if last is None else customers[customers.index(last) + 1 :])
+        last = max((seq for seq, _ in self.swept.values()), default=-1)
+        is_whole = all(whole for _, whole in self.swept.values())
+        asked = customers.index(self.asked) + 1 if self.asked and is_whole else 0
+        never = Looked(None, 0)
+        return due | {
+            id
+            for id in customers[asked:]
+            if last > (-1 if (seen := self.looked.get(id, never).seen) is None else seen)
+        }
 
     # --- what divides them ----------------------------------------------------------------------------
 
@@ -184,8 +242,8 @@ class Stood:
 
     def forget(self, id: str, customers: list[str]) -> None:
         """Nothing is kept of a customer who is erased; `customers`: with this one."""
-        if self.swept is not None and self.swept[1] == id:
-            self.swept = self.swept[0], ([None, *customers])[customers.index(id)]
+        if self.asked == id:
+            self.asked = ([None, *customers])[customers.index(id)]
         for kept in (self.looked, self.standing, self.membership, self.counted):
             kept.pop(id, None)
         self.movements = [movement for movement in self.movements if movement.customer != id]

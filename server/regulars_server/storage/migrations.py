@@ -262,8 +262,12 @@ CREATE TABLE movement(
   was TEXT, became TEXT, reason TEXT);
 CREATE INDEX movement_by_row ON movement(row, n);
 CREATE INDEX movement_by_key ON movement(what, key, n);
-CREATE TABLE sweep(one INTEGER PRIMARY KEY, seq INTEGER NOT NULL, row INTEGER NOT NULL);
-INSERT INTO sweep VALUES(1, 0, 0);
+CREATE TABLE swept(
+  what TEXT NOT NULL, key TEXT NOT NULL, seq INTEGER NOT NULL, is_whole INTEGER NOT NULL,
+  PRIMARY KEY(what, key)) WITHOUT ROWID;
+INSERT INTO swept VALUES('all', '', 0, 1);
+CREATE TABLE sweep(one INTEGER PRIMARY KEY, row INTEGER NOT NULL);
+INSERT INTO sweep VALUES(1, 0);
 """
 _DEED = """id TEXT NOT NULL, at TEXT NOT NULL, kind TEXT NOT NULL, unit TEXT, staff TEXT, channel TEXT,
   stage_reached INTEGER, outcome TEXT, role TEXT, effort_min INTEGER NOT NULL, rating INTEGER"""

@@ -5,7 +5,8 @@
     standing     the values of schemes, membership the segments: of each person, under its survivor's id
     deed         the facts that count of each person, and deed_line their lines, for rules in SQL
     movement     every change of them, append-only
-    sweep        how far all customers were made due, since a rule changed
+    swept        what changed that many customers may stand elsewhere by, and
+    sweep        how far those of them whom it concerns were made due
 
 None of it is synced: tablets compute the same from what they hold.
 """
@@ -28,6 +29,24 @@ MEMBER = "member"
 """What a movement of a membership comes from or leads to."""
 
 What = Literal["standing", "membership"]
+Swept = Literal["all", "buyers", "product", "unit"]
+
+
+class Concern(NamedTuple):
+    """What changed, of those things by which more customers may stand elsewhere than are named by it.
+
+    Concerned are `all`, the `buyers`, who bought something of a `product`, or who is at home in a `unit` or
+    below it; also whoever is looked at meanwhile, since what is kept of them may be from before.
+    """
+
+    what: Swept
+    key: str = ""
+    """The id of the product or unit."""
+
+
+EVERYBODY = Concern("all")
+BUYING = ("purchase", "return")
+"""The kinds of facts by which somebody is a buyer."""
 
 
 class Due(NamedTuple):
@@ -129,10 +148,10 @@ class Cuts(NamedTuple):
 
 
 class Sweep(NamedTuple):
-    """How far all customers were made due since a rule changed."""
+    """How far customers were made due since a rule changed, or what they are measured by."""
 
     reached: int
-    """So many were."""
+    """So many were asked whether it concerns them."""
     total: int
     waiting: int
     """So many of whomever are due and not looked at yet."""

@@ -216,8 +216,10 @@ class PostgresStorage:
     async def compact(self, before_ms: int) -> int:
         return await self._keep(lambda c: compact(c, before_ms, self._terms["change_verdict"]))
 
-    async def claim(self, worker: str, now_ms: int, held_ms: int, limit: int) -> list[Due]:
-        return await self._keep(lambda c: standing.claim(c, worker, now_ms, held_ms, limit))
+    async def claim(
+        self, worker: str, now_ms: int, held_ms: int, limit: int, others: int | None = None
+    ) -> list[Due]:
+        return await self._keep(lambda c: standing.claim(c, worker, now_ms, held_ms, limit, others))
 
     async def conclude(
         self, worker: str, seq: int, checked: Sequence[Checked], left: Iterable[str] = ()

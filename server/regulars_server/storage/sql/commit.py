@@ -551,8 +551,7 @@ class Transaction(Snapshot):
     def _let_be_looked_at(self, batch: Batch, last: int) -> None:
         facts = [id for entity, id, *_ in batch.writes.documents if entity.name == "interaction"]
         standing.queue(self.connection, self.dialect, self.terms, batch.due, facts, last)
-        if batch.is_swept:
-            standing.swept(self.connection, last)
+        standing.sweep_for(self.connection, batch.swept, last)
 
     def _append(self, entries: Sequence[Entry]) -> None:
         if not entries:

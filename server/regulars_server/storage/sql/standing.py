@@ -11,17 +11,44 @@ from regulars_schema.declare import JSON
 from regulars_server.storage.sql import deeds
 from regulars_server.storage.sql.dialect import Connection, Dialect
 from regulars_server.storage.sql.snapshot import Snapshot
-from regulars_server.storage.standing import HOPS, Checked, Counted, Due, Movement, Sweep, What
+from regulars_server.storage.standing import (
+    BUYING,
+    EVERYBODY,
+    HOPS,
+    Checked,
+    Concern,
+    Counted,
+    Due,
+    Movement,
+    Sweep,
+    What,
+)
 
 _AMONG = "IN (SELECT value FROM json_each(?))"
 _QUEUED = (
-    "INSERT INTO recheck(row, due, seq, hops, held, worker) SELECT row, {due}, {seq}, {hops}, 0, ''"
-    " FROM customer WHERE {where} AND document IS NOT NULL ON CONFLICT(row) DO UPDATE SET"
+    "INSERT INTO recheck(row, due, seq, hops, held, worker) SELECT customer.row, {due}, {seq}, {hops}, 0, ''"
+    " FROM customer WHERE {where} AND customer.document IS NOT NULL ON CONFLICT(row) DO UPDATE SET"
     " due=CASE WHEN recheck.due < excluded.due THEN recheck.due ELSE excluded.due END,"
     " seq=CASE WHEN recheck.seq > excluded.seq THEN recheck.seq ELSE excluded.seq END,"
     " hops=CASE WHEN recheck.due <= excluded.due AND recheck.hops > excluded.hops THEN recheck.hops"
     " ELSE excluded.hops END"
 )
+_OF_A_UNIT = (
+    "home_unit IN (WITH RECURSIVE below(id, seq) AS (SELECT key, seq FROM swept WHERE what='unit'"
+    " UNION SELECT u.id, b.seq FROM unit u JOIN below b ON u.parent=b.id)"
+    " SELECT b.id FROM below b WHERE b.seq > {seen})"
+)
+_CONCERNED: Mapping[str, str] = {
+    "all": "EXISTS (SELECT 1 FROM swept w WHERE w.what='all' AND w.seq > {seen})",
+    "buyers": "EXISTS (SELECT 1 FROM swept w WHERE w.what='buyers' AND w.seq > {seen}) AND EXISTS (SELECT 1"
+    f" FROM deed d WHERE d.customer=customer.row AND d.kind IN {BUYING})",
+    "product": "EXISTS (SELECT 1 FROM deed_line l JOIN swept w ON w.what='product' AND w.key=l.product"
+    " WHERE l.customer=customer.row AND w.seq > {seen})",
+    "unit": _OF_A_UNIT,
+}
+"""Of each concern which customers it is one of, of those who were looked at as of `seen`."""
+_SEEN = "coalesce((SELECT r.seen FROM recheck r WHERE r.row=customer.row), -1)"
+_LOOKED_AT = "EXISTS (SELECT 1 FROM recheck r WHERE r.row=customer.row AND r.held > 0)"
 
 
 # --- reading ------------------------------------------------------------------------------------------------
@@ -83,8 +110,7 @@ def next_due(of: Snapshot) -> int | None:
         " (SELECT held, due FROM recheck WHERE due IS NOT NULL ORDER BY due LIMIT ?) AS first"
     )
     ((due,),) = of.rows(sql, _FIRST)
-    swept = of.rows("SELECT 1 FROM sweep")
-    return 0 if swept else due
+    return 0 if of.rows("SELECT 1 FROM sweep") else due
 
 
 _FIRST = 10_000
@@ -93,9 +119,10 @@ _FIRST = 10_000
 
 def sweep(of: Snapshot, now_ms: int) -> Sweep | None:
     ((total,),) = of.rows("SELECT count(*) FROM customer WHERE document IS NOT NULL")
-    found = of.rows("SELECT row FROM sweep")
+    sql = "SELECT row, (SELECT min(is_whole) FROM swept) FROM sweep"
+    found = [row if is_whole else 0 for row, is_whole in of.rows(sql)]
     sql = "SELECT count(*) FROM customer WHERE document IS NOT NULL AND row <= ?"
-    reached = of.rows(sql, found[0][0])[0][0] if found else total
+    reached = of.rows(sql, found[0])[0][0] if found else total
     ((waiting,),) = of.rows("SELECT count(*) FROM recheck WHERE due <= ?", now_ms)
     return Sweep(reached, total, waiting) if found or waiting else None
 
@@ -103,7 +130,8 @@ def sweep(of: Snapshot, now_ms: int) -> Sweep | None:
 def unlooked(of: Snapshot, customers: Collection[str], now_ms: int) -> set[str]:
     sql = (
         f"SELECT t.id FROM customer t LEFT JOIN recheck r ON r.row=t.row WHERE t.id {_AMONG}"
-        f" AND {of.reaching('customer')} AND (r.due <= ? OR t.row > (SELECT row FROM sweep))"
+        f" AND {of.reaching('customer')} AND (r.due <= ? OR coalesce(r.seen, -1) < (SELECT max(seq) FROM swept)"
+        " AND t.row > (SELECT CASE WHEN (SELECT min(is_whole) FROM swept)=1 THEN row ELSE 0 END FROM sweep))"
     )
     return {id for (id,) in of.rows(sql, of.dialect.list(customers), now_ms)}
 
@@ -150,10 +178,16 @@ def _families(
     return {id for (id,) in connection.execute(sql, (dialect.list(starts),))}
 
 
-def swept(connection: Connection, seq: int) -> None:
-    """Within a commit: all customers are due, by and by."""
-    sql = "INSERT INTO sweep VALUES(1, ?, 0) ON CONFLICT(one) DO UPDATE SET seq=excluded.seq, row=0"
-    connection.execute(sql, (seq,))
+def sweep_for(connection: Connection, concerns: Collection[Concern], seq: int) -> None:
+    """Within a commit: those whom these concern are due, by and by."""
+    if not concerns:
+        return
+    connection.execute("INSERT INTO sweep VALUES(1, 0) ON CONFLICT DO NOTHING")
+    sql = (
+        "INSERT INTO swept SELECT ?, ?, ?, CASE WHEN row=0 THEN 1 ELSE 0 END FROM sweep WHERE one=1"
+        " ON CONFLICT(what, key) DO UPDATE SET seq=excluded.seq, is_whole=excluded.is_whole"
+    )
+    connection.executemany(sql, [(*concern, seq) for concern in sorted(concerns)])
 
 
 def forget(connection: Connection, row: int | None) -> None:
@@ -162,31 +196,46 @@ def forget(connection: Connection, row: int | None) -> None:
         connection.execute(f"DELETE FROM {table} WHERE row=?", (row,))
 
 
-def claim(connection: Connection, worker: str, now_ms: int, held_ms: int, limit: int) -> list[Due]:
+def claim(
+    connection: Connection, worker: str, now_ms: int, held_ms: int, limit: int, others: int | None
+) -> list[Due]:
     sql = (
         "SELECT t.id, r.hops, r.seen, r.row FROM recheck r JOIN customer t ON t.row=r.row"
         " WHERE r.due <= ? AND r.held <= ? ORDER BY r.due, r.row LIMIT ?"
     )
-    found = list(connection.execute(sql, (now_ms, now_ms, limit)))
+    found = list(connection.execute(sql, (0, now_ms, limit)))
+    found = found or list(connection.execute(sql, (now_ms, now_ms, limit if others is None else others)))
     taken = [(now_ms + held_ms, worker, row) for *_, row in found]
     connection.executemany("UPDATE recheck SET held=?, worker=? WHERE row=?", taken)
     return [Due(*due) for *due, _ in found]
 
 
 def sweep_on(connection: Connection, now_ms: int, limit: int) -> bool:
-    found = list(connection.execute("SELECT seq, row FROM sweep"))
+    found = list(connection.execute("SELECT row FROM sweep"))
     if not found:
         return False
-    ((seq, reached),) = found
+    ((reached,),) = found
     sql = "SELECT row FROM customer WHERE row > ? AND document IS NOT NULL ORDER BY row LIMIT ?"
     rows = [row for (row,) in connection.execute(sql, (reached, limit))]
     if not rows:
-        connection.execute("DELETE FROM sweep")
-        return False
-    sql = _QUEUED.format(due="?", seq="?", hops=0, where="row > ? AND row <= ?")
-    connection.execute(sql, (now_ms, seq, reached, rows[-1]))
+        return _begin_again(connection)
+    for what, seq in list(connection.execute("SELECT what, max(seq) FROM swept GROUP BY what ORDER BY what")):
+        concerned = _CONCERNED[what].format(seen=_SEEN)
+        where = f"customer.row > ? AND customer.row <= ? AND ({concerned} OR {_LOOKED_AT})"
+        hops = 0 if what == EVERYBODY.what else HOPS
+        sql = _QUEUED.format(due="?", seq="?", hops=hops, where=where)
+        connection.execute(sql, (now_ms, seq, reached, rows[-1]))
     connection.execute("UPDATE sweep SET row=?", (rows[-1],))
     return True
+
+
+def _begin_again(connection: Connection) -> bool:
+    """All were asked: what changed meanwhile is asked of those who came first too."""
+    connection.execute("DELETE FROM swept WHERE is_whole=1")
+    connection.execute("UPDATE swept SET is_whole=1")
+    connection.execute("UPDATE sweep SET row=0")
+    connection.execute("DELETE FROM sweep WHERE NOT EXISTS (SELECT 1 FROM swept)")
+    return bool(list(connection.execute("SELECT 1 FROM sweep")))
 
 
 def conclude(

@@ -179,8 +179,10 @@ class SqliteStorage:
             assert self._writer is not None, "open() it first"
             return await self._run(self._writer, kept)
 
-    async def claim(self, worker: str, now_ms: int, held_ms: int, limit: int) -> list[Due]:
-        return await self._keep(lambda c: standing.claim(c, worker, now_ms, held_ms, limit))
+    async def claim(
+        self, worker: str, now_ms: int, held_ms: int, limit: int, others: int | None = None
+    ) -> list[Due]:
+        return await self._keep(lambda c: standing.claim(c, worker, now_ms, held_ms, limit, others))
 
     async def conclude(
         self, worker: str, seq: int, checked: Sequence[Checked], left: Iterable[str] = ()
