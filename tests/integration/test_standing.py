@@ -54,15 +54,36 @@ class Shopkeeper:
         await self.chain.write("create", "customer", id, {"name": "林芳", "home_unit": home, **fields})
         return id
 
-    async def did(self, kind: str, *customers: str, days: float = 0, amount: int = 100, **fields: Any) -> str:
+    async def did(
+        self,
+        kind: str,
+        *customers: str,
+        days: float = 0,
+        amount: int = 100,
+        product: str | None = None,
+        **fields: Any,
+    ) -> str:
         id = self.chain.new_id()
         party = [{"customer": customer, "role": "principal"} for customer in customers]
         at = instant_of(self.chain.clock.ms + round(days * DAY_MS))
         said = {"kind": kind, "at": at, "party": party, **fields}
         if kind == "purchase":
-            said.setdefault("lines", [{"amount": amount, "quantity": 1, "currency": "CNY"}])
+            line = {"amount": amount, "quantity": 1, "currency": "CNY"}
+            said.setdefault("lines", [line if product is None else {**line, "product": product}])
         await self.chain.write("create", "interaction", id, said)
         return id
+
+    def looked_at(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """Comes to have whoever is looked at from now on."""
+        storage, found = self.chain.service.storage, list[str]()
+        conclude = storage.conclude
+
+        async def concluded(worker: str, seq: int, checked: Any, left: Any = ()) -> Any:
+            found.extend(one.customer for one in checked)
+            return await conclude(worker, seq, checked, left)
+
+        monkeypatch.setattr(storage, "conclude", concluded)
+        return found
 
     async def edit(self, entity: str, id: str, **fields: Any) -> None:
         """An edit that has seen what it replaces."""
@@ -354,6 +375,83 @@ async def test_a_new_or_changed_rule_is_asked_of_everybody_by_and_by(shop: Shopk
     (left,) = await shop.moved()
     assert (left.after, left.reason) == (None, {"by": "rule", "tests": []})
     await shop.sees_afresh()
+
+
+async def test_a_changed_product_is_asked_of_those_who_bought_it(
+    shop: Shopkeeper, monkeypatch: pytest.MonkeyPatch
+):
+    due = await shop.segment("refill_days <= 0")
+    soap, tea = shop.chain.new_id(), shop.chain.new_id()
+    for id in (soap, tea):
+        await shop.chain.write("create", "product", id, {"name": "P", "usage_days": 30})
+    lin, wang = await shop.customer(), await shop.customer()
+    friend = await shop.segment("link(companion: refill_days <= 0)")
+    tied = {"from_customer": lin, "to_customer": wang, "kind": "companion", "active": True}
+    await shop.chain.write("create", "link", link_id(lin, wang, "companion"), tied)
+    others = [await shop.customer() for _ in range(3)]
+    await shop.did("purchase", lin, product=soap)
+    for id in others:
+        await shop.did("purchase", id, product=tea)
+    assert await shop.members() == []
+    looked = shop.looked_at(monkeypatch)
+    await shop.edit("product", soap, refill_lead_days=30)
+    assert sorted(await shop.members()) == sorted([(lin, due, "member"), (wang, friend, "member")])
+    assert set(looked) == {lin, wang}
+    await shop.sees_afresh()
+    looked.clear()
+    await shop.edit("product", tea, usage_days=31)
+    await shop.chain.write("create", "product", shop.chain.new_id(), {"name": "New", "usage_days": 3})
+    await shop.edit("product", soap, name="Soap")
+    await shop.moved()
+    assert set(looked) == set(others)
+
+
+async def test_a_changed_unit_is_asked_of_those_at_home_below_it(
+    shop: Shopkeeper, monkeypatch: pytest.MonkeyPatch
+):
+    units = shop.chain.units
+    south = await shop.chain.unit("South", "region", units["hq"])
+    await shop.chain.unit("Lake", "branch", south)
+    by_the_lake, elsewhere = await shop.customer(home_unit=units["Lake"]), await shop.customer()
+    spent = await shop.segment("spend >= 100")
+    for id in (by_the_lake, elsewhere):
+        await shop.did("purchase", id)
+    assert sorted(await shop.members()) == sorted((id, spent, "member") for id in (by_the_lake, elsewhere))
+    looked = shop.looked_at(monkeypatch)
+    await shop.edit("unit", south, currency="SGD")
+    assert await shop.members() == [(by_the_lake, spent, None)]
+    assert set(looked) == {by_the_lake}
+    await shop.sees_afresh()
+
+
+async def test_cut_points_are_asked_of_buyers(shop: Shopkeeper, monkeypatch: pytest.MonkeyPatch):
+    buyer, visitor = await shop.customer(), await shop.customer()
+    await shop.did("purchase", buyer)
+    await shop.did("visit", visitor)
+    await shop.moved()
+    looked = shop.looked_at(monkeypatch)
+    said: dict[str, Any] = {"day": "2026-11-22", "cuts": {"spend": [10, 20, 30, 40]}}
+    await shop.chain.write("create", "cut_points", made_id("cut_points", said["day"]), said)
+    assert "tier" in {movement.key for movement in await shop.moved()}
+    assert set(looked) == {buyer}
+    await shop.sees_afresh()
+
+
+async def test_who_is_written_of_during_a_sweep_is_looked_at_next(shop: Shopkeeper):
+    customers = [await shop.customer() for _ in range(checking.BESIDE + 3)]
+    await shop.moved()
+    segment = await shop.segment("count(visit) >= 1")
+    assert await shop.checking.once() == []  # they are made due
+    assert await shop.checking.once() == []  # some are looked at
+    last = customers[-1]
+    await shop.did("visit", last)
+    moved = await shop.checking.once()
+    assert moved is not None
+    assert [(m.customer, m.key) for m in moved if m.what == "membership"] == [(last, segment)]
+    async with shop.chain.service.storage.unscoped_reader() as reader:
+        sweep = await reader.sweep(shop.chain.clock.ms)
+    assert sweep is not None
+    assert sweep.waiting == 2
 
 
 async def test_of_whom_nothing_can_be_said_keeps_nobody_else_waiting(

@@ -107,8 +107,8 @@ class Stood:
         if not self.swept:
             return False
         last: dict[str, int] = {}
-        for (what, _), (seq, _) in self.swept.items():
-            last[what] = max(seq, last.get(what, 0))
+        for concern, (seq, _) in self.swept.items():
+            last[concern.what] = max(seq, last.get(concern.what, 0))
         for id in some:
             before = self.looked.get(id, Looked(None, 0))
             units = above(id)

@@ -130,7 +130,8 @@ def sweep(of: Snapshot, now_ms: int) -> Sweep | None:
 def unlooked(of: Snapshot, customers: Collection[str], now_ms: int) -> set[str]:
     sql = (
         f"SELECT t.id FROM customer t LEFT JOIN recheck r ON r.row=t.row WHERE t.id {_AMONG}"
-        f" AND {of.reaching('customer')} AND (r.due <= ? OR coalesce(r.seen, -1) < (SELECT max(seq) FROM swept)"
+        f" AND {of.reaching('customer')} AND (r.due <= ?"
+        " OR coalesce(r.seen, -1) < (SELECT max(seq) FROM swept)"
         " AND t.row > (SELECT CASE WHEN (SELECT min(is_whole) FROM swept)=1 THEN row ELSE 0 END FROM sweep))"
     )
     return {id for (id,) in of.rows(sql, of.dialect.list(customers), now_ms)}
