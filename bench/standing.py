@@ -96,6 +96,8 @@ async def measured(
             await asyncio.sleep(0.2)
             spent: dict[str, list[float]] = {"floor: its commit": [], "its membership events": []}
             for i in range(min(interactions, customers)):
+                if sweeping:
+                    await asyncio.sleep(0.4)  # let it get on
                 said = {
                     "kind": "visit",
                     "at": instant_of(service.now_ms() - 1_000),
@@ -107,8 +109,12 @@ async def measured(
                 begun = time.perf_counter()
                 await service.admission.write(SERVER, [[change]])
                 spent["floor: its commit"].append(time.perf_counter() - begun)
-                while not await moved(service, ids[i]):
-                    await asyncio.sleep(0.002)
+                is_there = False
+                while not is_there:
+                    with service.hub.waiting([MOVED]) as told:
+                        is_there = await moved(service, ids[i])
+                        if not is_there:
+                            await told.wait()
                 spent["its membership events"].append(time.perf_counter() - begun)
             if sweeping:
                 async with service.storage.unscoped_reader() as reader:

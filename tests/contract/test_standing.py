@@ -157,7 +157,7 @@ async def test_what_was_found_is_kept_and_is_due_again_when_it_says(storage, scr
         assert await reader.next_due() == 700
         assert await reader.movements(5) == told[::-1]
     assert await storage.claim(A, 699, 50, 5) == []
-    assert await storage.claim(A, 700, 50, 5) == [Due(uid(1), 0, seq)]
+    assert await storage.claim(A, 700, 50, 5) == [Due(uid(1), 0, seq, since=700)]
     again = Checked(
         uid(1),
         [uid(1)],
@@ -211,7 +211,7 @@ async def test_a_person_is_kept_under_the_survivor_alone(storage, scribe):
     one = Checked(uid(1), [uid(1), uid(2)], 9, no_standing=[(uid(2), "tier", "gold")])
     await storage.conclude(A, seq, [one])
     assert await kept(storage, 1, 2) == ({uid(1): {"tier": {"gold": 1}}}, {})
-    assert await storage.claim(A, LATER, 50, 5) == [Due(uid(1), 0, seq)]
+    assert await storage.claim(A, LATER, 50, 5) == [Due(uid(1), 0, seq, since=9)]
     async with storage.unscoped_reader() as reader:
         test = Person(Stands("tier", ("gold",)))
         assert [row.id for row in await reader.select("customer", test, Order(), 9)] == [uid(1)]

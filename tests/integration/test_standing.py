@@ -163,6 +163,11 @@ class _Blank:
     memberships = standings
 
 
+def midnight(ms: int, days: int) -> int:
+    """When the day so many days later begins in Shanghai."""
+    return (ms + 8 * 3_600_000) // DAY_MS * DAY_MS + days * DAY_MS - 8 * 3_600_000
+
+
 @pytest.fixture
 async def shop(tmp_path: Path) -> AsyncIterator[Shopkeeper]:
     async with new_chain(tmp_path) as made:
@@ -242,15 +247,14 @@ async def test_whoever_turns_by_time_alone_does_so_on_the_very_day_and_not_befor
     await shop.moved()
     clock = shop.chain.clock
     noon = clock.ms
-    midnight = (noon + 8 * 3_600_000) // DAY_MS * DAY_MS + 31 * DAY_MS - 8 * 3_600_000  # in Shanghai
     for days in (1, 10, 29):
         clock.ms = noon + days * DAY_MS
         assert await shop.members() == []
-    clock.ms = midnight - 60_000
+    clock.ms = midnight(noon, 31) - 60_000
     assert await shop.members() == []
     async with shop.chain.service.storage.unscoped_reader() as reader:
-        assert await reader.next_due() == midnight
-    clock.ms = midnight
+        assert await reader.next_due() == midnight(noon, 31)
+    clock.ms = midnight(noon, 31)
     (moved,) = [m for m in await shop.moved() if m.what == "membership"]
     assert (moved.customer, moved.key, moved.after) == (lin, silent, "member")
     assert moved.reason == {
@@ -258,6 +262,44 @@ async def test_whoever_turns_by_time_alone_does_so_on_the_very_day_and_not_befor
         "tests": [{"rule": "days_since_purchase > 30", "answer": True, "value": 31}],
     }
     await shop.sees_afresh()
+
+
+async def test_a_server_that_was_away_tells_of_each_movement_at_its_own_instant(shop: Shopkeeper):
+    lately = await shop.segment("days_since_visit between 3 and 5")
+    silent = await shop.segment("days_since_visit > 9")
+    lin = await shop.customer()
+    await shop.did("visit", lin)
+    await shop.moved()
+    clock = shop.chain.clock
+    noon = clock.ms
+    clock.ms = noon + 20 * DAY_MS + 3_600_000
+    moved = [m for m in await shop.moved() if m.what == "membership"]
+    days = [(m.key, m.after, m.at_ms) for m in moved]
+    assert days == [
+        (lately, "member", midnight(noon, 3)),
+        (lately, None, midnight(noon, 6)),
+        (silent, "member", midnight(noon, 10)),
+    ]
+    assert [(m.reason["by"], m.reason["tests"][0]["value"]) for m in moved if m.reason] == [
+        ("time", 3),
+        ("time", 6),
+        ("time", 10),
+    ]
+    async with shop.chain.service.storage.unscoped_reader() as reader:
+        assert await reader.memberships([lin]) == {lin: {silent: midnight(noon, 10)}}
+    await shop.sees_afresh()
+
+
+async def test_who_was_written_of_meanwhile_is_looked_at_as_of_now(shop: Shopkeeper):
+    silent = await shop.segment("days_since_visit > 9")
+    lin = await shop.customer()
+    await shop.did("visit", lin)
+    await shop.moved()
+    shop.chain.clock.pass_(days=20)
+    await shop.edit("customer", lin, name="林芳芳")
+    (moved,) = [m for m in await shop.moved() if m.what == "membership"]
+    assert moved.key == silent
+    assert shop.chain.clock.ms - moved.at_ms < 1_000
 
 
 async def test_a_fact_that_lies_ahead_counts_from_its_day_on(shop: Shopkeeper):

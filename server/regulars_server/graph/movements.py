@@ -34,7 +34,9 @@ class TurnedTest:
     name="Movement", description="Somebody came into a segment, left it, or has another value in a scheme."
 )
 class Moved:
-    at: DateTime = strawberry.field(description="When it was found.")
+    at: DateTime = strawberry.field(
+        description="When it was found; where time alone moved somebody, the instant at which it did."
+    )
     customer_id: UUID = strawberry.field(description="Who moved; the survivor of merged customers.")
     segment_id: UUID | None = strawberry.field(description="The segment; null of a scheme.")
     scheme: str | None = strawberry.field(description="The scheme's key; null of a segment.")

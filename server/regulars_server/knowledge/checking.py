@@ -123,14 +123,40 @@ class Checking:
 async def look(
     reader: Reader, taken: Sequence[Due], knowledge: Knowledge, tree: UnitTree, now_ms: int
 ) -> list[Checked]:
-    """Where these customers stand now, against what is kept of them; one for each person."""
+    """Where these customers stand now, against what is kept of them; one for each person.
+
+    Whom time alone moves is looked at as of the instant at which it does, however late that is noticed. What
+    time did after that makes them due again, so each movement is told of its own instant, and none is lost.
+    """
+    clusters = await reader.clusters([one.customer for one in taken])
+    persons: dict[str, list[Due]] = {}
+    for one in taken:
+        persons.setdefault(clusters.get(one.customer, (one.customer,))[0], []).append(one)
+    as_of: dict[int, list[Due]] = {}
+    for due in persons.values():
+        at = [one.since for one in due if one.since is not None]
+        as_of.setdefault(min(at) if len(at) == len(due) else now_ms, []).extend(due)
+    found: list[Checked] = []
+    for at_ms, due in sorted(as_of.items()):
+        found += await _look_as_of(at_ms, reader, due, clusters, knowledge, tree, now_ms)
+    return found
+
+
+async def _look_as_of(
+    as_of_ms: int,
+    reader: Reader,
+    taken: Sequence[Due],
+    clusters: Mapping[str, tuple[str, ...]],
+    knowledge: Knowledge,
+    tree: UnitTree,
+    now_ms: int,
+) -> list[Checked]:
     ids = [one.customer for one in taken]
-    persons = await known(reader, ids, tree=tree, as_of_ms=now_ms, sensitive=True)
-    clusters = await reader.clusters(ids)
+    persons = await known(reader, ids, tree=tree, as_of_ms=as_of_ms, sensitive=True)
     kinds = _link_kinds(knowledge)
     schemes = knowledge.schemes.schemes
     guarded = frozenset(key for key, of in schemes.items() if of.level is Level.SENSITIVE)
-    linked = await _linked(reader, persons, kinds, tree, now_ms)
+    linked = await _linked(reader, persons, kinds, tree, as_of_ms)
     chain = replace(knowledge.chain, find={**linked, **persons}.get)
     every = [id for customer in persons for id in clusters.get(customer, (customer,))]
     standings, memberships = await reader.standings(every), await reader.memberships(every)
@@ -158,7 +184,7 @@ async def look(
             turned = replace(turned, newer=await _newer(reader, person, seen))
         hops = max(one.hops for one in due)
         others = [other for kind in sorted(kinds) for other in person.linked(kind)]
-        checked = stood.against(kept, members, turned, now_ms, is_first)
+        checked = stood.against(kept, members, turned, as_of_ms, is_first)
         told = replace(checked, counted=counted(person.deeds), others=others if hops else ())
         found.append(replace(told, hops=max(hops - 1, 0)))
         await asyncio.sleep(0)
@@ -264,7 +290,7 @@ class Stood:
         return moved or self.segments != kept.segments.keys()
 
     def against(
-        self, kept: Kept, members: Sequence[str], turned: Turned, now_ms: int, is_first: bool
+        self, kept: Kept, members: Sequence[str], turned: Turned, at_ms: int, is_first: bool
     ) -> Checked:
         """What is to be written, and what moved. A person's first values are no movement."""
         survivor = members[0]
@@ -273,7 +299,7 @@ class Stood:
         for scheme in sorted(schemes):
             was, now = kept.values(scheme), self.values(scheme)
             mine = kept.standing.get(survivor, {}).get(scheme, {})
-            standing_ += [(scheme, value, was.get(value, now_ms)) for value in now if value not in mine]
+            standing_ += [(scheme, value, was.get(value, at_ms)) for value in now if value not in mine]
             gone += [
                 (id, scheme, value)
                 for id, of in kept.standing.items()
@@ -284,20 +310,20 @@ class Stood:
                 finding = self.standing.get(scheme)
                 for before, after in _changes(list(was), now):
                     reason = turned.of_standing(scheme, finding, before, after)
-                    moved.append(Movement(0, now_ms, survivor, "standing", scheme, before, after, reason))
+                    moved.append(Movement(0, at_ms, survivor, "standing", scheme, before, after, reason))
         was_in, is_in = kept.segments, self.segments
         mine_in = kept.membership.get(survivor, {})
         for segment in sorted(was_in.keys() ^ is_in):
             reason = turned.of_membership(self.membership.get(segment))
             before, after = (MEMBER, None) if segment in was_in else (None, MEMBER)
-            moved.append(Movement(0, now_ms, survivor, "membership", segment, before, after, reason))
+            moved.append(Movement(0, at_ms, survivor, "membership", segment, before, after, reason))
         return Checked(
             survivor,
             members,
             self.until_ms,
             standing_,
             gone,
-            [(segment, was_in.get(segment, now_ms)) for segment in sorted(is_in - mine_in.keys())],
+            [(segment, was_in.get(segment, at_ms)) for segment in sorted(is_in - mine_in.keys())],
             [
                 (id, segment)
                 for id, of in kept.membership.items()

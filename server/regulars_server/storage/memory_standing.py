@@ -33,6 +33,10 @@ class Looked:
     held: int = 0
     worker: str = ""
 
+    def told(self, id: str) -> Due:
+        by_time = self.seen is not None and self.seq <= self.seen and self.due
+        return Due(id, self.hops, self.seen, self.due if by_time else None)
+
 
 @dataclass(slots=True)
 class Stood:
@@ -90,7 +94,7 @@ class Stood:
         taken = [id for *_, id in some]
         for id in taken:
             self.looked[id] = replace(self.looked[id], held=now_ms + held_ms, worker=worker)
-        return [Due(id, self.looked[id].hops, self.looked[id].seen) for id in taken]
+        return [self.looked[id].told(id) for id in taken]
 
     def sweep_for(self, concerns: Iterable[Concern], seq: int) -> None:
         self.swept |= dict.fromkeys(concerns, (seq, not self.is_begun))

@@ -57,6 +57,8 @@ class Due(NamedTuple):
     """How many links further others are to be looked at as well."""
     seen: int | None
     """The seq as of which it was looked at last; None: never."""
+    since: int | None = None
+    """From when on, where time alone makes it due; None: something was written or changed."""
 
 
 class Movement(NamedTuple):
@@ -65,6 +67,7 @@ class Movement(NamedTuple):
     n: int
     """In the order in which they were found; 0: given by storage."""
     at_ms: int
+    """When it was found; where time alone moved somebody, the instant at which it did."""
     customer: str
     what: What
     key: str

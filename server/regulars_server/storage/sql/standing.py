@@ -201,7 +201,8 @@ def claim(
     connection: Connection, worker: str, now_ms: int, held_ms: int, limit: int, others: int | None
 ) -> list[Due]:
     sql = (
-        "SELECT t.id, r.hops, r.seen, r.row FROM recheck r JOIN customer t ON t.row=r.row"
+        "SELECT t.id, r.hops, r.seen, CASE WHEN r.seq <= r.seen AND r.due > 0 THEN r.due END, r.row"
+        " FROM recheck r JOIN customer t ON t.row=r.row"
         " WHERE r.due <= ? AND r.held <= ? ORDER BY r.due, r.row LIMIT ?"
     )
     found = list(connection.execute(sql, (0, now_ms, limit)))
