@@ -12,7 +12,8 @@ from typing import Any
 from regulars import Shop
 from regulars_schema.declare import Level
 from regulars_schema.rules.knowing import Known
-from regulars_schema.rules.text import show
+from regulars_schema.rules.text import parse, show
+from regulars_schema.rules.tree import write
 from regulars_schema.schemes import load
 from regulars_schema.schemes.assigning import assigned
 from regulars_server.authors import SERVER
@@ -269,3 +270,34 @@ async def test_a_customer_who_is_archived_keeps_the_facts_and_the_standing(tmp_p
         assert (await said(graph, lin, scheme="deal_phase"))["values"] == ["had"]
         assert (await shop.customers.standing(lin, "deal_phase")).values == ("had",)
         assert (await shop.customers.metric(lin, "purchase_count")).value == 1
+
+
+async def test_rules_ask_the_archived_too_unless_they_say_otherwise_at_head_office_and_offline(
+    tmp_path: Path,
+):
+    async with new_chain(tmp_path) as chain:
+        graph = await caller(chain, sensitive=True)
+        home = chain.units["Nanjing Road"]
+        gone, lin = [await graph.customer(name, homeUnitId=home) for name in ("王伟", "林芳")]
+        for id in (gone, lin):
+            await graph.visit(id, **buy(3))
+        archive = 'mutation ($id: UUID!) { customerArchive(idempotencyKey: "a", id: $id) { __typename } }'
+        await graph.ask(archive, id=gone)
+        rules = {
+            "purchase_count >= 1": {gone, lin},
+            "purchase_count >= 1 and archived = false": {lin},
+            "purchase_count >= 1 and archived = true": {gone},
+        }
+        segments = {rule: chain.new_id() for rule in rules}
+        for rule, id in segments.items():
+            said_ = {"name": rule, "rule": write(parse(rule, SHIPPED.words))}
+            await chain.write("create", "segment", id, said_)
+        await chain.service.checking.drain()
+        shop = await offline(chain)
+        async with chain.service.storage.unscoped_reader() as reader:
+            kept = await reader.memberships([gone, lin])
+        counted = "query ($rule: JSON!) { segmentPreview(rule: $rule) { count } }"
+        for rule, who in rules.items():
+            assert {id for id, of in kept.items() if segments[rule] in of} == who
+            assert (await graph.ask(counted, rule=rule))["segmentPreview"]["count"] == len(who)
+            assert {one.id for one in (await shop.segments.members(segments[rule])).yes} == who

@@ -2,8 +2,8 @@
 
 The population is whoever bought within the last twelve months, for recency whoever bought ever. Amounts of
 two currencies are neither added nor compared: a chain of several has cut points of money for each, of those
-whose home has it and of what they spent in it. When the cuts are others than before, everybody is looked at
-again, since the row is one that rules rest on.
+whose home has it and of what they spent in it. When the cuts are others than before, every buyer is looked
+at again: rules rest on them, and so does the instant at which time turns an answer.
 """
 
 from __future__ import annotations
