@@ -290,7 +290,7 @@ async def test_rules_ask_the_archived_too_unless_they_say_otherwise_at_head_offi
         }
         segments = {rule: chain.new_id() for rule in rules}
         for rule, id in segments.items():
-            said_ = {"name": rule, "rule": write(parse(rule, SHIPPED.words))}
+            said_: dict[str, object] = {"name": rule, "rule": write(parse(rule, SHIPPED.words))}
             await chain.write("create", "segment", id, said_)
         await chain.service.checking.drain()
         shop = await offline(chain)
