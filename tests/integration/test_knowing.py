@@ -112,7 +112,15 @@ async def test_all_that_is_said_of_a_customer_is_known(told: Told):
     await told.write(
         "task", made_id("task", "verify", lin, "card"), plan="verify", customer=lin, subject="card"
     )
+    oil = await told.write("product", name="oil", category="care", usage_days=30, refill_lead_days=7)
+    lamp = await told.write("product", name="lamp")
+    await told.bought(lin, lines=[{"product": oil, "quantity": 2}, {"product": lamp}])
     found = await told.known(lin)
+    (deed,) = found.deeds
+    assert [(of.category, of.usage_days, of.lead_days) for of in deed.lines] == [
+        ("care", 30, 7),
+        (None, None, 0),
+    ]
     assert {a.value for a in found.assigned["motive"]} == {"fame", "new"}
     (gold,) = found.assigned["tier"]
     assert (gold.value, gold.origin) == ("gold", "person")
