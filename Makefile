@@ -47,7 +47,7 @@ faults-long: $(READY) ## The same for a night: 48 runs with partitions of 100 to
 sim-long: $(READY) ## Simulate in both lanes until stopped; each run adds a line to docs/PROOF.md
 	PYTHONPATH=. $(BIN)/python tests/simulation/run.py --for-ever $(ARGS)
 
-mutants: $(READY) ## Break sync and storage one promise at a time: do the tests notice?
+mutants: $(READY) ## Break sync, storage and rules one promise at a time: do the tests notice?
 	PYTHONPATH=. $(BIN)/python tests/mutants.py $(ARGS)
 
 outside: $(READY) ## Stock GraphQL clients and audits against a real server; needs node and npm
