@@ -66,7 +66,7 @@ storm: $(READY) ## 9:00: 2,000 tablets come back at once; ARGS="--tablets 200"
 idle: $(READY) ## 10,000 tablets that only listen: memory of each, and how soon they are told
 	PYTHONPATH=. $(BIN)/python bench/idle.py $(ARGS)
 
-bench-standing: $(READY) ## Measure how soon a new interaction moves its customer; a minute
+bench-standing: $(READY) ## Measure how soon a new interaction moves its customer; ARGS="--customers 20000 --sweeping"
 	PYTHONPATH=. $(BIN)/python -m bench.standing $(ARGS)
 
 bench-metrics: $(READY) ## Measure what keeping metrics adds to a push; a minute or two

@@ -34,9 +34,9 @@ _QUEUED = (
     " ELSE excluded.hops END"
 )
 _OF_A_UNIT = (
-    "home_unit IN (WITH RECURSIVE below(id, seq) AS (SELECT key, seq FROM swept WHERE what='unit'"
-    " UNION SELECT u.id, b.seq FROM unit u JOIN below b ON u.parent=b.id)"
-    " SELECT b.id FROM below b WHERE b.seq > {seen})"
+    "EXISTS (WITH RECURSIVE above(id) AS (SELECT customer.home_unit"
+    " UNION SELECT u.parent FROM unit u JOIN above a ON u.id=a.id)"
+    " SELECT 1 FROM above a JOIN swept w ON w.what='unit' AND w.key=a.id WHERE w.seq > {seen})"
 )
 _CONCERNED: Mapping[str, str] = {
     "all": "EXISTS (SELECT 1 FROM swept w WHERE w.what='all' AND w.seq > {seen})",
