@@ -317,6 +317,12 @@ def test_facts_before_the_edge_are_told_by_their_sums_as_far_as_these_go(text, a
     before = {"call": sums, "visit": replace(sums, cost=None)}
     of = replace(known(did("visit", 3, channel="store")), edge=TODAY - 50, before=before)
     assert asked(text, of).answer is answer
+    assert asked("count(call, last 101 days) >= 2", of).until == of.start_of(TODAY + 1)
+
+
+def test_a_birth_that_no_calendar_tells_never_comes_round():
+    of = known(values={"birth": {"month": 1, "day": 1}})
+    assert asked("date(birth) anniversary within next 3 days lunar", of).answer is False
 
 
 # --- telling ----------------------------------------------------------------------------------------------

@@ -64,7 +64,10 @@ ASKING = Asking(Every(), TODAY, UTC, "CNY", RULES, {UNITS[0]: UNITS}, STAFF[0], 
     ],
 )
 def test_a_rule_is_the_databases_where_it_keeps_what_is_asked(text, exact):
-    assert compile_rule(parse(text, WORDS), ASKING).exact is exact
+    compiled = compile_rule(parse(text, WORDS), ASKING)
+    assert compiled.exact is exact
+    for said in compiled:
+        assert said.text.count("?") == len(said.parameters)
 
 
 @pytest.mark.parametrize(
