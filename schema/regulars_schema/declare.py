@@ -420,6 +420,8 @@ class Entity:
     """The parts of the card of such a row, in their order; each field says its own."""
     made_of: tuple[str, ...] = ()
     """The fixed fields that its id is made of (`ids.made_id`), so that all who make such a row make one."""
+    ages: bool = False
+    """Whether its rows leave the tablets at the edge of the history window, where baselines stand for them."""
     retired: Mapping[str, int] = field(default_factory=dict)
     """Fields that are gone and that nothing stands for, with the first schema version without each."""
 

@@ -1118,6 +1118,7 @@ INTERACTION = Entity(
         Field("looked_into", List(Text(80, empty=False), 50), L("调查的字段", "Fields looked into"), since=3),
     ),
     "One append-only fact (S69, S79-S82). A correction is a further fact that supersedes it; so is voiding.",
+    ages=True,
 )
 
 IDENTITY = Entity(

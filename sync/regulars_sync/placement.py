@@ -83,7 +83,7 @@ def unloaded(world: World, dependents: Iterable[Row] = ()) -> set[Key]:
     for row in (*(row for row in world.rows.values() if row.written), *dependents):
         if row.entity.scope in (Scope.NAMED, Scope.SAME):
             wanted.update(("customer", id) for id in row.named)
-        if row.entity.is_fact:
+        if row.entity.ages:
             wanted.add(WINDOW)
     return wanted - world.rows.keys()
 
@@ -173,7 +173,7 @@ class _Placing:
             edge = Edge.of(row.values)
             if edge.other not in self._clusters.get(edge.one, ()):
                 bases = set()  # its cluster holds a contradiction
-        if row.entity.is_fact and is_before(row, self._edge):
+        if row.entity.ages and is_before(row, self._edge):
             bases = set()
         levels = sorted(changed | set(row.documents))
         wanted = {at_level(base, level): level for base in sorted(bases) for level in levels}

@@ -293,6 +293,19 @@ async def test_facts_leave_with_the_window_and_head_office_reads_on(chain: Chain
     await sync(there, here)
 
 
+async def test_a_consent_of_long_ago_follows_its_customer(chain: Chain) -> None:
+    there, lin = await of_orchard(chain)
+    await there.consents.record(lin, "marketing", True)
+    await sync(there)
+    chain.clock.pass_(days=900)
+    await ageing(chain).once()
+    here = await chain.tablet("here", HERE)
+    await here.customers.lookup(member_no="M1")
+    await sync(here, there)
+    assert not await here.interactions.of(lin.id)
+    assert [word.granted for tablet in (here, there) for word in await tablet.consents.of(lin.id)] == [True] * 2
+
+
 async def test_a_tablet_whose_clock_is_years_behind_keeps_what_it_writes(chain: Chain) -> None:
     await ageing(chain).once()
     slow = await chain.tablet("slow", HERE, Clock(chain.clock.ms - 4 * 365 * DAY_MS))

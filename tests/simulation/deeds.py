@@ -11,7 +11,8 @@ from msgspec.json import encode
 from regulars.records import LinkKind
 from regulars_sync.changes import Value, Verified
 from regulars_sync.clock import instant_of
-from regulars_sync.ids import identity_id, link_id
+from regulars_sync.errors import LocalError
+from regulars_sync.ids import identity_id, link_id, made_id
 from regulars_sync.protocol import LookupRequest
 from tests.simulation.by_hand import run
 
@@ -27,6 +28,18 @@ NAMES = ("林芳", "王伟", "Anna Tan", "陈静", "O'Neil", "刘洋", "Zoë")
 LETTERS = str.maketrans("0123456789", "ghijklmnop")
 """For digits, as those are what a worn disk turns."""
 TAGS = ("vip", "oak", "late payer", "new home")
+TOLD = ("scheme", "scheme", "no scheme", "custom", "custom", "supplier", "consent", "task", "done")
+SAID_OF_SCHEMES = {
+    "tier": ("silver", "gold"),  # two words stand side by side
+    "motive": ("quality", "cheap"),  # many at once
+    "lifecycle": ("old", "loyal"),
+}
+FIELDS: dict[str, tuple[dict[str, Any], tuple[Any, ...]]] = {
+    "shoe": ({"type": "integer", "rule": "last_writer", "sensitivity": "internal"}, (38, 44)),
+    "pets": ({"type": "text", "rule": "or_set", "sensitivity": "internal"}, ("cat", "dog")),
+    "since": ({"type": "integer", "rule": "min", "sensitivity": "internal"}, (1999, 2011)),
+    "bank": ({"type": "text", "rule": "review", "sensitivity": "sensitive"}, ("ICBC", "DBS")),
+}
 LINKS: tuple[LinkKind, ...] = ("family", "companion", "household")
 
 
@@ -199,6 +212,45 @@ def fact(world: World, tablet: Tablet, party: list[str]) -> dict[str, Any]:
     }
 
 
+async def tell(world: World, tablet: Tablet) -> str:
+    """What is kept of a customer beside the card; whoever says it of the same thing makes the same row."""
+    shop, rnd, held = tablet.shop, world.random, tablet.customers()
+    if "assignment" not in tablet.registry.by_name or not held:
+        return "nobody to tell of"
+    id = rnd.choice(held[:4])
+    said: str = rnd.choice(TOLD)
+    try:
+        match said:
+            case "scheme":
+                scheme = rnd.choice(sorted(SAID_OF_SCHEMES))
+                value = rnd.choice(SAID_OF_SCHEMES[scheme])
+                await shop.customers.assign(id, scheme, value, reason=text(world, id))
+            case "no scheme":
+                await shop.customers.unassign(id, rnd.choice(sorted(SAID_OF_SCHEMES)))
+            case "custom":
+                key = rnd.choice(sorted(FIELDS))
+                source = rnd.choice(("staff_visit", "self_form"))
+                await shop.customers.set_custom(id, key, rnd.choice(FIELDS[key][1]), source)
+            case "supplier":
+                note = text(world, id)
+                name = rnd.choice(("Oak & Co", "Elm"))
+                await shop.suppliers.set(id, name, satisfaction=rnd.randint(1, 5), note=note)
+            case "consent":
+                proof = text(world, id)
+                await shop.consents.record(id, "marketing", rnd.random() < 0.6, channel="phone", proof=proof)
+            case "task":
+                await shop.tasks.save(id, "call", rnd.choice(("birthday", "lamp")), note=text(world, id))
+            case "done":
+                tasks = list(await shop.tasks.of(id)) or [None]
+                if (task := rnd.choice(tasks)) is not None:
+                    await shop.tasks.done(task, status=rnd.choice(("done", "skipped", "cancelled")))
+    except LocalError as error:
+        world.sometimes["refused on the tablet"] += 1
+        return f"{said} of {id[-5:]}: {error.code}"
+    world.sometimes[f"told: {said}"] += 1
+    return f"{said} of {id[-5:]}"
+
+
 async def amend(world: World, tablet: Tablet) -> str:
     """Correct or void a fact."""
     found = await tablet.shop.interactions.of(any_customer(world, tablet))
@@ -366,6 +418,7 @@ TABLET_DEEDS: dict[str, Callable[[World, Tablet], Coroutine[Any, Any, str]]] = {
     "archive": archive,
     "link": link,
     "record": record,
+    "tell": tell,
     "amend": amend,
     "early": early,
     "group": group,
@@ -484,6 +537,15 @@ def hq_drop(world: World) -> str:
 def hq_product(world: World) -> str:
     world.server.write("create", "product", world.new_id(), {"name": f"sofa {world.random.randrange(99)}"})
     return "a product"
+
+
+def hq_define(world: World) -> str:
+    """A field of the chain's own; each is made once."""
+    key = world.random.choice(sorted(FIELDS))
+    label = {"zh": key, "en": key}
+    id = made_id("field_def", key)
+    world.server.write("create", "field_def", id, {"key": key, "label": label, **FIELDS[key][0]}, {})
+    return f"field {key}"
 
 
 def pairs(world: World, *decisions: str) -> list[tuple[str, str, str]]:
@@ -612,6 +674,7 @@ HEAD_OFFICE_DEEDS: dict[str, Callable[[World], str]] = {
     "mend": hq_mend,
     "drop": hq_drop,
     "product": hq_product,
+    "define": hq_define,
     "decide": hq_decide,
     "contradict": hq_contradict,
     "unmerge": hq_unmerge,

@@ -157,7 +157,7 @@ class Model:
         Given where the customers are, and who of them is one person.
         """
         entity = self.registry.by_name[key[0]]
-        if entity.nature is Nature.FACT and self._is_before_edge(key):
+        if key[0] == "interaction" and self._is_before_edge(key):
             return set()
         match entity.scope:
             case Scope.CHAIN:
@@ -170,7 +170,7 @@ class Model:
                     units_by_customer[one] if decision == "same" and other in together.get(one, ()) else set()
                 )
             case Scope.NAMED:
-                named = [self.shown(key, "from_customer"), self.shown(key, "to_customer")]
+                named = [self.shown(key, path) for path in ("customer", "from_customer", "to_customer")]
                 named += [member.get("customer") for member in self.shown(key, "party") or []]
                 named = [id for id in named if id]
                 if not named:

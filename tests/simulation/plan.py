@@ -27,6 +27,7 @@ WRITES = {
     "archive": 4,
     "link": 5,
     "record": 16,
+    "tell": 10,
     "amend": 4,
     "early": 3,
     "group": 9,
@@ -77,7 +78,7 @@ STORAGE = tuple(f"{who}_{what}" for who in ("tablet", "server") for what in ("fu
 ON_WRITE = ("clock", "crash_write", "disk_write", "cross", "mid_write")
 PEOPLE = ("back_up", "clone", "revoke", "restore_server", "upgrade", "attack")
 
-HEAD_OFFICE_WRITES = ("edit", "edit", "move", "retry", "mend", "drop", "product")
+HEAD_OFFICE_WRITES = ("edit", "edit", "move", "retry", "mend", "drop", "product", "define")
 WHO_IS_WHO = (*("decide",) * 5, "contradict", "contradict", "resolve", "resolve", "unmerge", "scan")
 SCOPE_DEEDS = ("regroup", "relocate", "age", "age")
 YEAR_MS = 365 * DAY_MS

@@ -35,6 +35,7 @@ from regulars_server.process import spare_the_collector
 from tests.simulation.attack import ATTACKS
 from tests.simulation.hq import eager_loop
 from tests.simulation.oracle import examine
+from tests.simulation.deeds import TOLD
 from tests.simulation.plan import DAMAGES, Event, Size, plan
 from tests.simulation.virtual import inline_aiosqlite
 from tests.simulation.whole import EXCHANGE_FAULTS, WholeWorld
@@ -84,6 +85,7 @@ OF_LANE = {
     "L2": (*EXCHANGE_FAULTS, "GraphQL CustomerSaved", "GraphQL HeldSettled", *SNAPSHOTS[:3]),
 }
 SOMETIMES = (
+    *(f"told: {what}" for what in sorted({*TOLD})),
     "merged",
     "held, then accepted",
     "mends accepted",
