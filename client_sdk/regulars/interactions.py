@@ -103,12 +103,8 @@ class Interactions:
         found = sorted(by_id.values(), key=lambda fact: (fact.at, fact.id), reverse=True)[:limit]
         if corrections:
             return found
-        superseded = {fact.supersedes for fact in found}
-        voided = {fact.supersedes for fact in found if fact.void} - {None}
-        while more := {fact.id for fact in found if fact.supersedes in voided} - voided:
-            voided |= more  # a void wins over every correction of the same fact
-        gone = superseded | voided
-        return [fact for fact in found if fact.id not in gone and not fact.void]
+        counting = await self._desk.know(lambda known: known.counting(by_id))
+        return [fact for fact in found if fact.id in counting]
 
     async def _create(self, fields: Mapping[str, JSON], id: str | None = None) -> Interaction:
         id = id or self._desk.new_id()

@@ -193,6 +193,13 @@ class Knowing:
         laid = self._overlay.lay(self.connection, customer, ids, self._live)
         return [self._overlay.sort_key(customer, row) for row in laid.values()]
 
+    def counting(self, facts: Iterable[str]) -> set[str]:
+        """Which facts count of these, and of those that correct them or are corrected by them."""
+        rows = Rows()
+        self._lay(rows, "interaction", {*facts, *self.touched.get("interaction", ())})
+        self._follow(rows)
+        return rows.counting
+
     # --- rows ---------------------------------------------------------------------------------------------
 
     def _rows(self, members: set[str]) -> tuple[Rows, dict[str, Mapping[str, JSON]]]:

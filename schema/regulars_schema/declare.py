@@ -421,7 +421,7 @@ class Entity:
     made_of: tuple[str, ...] = ()
     """The fixed fields that its id is made of (`ids.made_id`), so that all who make such a row make one."""
     ages: bool = False
-    """Whether its rows leave the tablets at the edge of the history window, where baselines stand for them."""
+    """Whether its rows leave the tablets at the edge of the history window: baselines stand for them."""
     retired: Mapping[str, int] = field(default_factory=dict)
     """Fields that are gone and that nothing stands for, with the first schema version without each."""
 

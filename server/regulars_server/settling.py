@@ -12,7 +12,7 @@ import orjson
 from regulars_schema.declare import JSON, Level, Nature, Registry, Scope
 from regulars_schema.entities import CHANGE_VERDICT, CUSTOMER
 from regulars_server.authors import SERVER, Posting, UnitTree, device_author
-from regulars_server.storage.interface import Batch, Incarnation, Writer
+from regulars_server.storage.interface import Batch, Incarnation, Order, Test, Writer
 from regulars_server.storage.standing import Concern, Swept
 from regulars_sync import changes, log
 from regulars_sync.changes import Change, Malformed
@@ -36,6 +36,7 @@ MEASURES: Mapping[str, tuple[Swept, tuple[str, ...]]] = {
     "unit": ("unit", ("parent", "time_zone", "currency")),
 }
 """Entity -> whom it concerns when one of these fields changes: they may come to stand elsewhere."""
+ROWS_MAX = 1_000_000
 _STANDING = {"unit": ("parent",), "device": ("unit", "left_units/")}
 """Entity -> the fields that say below which units it stands, or stood."""
 
@@ -82,6 +83,10 @@ class Settling:
         keys -= world.rows.keys()
         if keys:
             world.rows.update(await self.writer.rows(sorted(keys)))
+        corrected = (world.rows[key] for key in keys if key[0] == "interaction")
+        if named := {("customer", id) for row in corrected for id in row.named} - world.rows.keys():
+            world.rows.update(await self.writer.rows(sorted(named)))
+            keys |= named
         movers = {
             row.id: cid
             for row in (world.rows[key] for key in keys if key in world.rows)
@@ -363,6 +368,9 @@ class Settling:
         if movers := moved(world):
             world.kin = await self.writer.kin(sorted(movers))
             dependents += await self.writer.dependents(sorted(affected(world)))
+        if facts := {row.id: row for row in (*dependents, *world.rows.values()) if row.entity.ages}:
+            rest = [row for row in dependents if not row.entity.ages]
+            dependents = [*rest, *(await self._with_families(facts)).values()]
         if missing := unloaded(world, dependents):
             world.rows.update(await self.writer.rows(sorted(missing)))
         batch.writes = conclude(world, dependents)
@@ -382,6 +390,18 @@ class Settling:
         self.seq = (await self.writer.commit(batch)).seq
         return [group for group in groups if batch.waits.get(group, "") is not None]
 
+    async def _with_families(self, facts: dict[str, Row]) -> dict[str, Row]:
+        """These facts, and what corrects them or is corrected by them, in however many steps."""
+        known = {id: row for id, row in facts.items() if row.exists}
+        asked: set[str] = set()
+        while todo := sorted({*known, *_formers(known.values())} - asked):
+            asked.update(todo)
+            later = await self.writer.select("interaction", Test("supersedes", "in", todo), Order(), ROWS_MAX)
+            ids = {*(row.id for row in later), *_formers(known.values())} - known.keys()
+            rows = await self.writer.rows([("interaction", id) for id in sorted(ids)]) if ids else {}
+            known |= {row.id: row for row in rows.values() if row.exists}
+        return known
+
     def _let_be_looked_at(self) -> None:
         """Note of whom something was written, and what by which more stand than it names."""
         batch, rows = self.batch, self._world.rows
@@ -400,6 +420,10 @@ class Settling:
         batch.due.update(batch.writes.merged)
         for row in self._erased:
             batch.due.update(row.named)
+
+
+def _formers(facts: Iterable[Row]) -> set[str]:
+    return {former for row in facts if (former := row.values.get("supersedes")) is not None}
 
 
 def _standing(entity: str, values: Mapping[str, JSON]) -> dict[str, JSON]:

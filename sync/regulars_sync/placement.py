@@ -89,7 +89,8 @@ def unloaded(world: World, dependents: Iterable[Row] = ()) -> set[Key]:
 
 
 def conclude(world: World, dependents: Iterable[Row] = ()) -> Writes:
-    """The documents and feed entries to write; `dependents` are all rows that name affected customers.
+    """The documents and feed entries to write; `dependents` are all rows that name affected customers, and
+    the families of all facts that are written or among them.
 
     Where a customer did not move, its places say where it is. All that is `unloaded` must stand in `world`:
     a customer that is missing would read as one without a unit, and the row would leave its scopes.
@@ -97,7 +98,7 @@ def conclude(world: World, dependents: Iterable[Row] = ()) -> Writes:
     dependents = [world.rows.get((row.entity.name, row.id), row) for row in dependents]
     assert not unloaded(world, dependents)
     writes = Writes()
-    placing = _Placing(world, writes)
+    placing = _Placing(world, dependents, writes)
     for row in [row for row in world.rows.values() if row.written]:
         changed: set[Level] = set()
         is_new = row.registers is None or not row.documents
@@ -129,9 +130,10 @@ def conclude(world: World, dependents: Iterable[Row] = ()) -> Writes:
 class _Placing:
     """Where the rows of a settled world belong."""
 
-    def __init__(self, world: World, writes: Writes) -> None:
+    def __init__(self, world: World, dependents: Iterable[Row], writes: Writes) -> None:
         self.affected = affected(world)
         self._edge = world.edge
+        self._families = families((*world.rows.values(), *dependents))
         self._writes = writes
         self._clusters: Mapping[str, frozenset[str]] = {}
         if self.affected:
@@ -166,15 +168,19 @@ class _Placing:
             units.update(unit for unit, at in known.items() if at is not None)
         return units
 
-    def place(self, row: Row, changed: set[Level]) -> None:
-        """Note where the row enters, where it is another and where it leaves."""
+    def _bases(self, row: Row) -> set[str]:
+        """The scopes of a row for its own sake, before levels."""
         bases = scopes_of(row.entity, row.id, row.values, row.named, self._units)
         if row.entity.scope is Scope.SAME and bases:
             edge = Edge.of(row.values)
             if edge.other not in self._clusters.get(edge.one, ()):
-                bases = set()  # its cluster holds a contradiction
-        if row.entity.ages and is_before(row, self._edge):
-            bases = set()
+                return set()  # its cluster holds a contradiction
+        return set() if row.entity.ages and is_before(row, self._edge) else bases
+
+    def place(self, row: Row, changed: set[Level]) -> None:
+        """Note where the row enters, where it is another and where it leaves."""
+        family = self._families.get(row.id, (row,))
+        bases = set[str]().union(*map(self._bases, family))
         levels = sorted(changed | set(row.documents))
         wanted = {at_level(base, level): level for base in sorted(bases) for level in levels}
         name, places = row.entity.name, self._writes.places
@@ -186,6 +192,23 @@ class _Placing:
                 places.append(Place(scope, name, row.id, left=True))
         if any(row.places.get(scope, True) for scope in wanted):
             self._writes.ready.add(waits_for_row((name, row.id)))
+
+
+def families(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """Fact -> the facts that correct it or that it corrects, in however many steps, with itself.
+
+    They are held together, as which of them counts follows from all of them. None of a fact that is alone.
+    """
+    facts = {row.id: row for row in rows if row.entity.ages and row.exists}
+    found: dict[str, list[str]] = {}
+    for row in facts.values():
+        former = row.values.get("supersedes")
+        if former is not None and (one := found.setdefault(former, [former])) is not (
+            other := found.setdefault(row.id, [row.id])
+        ):
+            one += other
+            found.update(dict.fromkeys(other, one))
+    return {id: [facts[each] for each in ids if each in facts] for id, ids in found.items()}
 
 
 def is_before(row: Row, edge: str | None) -> bool:

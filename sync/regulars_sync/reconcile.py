@@ -167,6 +167,8 @@ def needs(registry: Registry, changes: Iterable[Change]) -> tuple[set[Key], set[
             keys.update(("customer", customer) for customer in _named(entity, change))
             if change.actor is not None and is_id(change.actor) and managed(entity, change):
                 keys.add(("staff", change.actor))
+            if former := _former(change):
+                keys.add((change.entity, former))
     return keys, cids
 
 
@@ -262,7 +264,9 @@ def _accept(world: World, author: Author, change: Change, draft: dict[Key, Row])
     if entity.is_fact:
         _require(map(look, named), facts=True)
         if not named:
-            _require_own_unit(author, change)
+            unit = change.fields["unit"].value if "unit" in change.fields else None
+            _require_own_unit(author, unit)
+        _require_former(world, author, change, draft)
     else:
         if row.exists:
             if entity.scope is not Scope.SAME:  # whoever holds both customers may propose, decided or not
@@ -376,9 +380,10 @@ def _require(found: Iterable[tuple[Reach, Key]], facts: bool) -> None:
             raise _Held("scope_left", waits_for_row(key))
 
 
-def _require_own_unit(author: Author, change: Change) -> None:
-    unit = change.fields["unit"].value if "unit" in change.fields else None
-    if author.scopes is not None and (unit is None or unit_scope(unit) not in author.scopes | author.lost):
+def _require_own_unit(author: Author, unit: JSON) -> None:
+    if author.scopes is not None and (
+        unit is None or unit_scope(str(unit)) not in author.scopes | author.lost
+    ):
         raise _Held("row_unknown", waits_for_row(("unit", str(unit))))
 
 
@@ -389,6 +394,24 @@ def _require_manager(world: World, author: Author, entity: Entity, change: Chang
         staff = world.rows.get(("staff", change.actor or ""))
         if not may_manage(staff.values if staff is not None and staff.exists else None):
             raise Unfit("manager_needed", field=paths[0])
+
+
+def _require_former(world: World, author: Author, change: Change, draft: dict[Key, Row]) -> None:
+    """Who corrects a fact must have, or have had, somebody whom it names, as both are held together."""
+    key = (change.entity, _former(change))
+    row = draft.get(key) or world.rows.get(key)
+    if row is None or not row.exists:
+        return
+    if not row.named:
+        _require_own_unit(author, row.values.get("unit"))
+    elif all(_customer_reach(world, author, draft, id)[0] is Reach.NEVER for id in row.named):
+        raise _Held("row_unknown", waits_for_row(key))
+
+
+def _former(change: Change) -> str:
+    """The fact that a change corrects; "" for none, and for a value of a wrong shape."""
+    written = change.fields.get("supersedes")
+    return written.value if written is not None and is_id(written.value) else ""
 
 
 def _keep_fixed(entity: Entity, row: Row, change: Change) -> None:

@@ -262,6 +262,111 @@ async def test_staff_look_up_over_graphql_for_a_unit_of_theirs(chain: Chain) -> 
     assert (await here.customers.get(lin.id)).name == "林芳"
 
 
+# --- facts that correct each other ---------------------------------------------------------------
+
+
+async def met(shop: Shop, customer: str) -> int:
+    visits = await shop.customers.metric(customer, "visit_count")
+    assert visits.value is not None
+    return int(visits.value)
+
+
+async def two_shops(chain: Chain) -> tuple[Shop, Shop, Customer, Customer]:
+    """A tablet each at Orchard and Nanjing Road, with a customer each."""
+    there, lin = await of_orchard(chain)
+    here = await chain.tablet("here", HERE)
+    wang = await here.customers.create(name="王伟")
+    await sync(here, there)
+    return there, here, lin, wang
+
+
+async def correct(chain: Chain, fact: str, *party: str, **fields: object) -> str:
+    """Head office corrects a fact into a visit of these."""
+    id = chain.new_id()
+    named = [{"customer": customer, "role": "principal"} for customer in party]
+    said = {"kind": "visit", "at": "2026-11-02T10:00:00.000Z", "party": named, **fields, "supersedes": fact}
+    await chain.write("create", "interaction", id, said)
+    return id
+
+
+async def test_a_fact_that_turns_out_to_be_anothers_counts_no_more_where_it_was(chain: Chain) -> None:
+    there, here, lin, wang = await two_shops(chain)
+    (visit,) = await there.interactions.of(lin)
+    first = await correct(chain, visit.id, wang.id)
+    await sync(there, here)
+    assert [await met(there, lin.id), await met(here, wang.id)] == [0, 1]
+    assert await there.interactions.of(lin) == []
+    await correct(chain, first, lin.id)  # no, it was she
+    await sync(there, here)
+    assert [await met(there, lin.id), await met(here, wang.id)] == [1, 0]
+
+
+async def test_of_two_corrections_the_later_counts_wherever_the_other_is(chain: Chain) -> None:
+    there, here, lin, wang = await two_shops(chain)
+    (visit,) = await there.interactions.of(lin)
+    await correct(chain, visit.id, wang.id)
+    await sync(there, here)
+    assert [await met(there, lin.id), await met(here, wang.id)] == [0, 1]
+    chain.clock.pass_(days=1)
+    await correct(chain, visit.id, lin.id)
+    await sync(there, here)
+    assert [await met(there, lin.id), await met(here, wang.id)] == [1, 0]
+    assert [len(await there.interactions.of(lin)), len(await here.interactions.of(wang))] == [1, 0]
+
+
+async def test_a_correction_that_comes_before_its_fact_is_there_when_that_comes(chain: Chain) -> None:
+    there, here, lin, wang = await two_shops(chain)
+    late = await there.interactions.record(lin, kind="visit")
+    await correct(chain, late.id, wang.id)
+    await sync(here)
+    assert await met(there, lin.id) == 2
+    await sync(there)
+    assert [await met(there, lin.id), await met(here, wang.id)] == [1, 1]
+
+
+async def test_facts_that_correct_each_other_move_and_leave_together(chain: Chain) -> None:
+    there, here, lin, wang = await two_shops(chain)
+    (visit,) = await there.interactions.of(lin)
+    await correct(chain, visit.id, wang.id)
+    await sync(there, here)
+    await move(chain, lin.id, HERE)
+    await sync(there, here)
+    assert [await met(here, lin.id), await met(here, wang.id)] == [0, 1]
+    assert await there.interactions.of(lin.id) == []
+    await move(chain, lin.id, THERE)
+    await sync(there, here)
+    assert [await met(there, lin.id), await met(here, wang.id)] == [0, 1]
+
+
+async def test_a_fact_that_a_correction_puts_before_the_window_counts_once(chain: Chain) -> None:
+    there, lin = await of_orchard(chain)
+    await ageing(chain).once()
+    (visit,) = await there.interactions.of(lin)
+    old = {"at": "2020-01-01T10:00:00.000Z"}
+    change = chain.service.change(
+        "create",
+        "interaction",
+        chain.new_id(),
+        {"kind": "visit", "party": [{"customer": lin.id}], "supersedes": visit.id, **old},
+        source="import",
+    )
+    await chain.service.admission.write(SERVER, [[change]])
+    await chain.service.checking.drain()
+    await sync(there)
+    assert await met(there, lin.id) == 1
+
+
+async def test_who_never_had_a_fact_can_not_correct_it(chain: Chain) -> None:
+    there, here, lin, wang = await two_shops(chain)
+    (visit,) = await there.interactions.of(lin)
+    said = {"kind": "visit", "at": "2026-11-02T10:00:00.000Z", "party": [{"customer": wang.id}]}
+    await here.write("interaction", here.new_id(), "create", {**said, "supersedes": visit.id})
+    assert (await here.sync()).held == 1
+    await sync(there, here)
+    assert await met(there, lin.id) == 1
+    assert not await here.interactions.of(lin.id)
+
+
 # --- the history window ---------------------------------------------------------------------------
 
 
@@ -303,7 +408,9 @@ async def test_a_consent_of_long_ago_follows_its_customer(chain: Chain) -> None:
     await here.customers.lookup(member_no="M1")
     await sync(here, there)
     assert not await here.interactions.of(lin.id)
-    assert [word.granted for tablet in (here, there) for word in await tablet.consents.of(lin.id)] == [True] * 2
+    assert [word.granted for tablet in (here, there) for word in await tablet.consents.of(lin.id)] == [
+        True
+    ] * 2
 
 
 async def test_a_tablet_whose_clock_is_years_behind_keeps_what_it_writes(chain: Chain) -> None:

@@ -9,7 +9,7 @@ import orjson
 from msgspec.json import encode
 
 from regulars.records import LinkKind
-from regulars_sync.changes import Value, Verified
+from regulars_sync.changes import Source, Value, Verified
 from regulars_sync.clock import instant_of
 from regulars_sync.errors import LocalError
 from regulars_sync.ids import identity_id, link_id, made_id
@@ -229,7 +229,7 @@ async def tell(world: World, tablet: Tablet) -> str:
                 await shop.customers.unassign(id, rnd.choice(sorted(SAID_OF_SCHEMES)))
             case "custom":
                 key = rnd.choice(sorted(FIELDS))
-                source = rnd.choice(("staff_visit", "self_form"))
+                source: Source = rnd.choice(("staff_visit", "self_form"))
                 await shop.customers.set_custom(id, key, rnd.choice(FIELDS[key][1]), source)
             case "supplier":
                 note = text(world, id)
@@ -241,9 +241,10 @@ async def tell(world: World, tablet: Tablet) -> str:
             case "task":
                 await shop.tasks.save(id, "call", rnd.choice(("birthday", "lamp")), note=text(world, id))
             case "done":
-                tasks = list(await shop.tasks.of(id)) or [None]
-                if (task := rnd.choice(tasks)) is not None:
-                    await shop.tasks.done(task, status=rnd.choice(("done", "skipped", "cancelled")))
+                if tasks := await shop.tasks.of(id):
+                    await shop.tasks.done(
+                        rnd.choice(tasks), status=rnd.choice(("done", "skipped", "cancelled"))
+                    )
     except LocalError as error:
         world.sometimes["refused on the tablet"] += 1
         return f"{said} of {id[-5:]}: {error.code}"

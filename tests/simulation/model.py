@@ -129,6 +129,7 @@ class Model:
     registry: Registry
     changes: dict[Key, list[Accepted]] = field(default_factory=lambda: defaultdict(list))
     rows: dict[Key, Cells] = field(default_factory=dict)
+    _tied: dict[str, set[str]] | None = None
 
     @classmethod
     def of(cls, registry: Registry, accepted: Iterable[Accepted]) -> Model:
@@ -156,9 +157,9 @@ class Model:
 
         Given where the customers are, and who of them is one person.
         """
+        if key[0] == "interaction":
+            return set().union(*(self._own(one, units_by_customer) for one in self.family(key)))
         entity = self.registry.by_name[key[0]]
-        if key[0] == "interaction" and self._is_before_edge(key):
-            return set()
         match entity.scope:
             case Scope.CHAIN:
                 return None
@@ -170,13 +171,35 @@ class Model:
                     units_by_customer[one] if decision == "same" and other in together.get(one, ()) else set()
                 )
             case Scope.NAMED:
-                named = [self.shown(key, path) for path in ("customer", "from_customer", "to_customer")]
-                named += [member.get("customer") for member in self.shown(key, "party") or []]
-                named = [id for id in named if id]
-                if not named:
-                    return {self.shown(key, "unit")} - {None}
-                return set().union(*(units_by_customer.get(id, set()) for id in named))
+                return self._own(key, units_by_customer)
         raise AssertionError(entity.scope)
+
+    def family(self, key: Key) -> set[Key]:
+        """A fact, what corrects it and what it corrects, and so on."""
+        if self._tied is None:
+            self._tied = defaultdict(set)
+            for entity, id in self.rows:
+                former = self.shown((entity, id), "supersedes") if entity == "interaction" else None
+                if former is not None:
+                    self._tied[id].add(former)
+                    self._tied[former].add(id)
+        found, todo = {key[1]}, [key[1]]
+        while todo:
+            more = self._tied[todo.pop()] - found
+            found |= more
+            todo += more
+        return {("interaction", id) for id in found if ("interaction", id) in self.rows}
+
+    def _own(self, key: Key, units_by_customer: Mapping[str, set[str]]) -> set[str]:
+        """The units that hold a row because of those whom it names itself."""
+        if key[0] == "interaction" and self._is_before_edge(key):
+            return set()
+        named = [self.shown(key, path) for path in ("customer", "from_customer", "to_customer")]
+        named += [member.get("customer") for member in self.shown(key, "party") or []]
+        named = [id for id in named if id]
+        if not named:
+            return {self.shown(key, "unit")} - {None}
+        return set().union(*(units_by_customer.get(id, set()) for id in named))
 
     def _is_before_edge(self, key: Key) -> bool:
         """Whether a fact is older than the history window, by what it says and by when it was written."""

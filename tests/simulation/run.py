@@ -33,9 +33,9 @@ from typing import Any
 
 from regulars_server.process import spare_the_collector
 from tests.simulation.attack import ATTACKS
+from tests.simulation.deeds import TOLD
 from tests.simulation.hq import eager_loop
 from tests.simulation.oracle import examine
-from tests.simulation.deeds import TOLD
 from tests.simulation.plan import DAMAGES, Event, Size, plan
 from tests.simulation.virtual import inline_aiosqlite
 from tests.simulation.whole import EXCHANGE_FAULTS, WholeWorld
