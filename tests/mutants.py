@@ -63,6 +63,7 @@ TESTS = (
     "tests/integration/test_restored_tablet.py",
     "tests/integration/test_replica.py",
     "tests/integration/test_erasure.py",
+    "tests/integration/test_scopes.py",
     "tests/integration/test_winners.py",
     "tests/integration/test_power_loss.py::test_nothing_acknowledged_is_lost_in_the_shortest_session",
 )
@@ -197,6 +198,9 @@ MUTANTS = (
            "            if level in changed or row.places.get(scope, True):\n", "            if level in changed:\n"),
     Mutant("dependents stay behind when a customer moves", PLACEMENT,
            "    for row in (*others, *dependents):\n", "    for row in others:\n"),
+    Mutant("a fact that does not count stays where nobody knows that", PLACEMENT,
+           "        return bases.intersection(*map(self._own, family))\n", "        return bases\n"),
+    Mutant("a stranger corrects a fact", RECONCILE, "        _require_former(world, author, change, draft)\n", ""),
     Mutant("what became ready is not tried", PLACEMENT,
            "            writes.ready.add(waits_for_row((row.entity.name, row.id)))\n", "            pass\n"),
     # --- the round

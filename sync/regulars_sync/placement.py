@@ -8,14 +8,15 @@ A customer is in its home unit and in the units that saw it, with all the custom
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
 from regulars_schema.declare import Entity, Level, Scope
+from regulars_schema.rules.facts import Fact, counting
 from regulars_sync import document
 from regulars_sync.clock import STAMPS_PER_MS, ms_of
 from regulars_sync.identity import Edge, clusters, survivor
@@ -169,6 +170,13 @@ class _Placing:
         return units
 
     def _bases(self, row: Row) -> set[str]:
+        """The scopes of a row, before levels: of a fact that does not count those that hold its family."""
+        bases, family = self._own(row), self._families.get(row.id)
+        if family is None or row.id in counting(map(_fact, family)):
+            return bases
+        return bases.intersection(*map(self._own, family))
+
+    def _own(self, row: Row) -> set[str]:
         """The scopes of a row for its own sake, before levels."""
         bases = scopes_of(row.entity, row.id, row.values, row.named, self._units)
         if row.entity.scope is Scope.SAME and bases:
@@ -179,8 +187,7 @@ class _Placing:
 
     def place(self, row: Row, changed: set[Level]) -> None:
         """Note where the row enters, where it is another and where it leaves."""
-        family = self._families.get(row.id, (row,))
-        bases = set[str]().union(*map(self._bases, family))
+        bases = self._bases(row)
         levels = sorted(changed | set(row.documents))
         wanted = {at_level(base, level): level for base in sorted(bases) for level in levels}
         name, places = row.entity.name, self._writes.places
@@ -197,7 +204,7 @@ class _Placing:
 def families(rows: Iterable[Row]) -> dict[str, list[Row]]:
     """Fact -> the facts that correct it or that it corrects, in however many steps, with itself.
 
-    They are held together, as which of them counts follows from all of them. None of a fact that is alone.
+    Which of them counts follows from all of them. None of a fact that is alone.
     """
     facts = {row.id: row for row in rows if row.entity.ages and row.exists}
     found: dict[str, list[str]] = {}
@@ -219,8 +226,17 @@ def is_before(row: Row, edge: str | None) -> bool:
     """
     if edge is None or row.values["at"] >= edge:
         return False
-    _, stamp, *source = orjson.loads(row.documents[Level.INTERNAL])["v"][0]
+    _, stamp, *source = _written(row)
     return source[:1] == ["import"] or bool(stamp < ms_of(edge) * STAMPS_PER_MS)
+
+
+def _fact(row: Row) -> Fact:
+    return Fact(row.id, _written(row)[1], row.values.get("supersedes"), bool(row.values.get("void")))
+
+
+def _written(row: Row) -> Sequence[Any]:
+    """Of a fact: cid, stamp and, perhaps, source."""
+    return orjson.loads(row.documents[Level.INTERNAL])["v"][0]  # type: ignore[no-any-return]
 
 
 def _has_another_mover(row: Row) -> bool:

@@ -397,7 +397,7 @@ def _require_manager(world: World, author: Author, entity: Entity, change: Chang
 
 
 def _require_former(world: World, author: Author, change: Change, draft: dict[Key, Row]) -> None:
-    """Who corrects a fact must have, or have had, somebody whom it names, as both are held together."""
+    """Who corrects a fact must have, or have had, somebody whom it names: it counts no more for them."""
     key = (change.entity, _former(change))
     row = draft.get(key) or world.rows.get(key)
     if row is None or not row.exists:

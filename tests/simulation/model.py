@@ -158,7 +158,11 @@ class Model:
         Given where the customers are, and who of them is one person.
         """
         if key[0] == "interaction":
-            return set().union(*(self._own(one, units_by_customer) for one in self.family(key)))
+            family = self.family(key)
+            own = self._own(key, units_by_customer)
+            if key[1] in self.counting(family):
+                return own
+            return own.intersection(*(self._own(one, units_by_customer) for one in family))
         entity = self.registry.by_name[key[0]]
         match entity.scope:
             case Scope.CHAIN:
@@ -189,6 +193,21 @@ class Model:
             found |= more
             todo += more
         return {("interaction", id) for id in found if ("interaction", id) in self.rows}
+
+    def counting(self, family: Iterable[Key]) -> set[str]:
+        """The facts that count: the last word of each chain of corrections, unless any of it is a void."""
+        ids = {id for _, id in family}
+        after: dict[str, list[str]] = defaultdict(list)
+        for id in ids:
+            after[self.shown(("interaction", id), "supersedes") or ""].append(id)
+        found = set()
+        for start in {*after} - ids:
+            for id in after[start] if not start else [start]:
+                while after[id] and not any(self.shown(("interaction", n), "void") for n in after[id]):
+                    id = max(after[id], key=lambda n: (self.changes["interaction", n][0].stamp, n))
+                if id in ids and not after[id] and not self.shown(("interaction", id), "void"):
+                    found.add(id)
+        return found
 
     def _own(self, key: Key, units_by_customer: Mapping[str, set[str]]) -> set[str]:
         """The units that hold a row because of those whom it names itself."""

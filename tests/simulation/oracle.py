@@ -136,6 +136,7 @@ def examine(world: World) -> None:
     stored = _rows(world, model)
     _stories(world, stored)
     reach = {key: model.units(key, customers, together) for key in stored}
+    counting = model.counting(key for key in model.rows if key[0] == "interaction")
     for key, raw in _baselines(world).items():
         stored[key] = {Level.INTERNAL: raw}
         reach[key] = customers.get(key[1], set())
@@ -145,6 +146,7 @@ def examine(world: World) -> None:
         _canaries(world, tablet)
         if not tablet.revoked:
             _replica(world, tablet, holding, reach, stored)
+            _counting(world, tablet, model, counting)
             _verdicts(world, tablet, log)
             over = _overlay(world, tablet, log, model)
             _persons(world, tablet, model, over, together)
@@ -304,6 +306,15 @@ def _replica(
     world.check(held.keys() == wanted.keys(), "other rows than its scopes", held.keys() ^ wanted.keys())
     world.check(held == wanted, "other bytes than the server", tablet.index)
     world.check(tablet.is_indexed(), "an index that is not that of its rows", tablet.index)
+
+
+def _counting(world: World, tablet: Tablet, model: Model, counting: set[str]) -> None:
+    """Of the facts that it holds those count that do at head office: no more, no fewer."""
+    held = set(tablet.rows("SELECT entity, id FROM row WHERE entity = 'interaction'"))
+    here = {key: model.rows[key] for key in held if key in model.rows}
+    alone = Model(model.registry, model.changes, here).counting(here)
+    wrong = alone ^ {id for _, id in here if id in counting}
+    world.check(not wrong, "a fact counts here and not at head office, or there alone", tablet.index, wrong)
 
 
 def _verdicts(world: World, tablet: Tablet, log: Log) -> None:
