@@ -296,9 +296,21 @@ async def test_a_fact_that_turns_out_to_be_anothers_counts_no_more_where_it_was(
     await sync(there, here)
     assert [await met(there, lin.id), await met(here, wang.id)] == [0, 1]
     assert await there.interactions.of(lin) == []
+    files = b"".join(path.read_bytes() for path in chain.folder.glob("there*"))
+    assert lin.id.encode() in files
+    assert wang.id.encode() not in files
     await correct(chain, first, lin.id)  # no, it was she
     await sync(there, here)
     assert [await met(there, lin.id), await met(here, wang.id)] == [1, 0]
+
+
+async def test_a_void_that_names_another_counts_where_the_fact_was(chain: Chain) -> None:
+    there, here, lin, wang = await two_shops(chain)
+    (visit,) = await there.interactions.of(lin)
+    await correct(chain, visit.id, wang.id, void=True)
+    await sync(there, here)
+    assert [await met(there, lin.id), await met(here, wang.id)] == [0, 0]
+    assert await there.interactions.of(lin, corrections=True) == []
 
 
 async def test_of_two_corrections_the_later_counts_wherever_the_other_is(chain: Chain) -> None:
