@@ -400,7 +400,7 @@ def _require_former(world: World, author: Author, change: Change, draft: dict[Ke
     """Who corrects a fact must have, or have had, somebody whom it names: it counts no more for them."""
     key = (change.entity, _former(change))
     row = draft.get(key) or world.rows.get(key)
-    if row is None or not row.exists:
+    if author.scopes is None or row is None or not row.exists:
         return
     if not row.named:
         _require_own_unit(author, row.values.get("unit"))
