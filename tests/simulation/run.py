@@ -2,6 +2,7 @@
 
 python tests/simulation/run.py --seed 7              one seed, with its story
 python tests/simulation/run.py --seeds 1000          many, on two processes
+python tests/simulation/run.py --seeds 1000 --within 600   as many of them as begin in ten minutes
 python tests/simulation/run.py --lane L2 --seeds 20  the whole app and SDK
 python tests/simulation/run.py --lane L2 --storage postgres --seeds 4
 python tests/simulation/run.py --for-ever            both lanes, a line in docs/PROOF.md for each run
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import math
 import os
 import re
 import shutil
@@ -27,6 +29,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from queue import Queue
 from typing import Any
@@ -249,11 +252,12 @@ def kept(path: Path) -> tuple[dict[str, Any], list[Event]]:
 # --- many seeds --------------------------------------------------------------------------------------------
 
 
-def work(seeds: Sequence[int], size: Size, lane: str, storage: str) -> None:
-    """In a process of its own: run these seeds, one line of JSON for each."""
+def work(seeds: Sequence[int], size: Size, lane: str, storage: str, within_s: float) -> None:
+    """In a process of its own: run these seeds, one line of JSON for each; none begins after `within_s`."""
     spare_the_collector()
+    ends = time.monotonic() + within_s
     with on(storage) as databases_:
-        for seed in seeds:
+        for seed in takewhile(lambda _: time.monotonic() < ends, seeds):
             outcome = simulate(*plan(seed, size, lane), databases=databases_)
             print(json.dumps(vars(outcome)), flush=True)
 
@@ -263,7 +267,9 @@ def on(storage: str) -> AbstractContextManager[Databases | None]:
     return databases() if storage == "postgres" else nullcontext()
 
 
-def run_many(seeds: range, size: Size, lane: str, storage: str) -> Iterator[Outcome]:
+def run_many(
+    seeds: range, size: Size, lane: str, storage: str, within_s: float = math.inf
+) -> Iterator[Outcome]:
     """Run seeds on several processes, each with other hashing; the repeated ones come once from each."""
     shares = [
         [s for s in seeds if (s - seeds.start) % PROCESSES == number or s % REPEATED == 0]
@@ -274,7 +280,7 @@ def run_many(seeds: range, size: Size, lane: str, storage: str) -> Iterator[Outc
     def drive(number: int) -> None:
         command = [sys.executable, __file__, "--work", ",".join(map(str, shares[number]))]
         command += ["--days", str(size.days), "--writes", str(size.writes), "--lane", lane]
-        command += ["--storage", storage]
+        command += ["--storage", storage, "--within", str(within_s)]
         command += ["--tablets", str(size.tablets)] if size.tablets else []
         given = {**os.environ, "PYTHONHASHSEED": str(number + 1)}
         with subprocess.Popen(command, env=given, stdout=subprocess.PIPE, text=True) as process:
@@ -302,6 +308,7 @@ class Summary:
     lane: str
     seeds: range
     storage: str = "sqlite"
+    within_s: float = math.inf
     done: int = 0
     device_days: int = 0
     cpu_s: float = 0.0
@@ -327,15 +334,18 @@ class Summary:
 
     @property
     def holds(self) -> bool:
-        is_enough = len(self.seeds) < FLOOR_SEEDS or not self.never
-        return is_enough and not self.failed and self.done >= len(self.seeds)
+        is_whole = self.done >= len(self.seeds)
+        is_enough = not is_whole or len(self.seeds) < FLOOR_SEEDS or not self.never
+        return is_enough and not self.failed and (is_whole or self.done > 0 and self.within_s < math.inf)
 
 
-def survey(seeds: range, size: Size, lane: str, storage: str = "sqlite") -> Summary:
+def survey(
+    seeds: range, size: Size, lane: str, storage: str = "sqlite", within_s: float = math.inf
+) -> Summary:
     """Run them, and show how it goes."""
-    summary = Summary(lane, seeds, storage)
+    summary = Summary(lane, seeds, storage, within_s)
     traces: dict[int, str] = {}
-    for outcome in run_many(seeds, size, lane, storage):
+    for outcome in run_many(seeds, size, lane, storage, within_s):
         summary.done += 1
         summary.device_days += outcome.device_days
         summary.cpu_s += outcome.cpu_s
@@ -357,7 +367,8 @@ def survey(seeds: range, size: Size, lane: str, storage: str = "sqlite") -> Summ
 def report(summary: Summary) -> None:
     """Print what came of it."""
     days, rate = summary.device_days, summary.rate
-    print(f"{summary.lane}: {len(summary.seeds)} seeds, {days:,} device-days, {rate:,.0f} per CPU-minute")
+    runs = f"{len(summary.seeds)} seeds, {summary.done} runs"
+    print(f"{summary.lane}: {runs}, {days:,} device-days, {rate:,.0f} per CPU-minute")
     for title, found in (("faults", summary.faults), ("sometimes", summary.sometimes)):
         print(f"{title}: " + ", ".join(f"{name} {count:,}" for name, count in sorted(found.items())))
     failed = summary.failed
@@ -420,6 +431,7 @@ def main() -> int:
     parser.add_argument("--from", type=int, default=1, dest="start", help="the first of them")
     parser.add_argument("--days", type=int, default=Size.days, help="virtual days of each chain")
     parser.add_argument("--tablets", type=int, help="tablets of each chain, three to five without")
+    parser.add_argument("--within", type=float, default=math.inf, help="seconds after which none begins")
     parser.add_argument("--writes", type=int, default=Size.writes, help="deeds on each tablet a day")
     parser.add_argument("--lane", choices=("L1", "L2"), default="L1", help="the core alone, or app and SDK")
     parser.add_argument("--storage", choices=("sqlite", "postgres"), default="sqlite", help="of lane L2")
@@ -433,14 +445,21 @@ def main() -> int:
         parser.error("--storage postgres is for seeds of lane L2")
     size = Size(days=given.days, tablets=given.tablets, writes=given.writes)
     if given.work is not None:
-        work([int(seed) for seed in given.work.split(",") if seed], size, given.lane, given.storage)
+        work(
+            [int(seed) for seed in given.work.split(",") if seed],
+            size,
+            given.lane,
+            given.storage,
+            given.within,
+        )
         return 0
     if given.for_ever:
         with suppress(KeyboardInterrupt):
             run_for_ever(size)
         return 0
     if given.seed is None and given.replay is None:
-        summary = survey(range(given.start, given.start + given.seeds), size, given.lane, given.storage)
+        seeds = range(given.start, given.start + given.seeds)
+        summary = survey(seeds, size, given.lane, given.storage, given.within)
         report(summary)
         return 0 if summary.holds else 1
     chain, events = kept(given.replay) if given.replay else plan(given.seed, size, given.lane)
