@@ -336,7 +336,7 @@ class Summary:
     def holds(self) -> bool:
         is_whole = self.done >= len(self.seeds)
         is_enough = not is_whole or len(self.seeds) < FLOOR_SEEDS or not self.never
-        return is_enough and not self.failed and (is_whole or self.done > 0 and self.within_s < math.inf)
+        return is_enough and not self.failed and (is_whole or (self.done > 0 and self.within_s < math.inf))
 
 
 def survey(
